@@ -1,0 +1,1 @@
+"""The resources as values: what people wrote, parsed, and what we answer, as conditions."""

@@ -1,0 +1,260 @@
+"""The one thing that operator and Job both speak: the request, the result, and the records on standard output.
+
+The operator decides and writes down what exactly was decided; the Job does that and nothing else, and never reads a resource again.
+The result comes back twice: short in the termination message (the kubelet keeps 4096 bytes), whole as a framed record in the log.
+N-1 is understood: unknown fields are left aside, a missing one has its default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
+from dbcustody.api.database import DatabaseSpec, Server
+from dbcustody.api.policy import CaptureOptions, PlanEntry, Retained, Retention
+from dbcustody.api.storage import BackupStorageSpec, Capabilities, KeyUse
+from dbcustody.codec import decode, encode
+from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.reason import ExitCode, Reason
+
+CONTRACT: Final = 1
+UNDERSTOOD: Final = frozenset({1})
+TERMINATION_MESSAGE_BYTES: Final = 4096
+FRAME_PREFIX: Final = "dbcustody-record"
+REQUEST_VARIABLE: Final = "DBCUSTODY_REQUEST"
+ATTEMPT_VARIABLE: Final = "DBCUSTODY_ATTEMPT"
+"""The pod's UID, by the downward API: names the attempt in the storage."""
+JOB_NAME_VARIABLE: Final = "DBCUSTODY_JOB_NAME"
+"""The Job's name, by the downward API: a scheduled Backup bears it."""
+
+
+class Verb(StrEnum):
+    """What a Job can be asked to do."""
+
+    INSPECT = "inspect"
+    PROBE = "probe"
+    BACKUP = "backup"
+    SETTLE = "settle"
+    PRUNE = "prune"
+
+
+class Mount(StrEnum):
+    """Where the pod finds what was mounted for it; one folder each below MOUNT_ROOT, with a file per key of the Secret."""
+
+    CONNECTION = "connection"
+    CONNECTION_CA = "connection-ca"
+    S3_CREDENTIALS = "s3-credentials"
+    S3_CA = "s3-ca"
+    KEYRING = "keyring"
+    VOLUME = "volume"
+
+
+MOUNT_ROOT: Final = "/var/run/dbcustody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What exactly was decided; everything a Job needs but the Secrets' content."""
+
+    contract: int = CONTRACT
+    verb: Verb
+    namespace: str
+    name: str
+    """Of the resource that the work is for: Database, BackupStorage, BackupPolicy or Backup; a scheduled backup takes its Job's name."""
+    owner_uid: str
+    custody_id: str | None = None
+    database_name: str | None = None
+    database: DatabaseSpec | None = None
+    storage_name: str | None = None
+    storage: BackupStorageSpec | None = None
+    policy_name: str | None = None
+    options: CaptureOptions | None = None
+    retention: Retention | None = None
+    time_zone: str | None = None
+    confirm_prune: str | None = None
+    """The plan hash that a person confirmed by annotation."""
+    live_attempts: tuple[str, ...] = ()
+    """Pod UIDs that may still write: a sweep leaves their objects alone."""
+    timeout_seconds: int = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionFacts:
+    """What an inspection found."""
+
+    endpoint: str
+    database: str
+    convention: str
+    server: Server
+    missing_grants: tuple[str, ...] = ()
+    client_major_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeFacts:
+    """What a probe of a storage found."""
+
+    location: str
+    encrypted: bool
+    storage_id: str | None = None
+    capabilities: Capabilities | None = None
+    keys: tuple[KeyUse, ...] = ()
+    backups: int = 0
+    used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupFacts:
+    """What a backup (or the settling of one) found in the storage; *artefact* None means: nothing was committed."""
+
+    name: str
+    artefact: Artefact | None = None
+    adopted: bool = False
+    server: Server | None = None
+    tool: Tool | None = None
+    snapshot_time: datetime | None = None
+    start_time: datetime | None = None
+    finish_time: datetime | None = None
+    tables: TableTotals | None = None
+    not_captured: tuple[str, ...] = ()
+    verified_level: str | None = None
+    """`Checksum` or `Read` when that level passed; None when it failed or was not reached."""
+    verification_message: str | None = None
+    start_up_seconds: float | None = None
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneFacts:
+    """What retention decided and what became of it."""
+
+    retained: Retained
+    plan: tuple[PlanEntry, ...] = ()
+    plan_hash: str = ""
+    deleted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    swept_objects: int = 0
+    swept_uploads: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """What became of a request; exactly the facts of its verb are there, and only as far as they were found."""
+
+    contract: int = CONTRACT
+    verb: Verb
+    exit_code: ExitCode
+    reason: Reason
+    message: str = ""
+    request_sha256: str = ""
+    attempt: str = ""
+    inspection: InspectionFacts | None = None
+    probe: ProbeFacts | None = None
+    backup: BackupFacts | None = None
+    prune: PruneFacts | None = None
+    complete: bool = True
+    """False in a termination message that had no room for the facts: the log has them."""
+
+
+class RecordKind(StrEnum):
+    """What a framed record on standard output says."""
+
+    PROGRESS = "progress"
+    RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One framed line of a Job's log; *number* counts from 1 within the pod."""
+
+    number: int
+    kind: RecordKind
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def dump_request(request: JobRequest) -> str:
+    """Return *request* as the text that stands in the pod's REQUEST_VARIABLE; no secret is in it."""
+    return _compact(encode(request))
+
+
+def load_request(text: str) -> JobRequest:
+    """Return the request that *text* holds; raises RefusedError (ContractUnknown) for a contract of another age."""
+    return decode(JobRequest, _checked_contract(text, "the Job's request"))
+
+
+def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYTES) -> str:
+    """Return *result* as JSON of at most *limit_bytes*.
+
+    Where the whole does not fit, the facts are left out (`complete` false), then the message is cut; reason and exit code always stand.
+    """
+    text = _compact(encode(result))
+    if len(text.encode()) <= limit_bytes:
+        return text
+    short = replace(result, inspection=None, probe=None, backup=None, prune=None, complete=False)
+    room = limit_bytes - len(_compact(encode(replace(short, message=""))).encode()) - len('"message":"",')
+    cut = short.message.encode("ascii", "replace")[: max(0, room // 2)].decode()
+    fits = len(_compact(encode(short)).encode()) <= limit_bytes
+    return _compact(encode(short if fits else replace(short, message=cut)))
+
+
+def load_result(text: str) -> JobResult:
+    """Return the result that *text* holds; raises InvalidSpecError when it is not one, RefusedError for an unknown contract."""
+    return decode(JobResult, _checked_contract(text, "the Job's result"))
+
+
+def frame(record: Record) -> str:
+    """Return *record* as one line: prefix, number, kind, digest, JSON; a line cut or mixed up on its way is recognised."""
+    body = _compact(encode(record.data))
+    return f"{FRAME_PREFIX} {record.number} {record.kind.value} {_digest(body)} {body}"
+
+
+def unframe(line: str) -> Record | None:
+    """Return the record that *line* holds, or None when it is an ordinary or a damaged line."""
+    parts = line.rstrip("\n").split(" ", 4)
+    if len(parts) != 5 or parts[0] != FRAME_PREFIX or _digest(parts[4]) != parts[3]:  # noqa: PLR2004 - the frame's fields
+        return None
+    return Record(number=int(parts[1]), kind=RecordKind(parts[2]), data=json.loads(parts[4]))
+
+
+def progress_record(number: int, progress: Progress) -> Record:
+    """Return the record that tells *progress*."""
+    return Record(number=number, kind=RecordKind.PROGRESS, data=encode(progress))
+
+
+def result_record(number: int, result: JobResult) -> Record:
+    """Return the record that tells the whole *result*."""
+    return Record(number=number, kind=RecordKind.RESULT, data=encode(result))
+
+
+def digest_of(request_text: str) -> str:
+    """Return the SHA-256 that ties a result to the request it answers."""
+    return hashlib.sha256(request_text.encode()).hexdigest()
+
+
+def _checked_contract(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidSpecError(f"{what}: is not JSON") from error
+    if not isinstance(value, dict):
+        raise InvalidSpecError(f"{what}: must be a mapping")
+    if value.get("contract") not in UNDERSTOOD:
+        raise RefusedError(
+            f"{what}: speaks contract {value.get('contract')!r}; this version understands {sorted(UNDERSTOOD)}",
+            reason=Reason.CONTRACT_UNKNOWN,
+        )
+    return value
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=True)
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The Jobs' door: what one pod does with one database and one storage; nothing here knows Kubernetes."""
