@@ -1,0 +1,64 @@
+# One command each; every one of them sets up what it needs, says what it does, and keeps it for the next time.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
+PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_naming.py tests/test_reason.py tests/test_house.py
+PYTEST := $(PYTHON) -m pytest
+
+.PHONY: help setup servers check format test test-fast test-slow demo bench image cluster-up cluster-down clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml e2e/venv.sh
+	@bash e2e/venv.sh $(VENV)
+	@touch $@
+
+setup: $(VENV)/ready ## Python environment, system packages, PostgreSQL servers, S3 server, Kubernetes (first time: about 12 minutes)
+	@$(GROUND) setup
+
+servers: $(VENV)/ready
+	@$(GROUND) setup --without-cluster
+
+format: $(VENV)/ready ## write the code as the formatter wants it
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+check: $(VENV)/ready ## format, lint, types, import contracts, and the pure tests with full branch coverage
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PYTEST) $(PURE) --cov --cov-report=term -q
+
+test: setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
+	@$(PYTEST) tests -m "not slow and not cluster"
+	@$(PYTEST) tests e2e -m "cluster and not slow"
+
+test-fast: servers ## the same without Kubernetes
+	@$(PYTEST) tests -m "not slow and not cluster" -q
+
+test-slow: setup ## single cases above 60 s
+	@$(PYTEST) tests e2e -m slow
+
+demo: $(VENV)/ready ## the user's story on real parts; KEEP=1 leaves the cluster up
+	@PYTHONPATH=e2e $(PYTHON) -m demo $(if $(KEEP),--keep)
+
+bench: setup ## speed and memory, as ratios within one run; results in bench/results/
+	@PYTHONPATH=e2e:bench $(PYTHON) -m measure
+
+image: $(VENV)/ready ## the one image of the operator and every Job
+	@$(GROUND) image
+
+cluster-up: setup ## a complete Kubernetes on this machine, with a kubeconfig to use by hand
+	@$(GROUND) up
+
+cluster-down: $(VENV)/ready ## stop it without a trace
+	@$(GROUND) down
+
+clean: ## what the commands above left in the checkout; the caches in ~/.cache/dbcustody stay
+	@if [ -x $(PYTHON) ]; then $(GROUND) down || true; fi
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build
