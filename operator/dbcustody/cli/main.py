@@ -1,0 +1,114 @@
+"""The command tree. Each command imports what it needs when it runs: a Job never loads Kopf, the operator never loads boto3."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+import dbcustody
+from dbcustody.errors import DbcustodyError, InvalidSpecError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 64
+EXIT_CANCELLED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(dbcustody.__version__, prog_name="dbcustody")
+def dbcustody_command() -> None:
+    """Take custody of PostgreSQL databases: backups that are encrypted, read back and counted.
+
+    Stand-alone commands read DATABASE_URL, BACKUP_DIR or BACKUP_S3_BUCKET, and BACKUP_ENCRYPTION_KEY from the environment.
+    """
+
+
+@dbcustody_command.command("operator")
+def operator_command() -> None:
+    """Run the Kubernetes operator (in its Deployment, or locally with a kubeconfig)."""
+    from dbcustody.handlers.startup import main as run_operator  # noqa: PLC0415 - see the module's docstring
+    from dbcustody.settings import from_environ  # noqa: PLC0415
+
+    sys.exit(run_operator(from_environ(os.environ)))
+
+
+@dbcustody_command.command("job")
+@click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune"]))
+def job_command(verb: str) -> None:
+    """Do what the operator's request asks for; runs in a Job's pod."""
+    from dbcustody.jobs.runner import main as run_job  # noqa: PLC0415
+
+    sys.exit(run_job(verb, os.environ))
+
+
+@dbcustody_command.command("backup")
+@click.option("--name", help="Name of the backup; one that the storage already holds is adopted, never taken again.")
+@click.option("--no-prune", is_flag=True, help="Leave retention for later.")
+def backup_command(name: str | None, *, no_prune: bool) -> None:
+    """Take a backup of DATABASE_URL, verify it, and thin out the old ones."""
+    from dbcustody.cli.backup import take_backup  # noqa: PLC0415
+
+    sys.exit(take_backup(os.environ, name=name, prune=not no_prune))
+
+
+@dbcustody_command.group("backups")
+def backups_group() -> None:
+    """Look at what lies in the storage."""
+
+
+@backups_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def backups_list_command(*, as_json: bool) -> None:
+    """List the backups of the database, oldest first."""
+    from dbcustody.cli.backups import list_backups  # noqa: PLC0415
+
+    sys.exit(list_backups(os.environ, as_json=as_json))
+
+
+@dbcustody_command.command("verify")
+@click.argument("name", required=False)
+@click.option("--level", type=click.Choice(["Checksum", "Read"]), default="Read", show_default=True)
+def verify_command(name: str | None, *, level: str) -> None:
+    """Read a backup back (the newest one unless NAME is given) and say whether it can be trusted."""
+    from dbcustody.cli.backups import verify  # noqa: PLC0415
+
+    sys.exit(verify(os.environ, name=name, level=level))
+
+
+@dbcustody_command.group("retention")
+def retention_group() -> None:
+    """Ask what retention would do."""
+
+
+@retention_group.command("explain")
+@click.option("--at", "at_time", help="Judge as if it were this time (RFC 3339); nothing is deleted.")
+def retention_explain_command(at_time: str | None) -> None:
+    """Show for each backup whether it stays and why. Deletes nothing."""
+    from dbcustody.cli.retention import explain  # noqa: PLC0415
+
+    sys.exit(explain(os.environ, at_time=at_time))
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one message on standard error, and an exit code that says what kind it was."""
+    try:
+        dbcustody_command(standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("cancelled", EXIT_CANCELLED)
+    except KeyboardInterrupt:
+        _leave("cancelled", EXIT_CANCELLED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except InvalidSpecError as error:
+        _leave(error.message, EXIT_USAGE)
+    except DbcustodyError as error:
+        _leave(f"{error.reason.value}: {error.message}", EXIT_ERROR)
+    sys.exit(0)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    click.echo(click.style("error: ", fg="red") + message, err=True)
+    sys.exit(code)
