@@ -1,0 +1,31 @@
+"""Object stores: one interface, an S3 bucket or a folder behind it; nothing here knows what a backup is."""
+
+from dbcustody.adapters.objectstore.interface import (
+    Deletion,
+    DeletionState,
+    ObjectEntry,
+    ObjectStore,
+    ObjectWriter,
+    PartLimitReachedError,
+    StoredObject,
+    Unfinished,
+)
+from dbcustody.adapters.objectstore.s3 import S3Settings, S3Store
+from dbcustody.adapters.objectstore.selftest import Conformance, probe
+from dbcustody.adapters.objectstore.volume import VolumeStore
+
+__all__ = [
+    "Conformance",
+    "Deletion",
+    "DeletionState",
+    "ObjectEntry",
+    "ObjectStore",
+    "ObjectWriter",
+    "PartLimitReachedError",
+    "S3Settings",
+    "S3Store",
+    "StoredObject",
+    "Unfinished",
+    "VolumeStore",
+    "probe",
+]
