@@ -1,0 +1,122 @@
+"""Sessions of our own: opened safely, never through a transaction pooler, with the settings that long work needs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from dbcustody.adapters.postgres.failure import explain, translated
+from dbcustody.errors import RefusedError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.target import PostgresTarget
+
+Session = psycopg.Connection[tuple[Any, ...]]
+
+CHECK_INTERVAL_MILLISECONDS: Final = 10_000
+"""How soon a backend notices that its client is gone while it works (PostgreSQL 14 and newer)."""
+_SETTINGS: Final = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "row_security": "off",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+}
+"""Whatever role, database or server say: nothing of ours is cut short, nothing of a hostile schema is called, nothing is left out."""
+_ORDER: Final = "ABBAAABABB"
+"""Which of two open sessions asks for its backend; a pooler that hands out backends in turn cannot keep step with it."""
+
+
+def connect(target: PostgresTarget, *, direct: bool = True) -> Session:
+    """Return an autocommitting session at *target* with safe settings.
+
+    Raises with HostUnreachable, AuthenticationFailed, DatabaseMissing, TLSFailed, ConnectionLost, or, with *direct*, PoolerRefused when
+    a transaction pooler answers. Nothing is set before that is known: a setting would stay in a stranger's session.
+    """
+    session = _open(target)
+    try:
+        with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
+            if direct:
+                _refuse_transaction_pooler(session, target)
+            _settle(session)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def is_pooled(session: Session) -> bool:
+    """Return whether something stands between us and the server: the backend is not the one that the greeting named.
+
+    PgBouncer and its kin greet with a random number; a session pooler is no obstacle, but passes no start-up options on.
+    """
+    row = session.execute("select pg_catalog.pg_backend_pid()").fetchone()
+    return row != (session.info.backend_pid,)
+
+
+def session_options(session: Session) -> str:
+    """Return the start-up options with which a client's backends die soon after their client (libpq's PGOPTIONS).
+
+    Empty when a pooler stands between, which would refuse them, or when the server's platform cannot watch its clients.
+    """
+    if is_pooled(session):
+        return ""
+    row = session.execute("select pg_catalog.current_setting('client_connection_check_interval', true)").fetchone()
+    watched = row is not None and row[0] not in {None, "", "0"}
+    return f"-c client_connection_check_interval={CHECK_INTERVAL_MILLISECONDS}" if watched else ""
+
+
+def _open(target: PostgresTarget) -> Session:
+    try:
+        return psycopg.connect(autocommit=True, prepare_threshold=None, **target.parameters())
+    except psycopg.Error as error:
+        hints = "".join(f"; {hint}" for hint in target.hints)
+        explained = explain(error, f"connect to {target.endpoint}", otherwise=Reason.HOST_UNREACHABLE)
+        if explained.reason is Reason.CONNECTION_LOST and error.sqlstate is None and not _answered(str(error)):
+            explained.reason = Reason.HOST_UNREACHABLE
+        raise type(explained)(f"{explained.message}{hints}", reason=explained.reason) from error
+
+
+def _answered(text: str) -> bool:
+    """Return whether the server itself spoke (FATAL), or was there and hung up."""
+    return "FATAL" in text or "server closed the connection" in text
+
+
+def _settle(session: Session) -> None:
+    """Apply every setting that this server knows; pg_settings lists the names, so that none is guessed by version."""
+    session.execute("select pg_catalog.set_config('search_path', 'pg_catalog', false)")
+    session.execute(
+        "select pg_catalog.set_config(s.name, w.value, false) from unnest(%s::text[], %s::text[]) as w(name, value) "
+        "join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
+        (list(_SETTINGS), list(_SETTINGS.values())),
+    )
+    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        session.execute(
+            "select pg_catalog.set_config('client_connection_check_interval', %s, false)",
+            (str(CHECK_INTERVAL_MILLISECONDS),),
+        )
+
+
+def _refuse_transaction_pooler(session: Session, target: PostgresTarget) -> None:
+    """Raise RefusedError (PoolerRefused) unless each of two sessions that are open at once keeps a backend of its own."""
+    if not is_pooled(session):
+        return
+    with _open(target) as other:
+        seen: dict[str, set[int]] = {"A": set(), "B": set()}
+        for who in _ORDER:
+            row = (session if who == "A" else other).execute("select pg_catalog.pg_backend_pid()").fetchone()
+            seen[who].add(row[0] if row else 0)
+    if len(seen["A"]) > 1 or len(seen["B"]) > 1 or seen["A"] & seen["B"]:
+        raise RefusedError(
+            f"connect to {target.endpoint}: a transaction pooler answers, which cannot hold a snapshot or a lock; "
+            "give the address of the server itself (with PgBouncer: not its port, or pool_mode = session)",
+            reason=Reason.POOLER_REFUSED,
+        )
