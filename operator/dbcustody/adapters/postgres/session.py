@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from dbcustody.adapters.postgres.failure import explain, translated
 from dbcustody.errors import RefusedError
@@ -76,7 +77,7 @@ def session_options(session: Session) -> str:
 
 def _open(target: PostgresTarget) -> Session:
     try:
-        return psycopg.connect(autocommit=True, prepare_threshold=None, **target.parameters())
+        return psycopg.connect(make_conninfo(**target.parameters()), autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         hints = "".join(f"; {hint}" for hint in target.hints)
         explained = explain(error, f"connect to {target.endpoint}", otherwise=Reason.HOST_UNREACHABLE)
