@@ -1,0 +1,104 @@
+"""The probe Job: shows that the storage does what our safety rests on, makes it ours on first use, and counts what lies in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.objectstore import probe
+from dbcustody.api.storage import AccessMode, Capabilities, KeyUse
+from dbcustody.contract import ProbeFacts, Verb
+from dbcustody.errors import DbcustodyError, InterruptedRunError
+from dbcustody.jobs.custody import open_storage, storage_of, stored_key_ids, unwrap_storage_key
+from dbcustody.jobs.tools import check_stop
+from dbcustody.jobs.verdict import fail, give
+from dbcustody.reason import Reason
+from dbcustody.repository.layout import FactKind, key_id_of, parse_backup_key
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.objectstore import Conformance, ObjectStore
+    from dbcustody.contract import JobRequest, JobResult
+    from dbcustody.jobs.custody import OpenStorage
+    from dbcustody.jobs.tools import Tools
+
+_LOOK_EVERY: Final = 1000
+
+
+@dataclass(slots=True)
+class _Count:
+    """What a listing adds up to; a backup is named by custody id and backup id."""
+
+    used_bytes: int = 0
+    committed: set[tuple[str, str]] = field(default_factory=set)
+    deleted: set[tuple[str, str]] = field(default_factory=set)
+    by_key: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+
+
+def run(request: JobRequest, tools: Tools) -> JobResult:
+    """Return what was found: reason StorageReachable, or what the storage or the keyring lacks, with as many facts as there are.
+
+    Raises what prevents the storage from being opened at all.
+    """
+    spec = storage_of(request)
+    store = tools.store()
+    facts = ProbeFacts(location=store.location, encrypted=spec.encryption is not None)
+    try:
+        found = probe(store, read_only=spec.access_mode is AccessMode.READ_ONLY, multipart=spec.s3 is not None)
+        check_stop(tools)
+        storage = open_storage(tools, request, store=store)
+        _check_every_key(storage)
+        facts = _count(storage, tools, found, facts)
+    except InterruptedRunError:
+        raise
+    except DbcustodyError as error:
+        return fail(Verb.PROBE, error.reason, error.message, probe=facts)
+    return give(Verb.PROBE, Reason.STORAGE_REACHABLE, f"{facts.backups} backups in {facts.location}", probe=facts)
+
+
+def _check_every_key(storage: OpenStorage) -> None:
+    """Open the storage key with every key of the keyring that it was closed for: a wrong old key is found before it is needed."""
+    if storage.keyring is None:
+        return
+    for key_id in stored_key_ids(storage.store):
+        if key_id in storage.keyring.keys:
+            unwrap_storage_key(storage.store, storage.storage_id, storage.keyring, key_id)
+
+
+def _count(storage: OpenStorage, tools: Tools, found: Conformance, facts: ProbeFacts) -> ProbeFacts:
+    count = count_objects(storage.store, tools)
+    live = count.committed - count.deleted
+    return ProbeFacts(
+        location=facts.location,
+        encrypted=facts.encrypted,
+        storage_id=storage.storage_id,
+        capabilities=Capabilities(
+            conditional_put=found.conditional_put,
+            conditional_complete=found.conditional_complete,
+            range_get=found.range_get,
+            delete=found.delete,
+        ),
+        keys=tuple(KeyUse(id=key_id, backups=len(ids & live)) for key_id, ids in sorted(count.by_key.items())),
+        backups=len(live),
+        used_bytes=count.used_bytes,
+    )
+
+
+def count_objects(store: ObjectStore, tools: Tools) -> _Count:
+    """Return what the whole of *store* adds up to, from one listing; nothing is read."""
+    count = _Count()
+    for number, entry in enumerate(store.entries("")):
+        if number % _LOOK_EVERY == 0:
+            check_stop(tools)
+        count.used_bytes += entry.size_bytes
+        key = parse_backup_key(entry.key)
+        if key is None:
+            continue
+        backup = (key.custody_id, key.backup_id)
+        if key.is_manifest:
+            count.committed.add(backup)
+        if key.fact is FactKind.TOMBSTONE:
+            count.deleted.add(backup)
+        if key.attempt is not None and (key_id := key_id_of(key.object_name)) is not None:
+            count.by_key[key_id].add(backup)
+    return count
