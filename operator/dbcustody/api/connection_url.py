@@ -74,15 +74,12 @@ def decode_percent(text: str) -> str:
 def _split(rest: str) -> tuple[str, str, str, str]:
     """Return credentials, authority, path and query; credentials end at the last `@` before the first slash, as far as there is one."""
     slash = rest.find("/")
-    before = rest if slash < 0 else rest[:slash]
-    credentials, at, authority = before.rpartition("@")
-    if not at and "?" in before:
-        authority, _, query = before.partition("?")
-        return "", authority, "", query + ("" if slash < 0 else rest[slash:])
-    if slash < 0:
+    before, behind = (rest, "") if slash < 0 else (rest[:slash], rest[slash:])
+    credentials, _, authority = before.rpartition("@")
+    if "?" in authority:
         authority, _, query = authority.partition("?")
-        return credentials, authority, "", query
-    path, _, query = rest[slash + 1 :].partition("?")
+        return credentials, authority, "", query + behind
+    path, _, query = behind[1:].partition("?")
     return credentials, authority, path, query
 
 

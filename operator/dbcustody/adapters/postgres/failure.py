@@ -52,12 +52,13 @@ _BY_TEXT: Final = (
     ),
     (Reason.AUTHENTICATION_FAILED, r"role \S+ does not exist|no such user|role \S+ is not permitted to log in"),
     (Reason.DATABASE_MISSING, r"FATAL: +database \S+ does not exist|no such database"),
+    (Reason.CONNECTION_LOST, r"SSL SYSCALL|unexpected eof while reading"),
     (Reason.POOLER_REFUSED, r"unsupported startup parameter|prepared statement \S+ (already exists|does not exist)"),
     (
         Reason.TLS_FAILED,
         (
             r"does not support SSL|SSL error|certificate verify failed|root certificate|server certificate|sslrootcert|"
-            r"private key file|tlsv1|SSL SYSCALL|SSL negotiation|could not get server's host name|sslmode value"
+            r"private key file|tlsv1|SSL negotiation|could not get server's host name|sslmode value"
         ),
     ),
     (
@@ -106,7 +107,8 @@ _NAMING_WORDS: Final = frozenset(
     }
     | {"extension", "at", "parameter", "policy", "name", "type", "partition", "server", "file", "host"}
 )
-"""Behind these words PostgreSQL quotes the name of an object; behind any other it may quote a value."""
+"""Behind these words PostgreSQL quotes the name of an object; behind any other it may quote a value. Roles are left out on purpose:
+who connects never stands beside where to."""
 _QUOTED: Final = re.compile(r"""(?P<word>\w+)?(?P<gap>\s*)(?P<quoted>"[^"]*"|«[^»]*»|»[^«]*«|„[^“]*“)""")
 _LITERAL: Final = re.compile(r"(?<![A-Za-z])'[^']*'")
 _SEVERITY: Final = re.compile(r"^\s*(?:pg_\w+: )?(?:error: |warning: )*(?:query failed: )?(?:ERROR: +)?", re.IGNORECASE)
@@ -114,6 +116,11 @@ _LATER_LINES: Final = re.compile(
     r"^\s*(DETAIL|HINT|CONTEXT|LINE \d+|STATEMENT|QUERY|LOCATION)\b|^\s*\^|^pg_\w+: (detail|hint|warning):",
     re.IGNORECASE,
 )
+_PREFACE: Final = re.compile(
+    r"(?:connection failed: )?connection to server (?:at|on socket) \"[^\"]*\"(?: \([^)]*\))?(?:, port \d+)? failed: ",
+    re.IGNORECASE,
+)
+"""What libpq says before the point; the message names the address already."""
 _LONGEST: Final = 600
 
 
@@ -125,7 +132,7 @@ def redact(text: str) -> str:
             break
         if line.strip():
             kept.append(line.strip())
-    joined = _LITERAL.sub("'…'", _QUOTED.sub(_redact_quoted, "; ".join(kept)))
+    joined = _LITERAL.sub("'…'", _QUOTED.sub(_redact_quoted, _PREFACE.sub("", "; ".join(kept))))
     return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 1] + "…"
 
 
