@@ -95,8 +95,6 @@ _NAMING_WORDS: Final = frozenset(
         "relation",
         "table",
         "schema",
-        "role",
-        "user",
         "database",
         "column",
         "constraint",

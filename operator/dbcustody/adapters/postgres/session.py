@@ -20,7 +20,6 @@ Session = psycopg.Connection[tuple[Any, ...]]
 CHECK_INTERVAL_MILLISECONDS: Final = 10_000
 """How soon a backend notices that its client is gone while it works (PostgreSQL 14 and newer)."""
 _SETTINGS: Final = {
-    "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -93,7 +92,9 @@ def _answered(text: str) -> bool:
 
 def _settle(session: Session) -> None:
     """Apply every setting that this server knows; pg_settings lists the names, so that none is guessed by version."""
-    session.execute("select pg_catalog.set_config('search_path', 'pg_catalog', false)")
+    session.execute(
+        "select pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('statement_timeout', '0', false)"
+    )
     session.execute(
         "select pg_catalog.set_config(s.name, w.value, false) from unnest(%s::text[], %s::text[]) as w(name, value) "
         "join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
