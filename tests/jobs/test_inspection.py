@@ -176,11 +176,11 @@ def test_unknown_identity_is_no_error(database: PostgresServer) -> None:
             id="row-security",
         ),
         pytest.param(
-            ["create table t (id int)", "alter table t owner to {role}", "alter table t enable row level security",
- "alter table t force row level security"],
+            [
                 "create table t (id int)",
                 "alter table t owner to {role}",
-                "alter table t enable row level security, force row level security",
+                "alter table t enable row level security",
+                "alter table t force row level security",
             ],
             ["ALTER ROLE {role} BYPASSRLS;"],
             id="forced-row-security-of-ones-own",
