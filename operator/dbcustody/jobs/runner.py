@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 
@@ -24,6 +24,7 @@ from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     MOUNT_ROOT,
     REQUEST_VARIABLE,
+    JobRequest,
     JobResult,
     Verb,
     digest_of,
@@ -33,15 +34,13 @@ from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecErr
 from dbcustody.jobs.deadline import GRACE_SECONDS, Deadline
 from dbcustody.jobs.mounts import mounted_tools
 from dbcustody.jobs.output import Output
+from dbcustody.jobs.tools import Tools
 from dbcustody.jobs.verdict import fail
 from dbcustody.logs import set_up_logs
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from dbcustody.contract import JobRequest
-    from dbcustody.jobs.tools import Tools
 
 TERMINATION_FILE: Final = Path("/dev/termination-log")
 _MODULES: Final = {
@@ -54,11 +53,8 @@ _MODULES: Final = {
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 
 
-class Work(Protocol):
-    """What a verb's module offers."""
-
-    def __call__(self, request: JobRequest, tools: Tools) -> JobResult:
-        """Do the work and say what became of it."""
+Work = Callable[[JobRequest, Tools], JobResult]
+"""What a verb's module offers as `run`: does the work and says what became of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +80,19 @@ def main(verb: str, environ: Mapping[str, str], surroundings: Surroundings | Non
     around = surroundings or Surroundings()
     set_up_logs(around.stderr)
     output = Output(around.stdout or sys.stdout, around.termination_file)
-    text = environ.get(REQUEST_VARIABLE, "")
     stop = threading.Event()
     with _listening(stop):
         result = _run(Verb(verb), environ, around, output=output, stop=stop)
-    signed = replace(result, request_sha256=digest_of(text), attempt=environ.get(ATTEMPT_VARIABLE, ""))
-    output.conclude(signed)
-    _LOG.info(
-        "job ended", verb=verb, reason=signed.reason.value, exit_code=int(signed.exit_code), message=signed.message
-    )
-    return int(signed.exit_code)
+    return _conclude(result, environ, output)
+
+
+def _conclude(result: JobResult, environ: Mapping[str, str], output: Output) -> int:
+    """Tell *result* as the answer to the request in *environ*, and return its exit code."""
+    text = environ.get(REQUEST_VARIABLE, "")
+    output.conclude(replace(result, request_sha256=digest_of(text), attempt=environ.get(ATTEMPT_VARIABLE, "")))
+    code = int(result.exit_code)
+    _LOG.info("job ended", verb=result.verb.value, reason=result.reason.value, exit_code=code, message=result.message)
+    return code
 
 
 def _run(
@@ -101,9 +100,14 @@ def _run(
 ) -> JobResult:
     """Return the result of the work, or of what prevented it."""
     deadline: Deadline | None = None
+
+    def give_up() -> None:
+        error = InterruptedRunError(f"{verb.value}: did not end when told to, and was cut off")
+        around.leave(_conclude(_interrupted(verb, error, deadline), environ, output))
+
     try:
         request = _read_request(verb, environ)
-        with Deadline(request.timeout_seconds, stop) as deadline:
+        with Deadline(request.timeout_seconds, stop, overdue=give_up, grace_seconds=around.grace_seconds) as deadline:
             report = deadline.watching(output.report)
             tools = mounted_tools(
                 request, environ=environ, now=_utc_now, report=report, stop=stop, root=around.mount_root
