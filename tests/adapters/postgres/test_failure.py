@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from dbcustody.adapters.postgres import explain, explain_text, redact, translated
-from dbcustody.adapters.postgres.failure import classify
+from dbcustody.adapters.postgres.failure import classify, guess_by_name
 from dbcustody.errors import DbcustodyError, RefusedError, UnavailableError
 from dbcustody.reason import Reason
 
@@ -177,6 +177,27 @@ def test_unknown_errors_are_sorted_by_their_class(
 
     assert explained.reason is reason
     assert isinstance(explained, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param(
+            "FATAL:  Passwort-Authentifizierung für Benutzer »app« fehlgeschlagen",
+            Reason.AUTHENTICATION_FAILED,
+            id="german-user",
+        ),
+        pytest.param("FATAL:  Datenbank »shop« existiert nicht", Reason.DATABASE_MISSING, id="german-database"),
+        pytest.param("FATAL:  la base de données « shop » n'existe pas", Reason.DATABASE_MISSING, id="french-database"),
+        pytest.param(
+            'ВАЖНО:  пользователь "app" не прошёл проверку подлинности', Reason.AUTHENTICATION_FAILED, id="russian-user"
+        ),
+        pytest.param("FATAL:  etwas ganz anderes", None, id="something-else"),
+    ],
+)
+def test_other_languages_are_understood_by_the_name_they_quote(text: str, wanted: Reason | None) -> None:
+    """A server that refuses in its own language quotes the user or the database."""
+    assert guess_by_name(text, user="app", database="shop") is wanted
 
 
 def test_translation_chains() -> None:

@@ -156,7 +156,9 @@ def test_each_wrong_setting_has_its_reason(server: PostgresServer, changes: dict
         connect(target_of(server, **changes))
 
     assert caught.value.reason is reason
-    assert CANARY not in f"{caught.value.message}{caught.value.__cause__}"
+    cause = caught.value.__cause__
+    assert isinstance(cause, psycopg.Error)
+    assert CANARY not in f"{caught.value.message}{cause}{cause!r}{cause.pgconn!r}{vars(cause)}"
     assert '"app"' not in caught.value.message
 
 

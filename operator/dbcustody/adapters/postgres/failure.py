@@ -141,13 +141,13 @@ def explain(error: psycopg.Error, what: str, *, otherwise: Reason = Reason.DUMP_
     if reason is None and isinstance(error, psycopg.OperationalError):
         reason = Reason.CONNECTION_LOST
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-    return _made(reason or otherwise, f"{what}: {redact(text)}{state}")
+    return make_error(reason or otherwise, f"{what}: {redact(text)}{state}")
 
 
 def explain_text(text: str, what: str, *, otherwise: Reason = Reason.DUMP_FAILED) -> DbcustodyError:
     """Return the complaint of a client program, its standard error *text*, as one of ours."""
     said = next((line for line in text.splitlines() if re.search(r"\b(error|FATAL|PANIC)\b:", line)), text)
-    return _made(classify(text) or otherwise, f"{what}: {redact(_SEVERITY.sub('', said)) or 'it said nothing'}")
+    return make_error(classify(text) or otherwise, f"{what}: {redact(_SEVERITY.sub('', said)) or 'it said nothing'}")
 
 
 def classify(text: str, sqlstate: str | None = None) -> Reason | None:
@@ -158,6 +158,16 @@ def classify(text: str, sqlstate: str | None = None) -> Reason | None:
     if sqlstate and (found := _BY_STATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2])) and not _is_protocol(sqlstate):
         return found
     return next((reason for reason, pattern in _PATTERNS if pattern.search(text)), None)
+
+
+def guess_by_name(text: str, *, user: str, database: str) -> Reason | None:
+    """Return what a server means that refuses a connection in another language: it quotes the user, or it quotes the database.
+
+    libpq passes no SQLSTATE on before a session stands, and the server speaks the language of its `lc_messages`.
+    """
+    if _quotes(text, user):
+        return Reason.AUTHENTICATION_FAILED
+    return Reason.DATABASE_MISSING if _quotes(text, database) else None
 
 
 @contextmanager
@@ -174,11 +184,16 @@ def _is_protocol(sqlstate: str) -> bool:
     return sqlstate == "08P01"
 
 
+def _quotes(text: str, name: str) -> bool:
+    return re.search(rf"[\"'«»„“”]\s*{re.escape(name)}\s*[\"'«»„“”]", text) is not None
+
+
 def _redact_quoted(match: re.Match[str]) -> str:
     word, gap = match["word"] or "", match["gap"]
     return match[0] if word.lower() in _NAMING_WORDS else f'{word}{gap}"…"'
 
 
-def _made(reason: Reason, message: str) -> DbcustodyError:
+def make_error(reason: Reason, message: str) -> DbcustodyError:
+    """Return an error of the class that fits *reason*: whether trying again can help decides."""
     kind = UnavailableError if GUIDANCE[reason].exit_code is ExitCode.UNAVAILABLE else RefusedError
     return kind(message, reason=reason)

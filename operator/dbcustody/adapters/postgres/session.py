@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from dbcustody.adapters.postgres.failure import explain, translated
+from dbcustody.adapters.postgres.failure import classify, explain, guess_by_name, make_error, translated
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.target import PostgresTarget
+    from dbcustody.errors import DbcustodyError
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -78,11 +79,21 @@ def _open(target: PostgresTarget) -> Session:
     try:
         return psycopg.connect(make_conninfo(**target.parameters()), autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        hints = "".join(f"; {hint}" for hint in target.hints)
-        explained = explain(error, f"connect to {target.endpoint}", otherwise=Reason.HOST_UNREACHABLE)
-        if explained.reason is Reason.CONNECTION_LOST and error.sqlstate is None and not _answered(str(error)):
-            explained.reason = Reason.HOST_UNREACHABLE
-        raise type(explained)(f"{explained.message}{hints}", reason=explained.reason) from error
+        raise _explain_refusal(error, target) from error
+
+
+def _explain_refusal(error: psycopg.Error, target: PostgresTarget) -> DbcustodyError:
+    """Return why no session came to be; the finished connection, which holds the password, is taken off *error*."""
+    error._pgconn = None  # noqa: SLF001 - psycopg offers no other way to let go of it
+    text = str(error)
+    explained = explain(error, f"connect to {target.endpoint}", otherwise=Reason.HOST_UNREACHABLE)
+    reason = explained.reason
+    if classify(text) is None:
+        guessed = guess_by_name(text, user=target.user, database=target.database)
+        reason = guessed or Reason.HOST_UNREACHABLE
+    elif reason is Reason.CONNECTION_LOST and not _answered(text):
+        reason = Reason.HOST_UNREACHABLE
+    return make_error(reason, "; ".join((explained.message, *target.hints)))
 
 
 def _answered(text: str) -> bool:
