@@ -162,6 +162,55 @@ def test_each_wrong_setting_has_its_reason(server: PostgresServer, changes: dict
     assert '"app"' not in caught.value.message
 
 
+@contextmanager
+def impostor(answer: bytes) -> Iterator[str]:
+    """Listen like a server, give *answer* to whoever begins a session, and hang up; the block gets the port."""
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield str(listener.getsockname()[1])
+        thread.join()
+
+
+def refusal(message: str) -> bytes:
+    """Return the server's message of that text, as the protocol has it."""
+    body = b"SFATAL\0VFATAL\0C28P01\0M" + message.encode() + b"\0\0"
+    return b"E" + (len(body) + 4).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(
+            refusal("Passwort-Authentifizierung für »app« fehlgeschlagen"),
+            Reason.AUTHENTICATION_FAILED,
+            id="german-user",
+        ),
+        pytest.param(refusal("Datenbank »shop« existiert nicht"), Reason.DATABASE_MISSING, id="german-database"),
+        pytest.param(refusal("etwas anderes"), Reason.HOST_UNREACHABLE, id="german-else"),
+        pytest.param(refusal("the database system is starting up"), Reason.CONNECTION_LOST, id="starting"),
+        pytest.param(b"", Reason.CONNECTION_LOST, id="hangs-up"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", Reason.HOST_UNREACHABLE, id="not-a-database"),
+    ],
+)
+def test_each_odd_answer_has_its_reason(answer: bytes, reason: Reason) -> None:
+    """A server that refuses in another language, is not ready, hangs up, or is no PostgreSQL at all."""
+    with impostor(answer) as port, pytest.raises(DbcustodyError) as caught:
+        connect(
+            PostgresTarget(host="127.0.0.1", port=port, database="shop", user="app", password=CANARY, sslmode="disable")
+        )
+
+    assert caught.value.reason is reason
+    assert CANARY not in caught.value.message
+
+
 def test_full_server_is_worth_another_try(server: PostgresServer) -> None:
     """A role that has no connection left is told so, and the run is repeated later."""
     server.execute("alter role app connection limit 1")
@@ -246,6 +295,22 @@ def test_transaction_pooler_is_refused(server: PostgresServer, tmp_path: Path, m
             connect(target)
         with connect(target, direct=False) as session:
             assert is_pooled(session)
+
+    assert caught.value.reason is Reason.POOLER_REFUSED
+
+
+def test_pooler_with_two_backends_in_turn_is_refused(server: PostgresServer, tmp_path: Path) -> None:
+    """Two backends that are handed out in turn look like two sessions to whoever asks in turn; the order of our questions does not."""
+
+    def backends() -> int:
+        ((count,),) = server.execute("select count(*) from pg_stat_activity where usename = 'app'")
+        return int(count)
+
+    extra = "server_round_robin=1\nmin_pool_size=2\ndefault_pool_size=2"
+    with pooler(server, tmp_path, mode="transaction", extra=extra) as target, connect(target, direct=False):
+        assert wait_until(lambda: backends() == 2, 10)
+        with pytest.raises(RefusedError) as caught:
+            connect(target)
 
     assert caught.value.reason is Reason.POOLER_REFUSED
 
