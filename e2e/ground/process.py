@@ -33,7 +33,9 @@ class Daemon:
         self.log = folder / f"{name}.log"
         self._pid_file = folder / f"{name}.pid"
 
-    def start(self, command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, user: int | None = None) -> None:
+    def start(
+        self, command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, user: int | None = None
+    ) -> None:
         """Start *command* in a session of its own; its output goes to the log."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -68,6 +70,7 @@ class Daemon:
     def stop(self, *, first: signal.Signals = signal.SIGTERM, patience_seconds: float = 10) -> None:
         """End the process and wait until it is gone; what does not listen is killed."""
         self.send(first)
+        self.send(signal.SIGCONT)  # one that was frozen would never hear the first
         if not wait_until(lambda: self.pid is None, patience_seconds):
             self.send(signal.SIGKILL)
             if not wait_until(lambda: self.pid is None, 10):

@@ -27,7 +27,9 @@ _PIN: Final = (
 def mirror() -> str:
     """Return the address from which this machine gets Debian's packages."""
     for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        if path.exists() and (found := re.search(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s*)?)(\S+)", path.read_text(), re.MULTILINE)):
+        if path.exists() and (
+            found := re.search(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s*)?)(\S+)", path.read_text(), re.MULTILINE)
+        ):
             return found[1]
     raise GroundError("this machine has no apt source of Debian; the base of the image cannot be made")
 
@@ -36,13 +38,19 @@ def base_archive(*, clients: tuple[int, ...] = MAJORS) -> Path:
     """Return a tar of the root file system with the *clients* of these majors."""
     require(["mmdebstrap"])
     name = f"base-{RELEASE}-{'-'.join(map(str, clients))}.tar"
-    return cached(name, lambda draft: _make_archive(draft, clients), doing=f"making a Debian {RELEASE} with PostgreSQL clients (20 s)")
+    return cached(
+        name,
+        lambda draft: _make_archive(draft, clients),
+        doing=f"making a Debian {RELEASE} with PostgreSQL clients (20 s)",
+    )
 
 
 def client_folder(major: int) -> Path:
     """Return a folder with pg_dump, pg_restore, pg_dumpall and psql of *major* that run on this machine, whatever its libc is."""
     root = cached("root-" + RELEASE, _unpack, doing="unpacking PostgreSQL clients")
-    return cached(f"clients/{major}", lambda draft: _write_wrappers(draft, root, major), doing=f"PostgreSQL client {major}")
+    return cached(
+        f"clients/{major}", lambda draft: _write_wrappers(draft, root, major), doing=f"PostgreSQL client {major}"
+    )
 
 
 def _make_archive(draft: Path, clients: tuple[int, ...]) -> None:

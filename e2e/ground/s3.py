@@ -8,9 +8,10 @@ import shutil
 import signal
 import socket
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import boto3
 from botocore.config import Config
@@ -33,7 +34,14 @@ def program() -> Path:
 def _build(draft: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run(
-            [go(), "install", "-trimpath", "-ldflags", "-s -w", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
+            [
+                go(),
+                "install",
+                "-trimpath",
+                "-ldflags",
+                "-s -w",
+                f"github.com/versity/versitygw/cmd/versitygw@{VERSION}",
+            ],
             environment={"GOBIN": folder, "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
         )
         shutil.copy(Path(folder) / "versitygw", draft)
@@ -51,7 +59,7 @@ class S3Server:
     access_key: str = field(default_factory=lambda: f"AK{secrets.token_hex(8)}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
-    def __enter__(self) -> S3Server:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="dbcustody-s3-"))
         for name in ("objects", "iam", "versions"):
             (self.folder / name).mkdir()
@@ -64,7 +72,9 @@ class S3Server:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -75,7 +85,7 @@ class S3Server:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        tls = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
+        tls: list[str | Path] = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
         common = ["--port", f"{self.host}:{self.port}", "--iam-dir", self.folder / "iam", "--quiet", *tls]
         self._daemon.start(
             [program(), *common, "posix", "--versioning-dir", self.folder / "versions", self.folder / "objects"],
@@ -93,16 +103,20 @@ class S3Server:
 
     def client(self, *, access_key: str | None = None, secret_key: str | None = None) -> Any:
         """Return a boto3 client, by default with all rights."""
-        return boto3.session.Session(access_key or self.access_key, secret_key or self.secret_key, region_name="us-east-1").client(
+        return boto3.session.Session(
+            access_key or self.access_key, secret_key or self.secret_key, region_name="us-east-1"
+        ).client(
             "s3",
             endpoint_url=self.url,
             verify=str(self.ca) if self.ca else None,
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}),
+            config=Config(
+                s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}
+            ),
         )
 
     def make_bucket(self, name: str, *, object_lock: bool = False) -> str:
         """Create a bucket and return its name."""
-        with _closing(self.client()) as client:
+        with closing(self.client()) as client:
             client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=object_lock)
         return name
 
@@ -116,7 +130,7 @@ class S3Server:
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Return every key of *bucket* below *prefix*."""
-        with _closing(self.client()) as client:
+        with closing(self.client()) as client:
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
@@ -128,17 +142,6 @@ class S3Server:
         with socket.socket() as probe:
             probe.settimeout(1)
             return probe.connect_ex((self.host, self.port)) == os.EX_OK
-
-
-class _closing:  # noqa: N801 - reads as contextlib.closing, which wants a typed close
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __enter__(self) -> Any:
-        return self._client
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
 
 
 def _free_port(host: str) -> int:
