@@ -54,8 +54,11 @@ def cached(name: str, make: Callable[[Path], None], *, doing: str) -> Path:
             say(doing)
             draft = wanted.with_name(f"{wanted.name}.draft")
             _remove(draft)
-            make(draft)
-            draft.rename(wanted)
+            try:
+                make(draft)
+                draft.rename(wanted)
+            finally:
+                _remove(draft)
             say(f"{doing}: done in {time.monotonic() - started:.0f} s")
     return wanted
 

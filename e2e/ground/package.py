@@ -20,6 +20,7 @@ PROGRAMS: Final = {
     "openssl": "openssl",
     "mmdebstrap": "mmdebstrap",
     "dockerd": "docker.io",
+    "docker": "docker.io",
     "gcc": "gcc",
     "mvn": "maven",
     "pgbouncer": "pgbouncer",
@@ -28,7 +29,18 @@ PROGRAMS: Final = {
 }
 """Program -> the package that brings it."""
 
-CLUSTER_PROGRAMS: Final = ("containerd", "runc", "ip", "nft", "nsenter", "openssl", "mmdebstrap", "dockerd", "gcc")
+CLUSTER_PROGRAMS: Final = (
+    "containerd",
+    "runc",
+    "ip",
+    "nft",
+    "nsenter",
+    "openssl",
+    "mmdebstrap",
+    "dockerd",
+    "docker",
+    "gcc",
+)
 SERVER_PROGRAMS: Final = ("mvn", "mmdebstrap", "openssl", "pgbouncer")
 CNI_PLUGIN: Final = "/usr/lib/cni/bridge"
 
@@ -46,8 +58,13 @@ def require(programs: Iterable[str]) -> None:
             "(it installs them itself), or install them by hand"
         )
     say(f"installing {' '.join(missing)} (first time only, about a minute)")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    quiet = {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "RUNLEVEL": "1",
+    }  # in run level 1 packages do not start their services
     run(["apt-get", "update", "-qq"], environment=quiet)
+    if "docker.io" in missing and run(["apt-cache", "search", "--names-only", "^docker-cli$"]):
+        missing.append("docker-cli")  # newer releases of Debian have the client apart
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], environment=quiet)
     _stop_services(missing)
 

@@ -5,18 +5,20 @@ Debian's stable release has client 17; client 18 and the libpq that fits both co
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
+import tempfile
 from pathlib import Path
 from typing import Final
 
-from ground.cache import GroundError, cache_folder, cached, run
+from ground.cache import GroundError, cached, run
 from ground.package import require
 
 RELEASE: Final = "trixie"
 NEXT_RELEASE: Final = "forky"
-PACKAGES: Final = ("ca-certificates", "tzdata", "python3", "python3-venv", "postgresql-client-17")
+PACKAGES: Final = ("ca-certificates", "tzdata", "python3")
 MAJORS: Final = (17, 18)
 _PIN: Final = (
     f"Package: *\\nPin: release n={NEXT_RELEASE}\\nPin-Priority: 100\\n\\n"
@@ -37,36 +39,47 @@ def mirror() -> str:
 def base_archive(*, clients: tuple[int, ...] = MAJORS) -> Path:
     """Return a tar of the root file system with the *clients* of these majors."""
     require(["mmdebstrap"])
-    name = f"base-{RELEASE}-{'-'.join(map(str, clients))}.tar"
     return cached(
-        name,
+        f"base-{_digest(clients)}.tar",
         lambda draft: _make_archive(draft, clients),
-        doing=f"making a Debian {RELEASE} with PostgreSQL clients (20 s)",
+        doing=f"making a Debian {RELEASE} with PostgreSQL clients {' and '.join(map(str, clients))} (20 s)",
     )
 
 
 def client_folder(major: int) -> Path:
     """Return a folder with pg_dump, pg_restore, pg_dumpall and psql of *major* that run on this machine, whatever its libc is."""
-    root = cached("root-" + RELEASE, _unpack, doing="unpacking PostgreSQL clients")
+    digest = _digest(MAJORS)
+    root = cached(f"root-{digest}", _unpack, doing="unpacking PostgreSQL clients")
     return cached(
-        f"clients/{major}", lambda draft: _write_wrappers(draft, root, major), doing=f"PostgreSQL client {major}"
+        f"clients-{digest}/{major}",
+        lambda draft: _write_wrappers(draft, root, major),
+        doing=f"PostgreSQL client {major}",
     )
 
 
-def _make_archive(draft: Path, clients: tuple[int, ...]) -> None:
-    packages = [*PACKAGES, *(f"postgresql-client-{major}" for major in clients if major != MAJORS[0])]
-    sources = cache_folder() / "base-sources.list"
-    sources.write_text(f"deb {mirror()} {RELEASE} main\ndeb {mirror()} {NEXT_RELEASE} main\n")
-    excluded = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/postgresql/*/man/*")
-    run([
+def _digest(clients: tuple[int, ...]) -> str:
+    """Return a name for the recipe of a base, so that another recipe makes another base."""
+    return hashlib.sha256(repr(_recipe(clients)).encode()).hexdigest()[:12]
+
+
+def _recipe(clients: tuple[int, ...]) -> list[str]:
+    packages = [*PACKAGES, *(f"postgresql-client-{major}" for major in clients)]
+    excluded = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
+    return [
         *("mmdebstrap", "--variant=minbase", "--format=tar", "--mode=root", "--skip=output/dev"),
         # A mirror may be a frozen copy: its signatures still hold when its validity has passed.
         *('--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Apt::Install-Recommends "false"'),
         f'--setup-hook=mkdir -p "$1"/etc/apt/preferences.d; printf {shlex.quote(_PIN)} > "$1"/etc/apt/preferences.d/clients',
         f"--include={','.join(packages)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in excluded),
-        *(RELEASE, draft, sources),
-    ])  # fmt: skip
+    ]
+
+
+def _make_archive(draft: Path, clients: tuple[int, ...]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder) / "sources.list"
+        sources.write_text(f"deb {mirror()} {RELEASE} main\ndeb {mirror()} {NEXT_RELEASE} main\n")
+        run([*_recipe(clients), RELEASE, draft, sources])
 
 
 def _unpack(draft: Path) -> None:
