@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dbcustody.repository.canonical import canonical, parse
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSetting:
     """One `ALTER ROLE ... IN DATABASE ... SET`; role None means: of the database itself."""
 
-    role: str | None
-    settings: tuple[str, ...]
+    role: str | None = None
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +88,13 @@ class Catalogue:
     extensions: tuple[ExtensionFacts, ...] = ()
     large_objects: int = 0
     not_captured: tuple[str, ...] = field(default=())
+
+
+def write_catalogue(catalogue: Catalogue) -> bytes:
+    """Return the plaintext of the catalogue object."""
+    return canonical(catalogue)
+
+
+def read_catalogue(data: bytes, what: str) -> Catalogue:
+    """Return the catalogue in the plaintext *data*; raises DamagedError naming *what*, RefusedError (FormatUnknown) for a newer one."""
+    return parse(Catalogue, data, what)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from dbcustody.repository.canonical import canonical
+from dbcustody.errors import DamagedError
+from dbcustody.repository.canonical import canonical, parse_exactly
+from dbcustody.repository.layout import BackupKey, FactKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,12 @@ class Release:
 
 Fact = Tombstone | Verified | Hold | Release
 F = TypeVar("F", Tombstone, Verified, Hold, Release)
+_CLASSES: Final[dict[FactKind, type[Fact]]] = {
+    FactKind.TOMBSTONE: Tombstone,
+    FactKind.VERIFIED: Verified,
+    FactKind.HOLD: Hold,
+    FactKind.RELEASE: Release,
+}
 
 
 def fact_text(fact: Fact) -> bytes:
@@ -114,3 +122,20 @@ def fact_text(fact: Fact) -> bytes:
 def sealed(fact: F, mac: bytes | None) -> F:
     """Return *fact* with its MAC in hex; None leaves it without (a storage without encryption)."""
     return replace(fact, mac=None if mac is None else mac.hex())
+
+
+def read_fact(data: bytes, key: BackupKey) -> Fact:
+    """Return the fact stored as *data* under *key*; whether its MAC fits is another question.
+
+    Raises DamagedError when it is none, is not in canonical form, or speaks of another backup or number than its key;
+    RefusedError (FormatUnknown) when a newer version wrote it.
+    """
+    what = f"{key.backup_id}/{key.object_name}"
+    if key.fact is None:
+        raise DamagedError(f"{what}: is no fact")
+    fact = parse_exactly(_CLASSES[key.fact], data, what)
+    if fact.backup_id != key.backup_id:
+        raise DamagedError(f"{what}: speaks of another backup; somebody moved it")
+    if isinstance(fact, Hold | Release) and fact.number != key.number:
+        raise DamagedError(f"{what}: has another number; somebody moved it")
+    return fact

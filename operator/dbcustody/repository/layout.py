@@ -1,6 +1,7 @@
 """The names of all objects in a storage: one grammar to build them and to recognise them.
 
-Keys are relative to the storage's prefix. What the grammar does not know is nobody's to delete.
+Keys are relative to the storage's prefix. A key is recognised exactly when it could have been built here; what the grammar does not know is
+nobody's to delete.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ REST_OBJECT: Final = "data-000.pgc"
 CATALOGUE_OBJECT: Final = "catalogue.json"
 MANIFEST_OBJECT: Final = "manifest.json"
 
-_CUSTODY_ID = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$")
-_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
-_KEY_ID = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
-_BACKUP_ID = re.compile(r"^\d{8}T\d{6}Z-[a-z0-9-]{1,32}$")
-_ATTEMPT = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-_DATA_OBJECT = re.compile(r"^data-\d{3}\.pgc(\.\d{3})?$")
-_KEY_OBJECT = re.compile(r"^key\.(?P<key_id>[A-Za-z0-9._-]{1,63})\.json$")
-_FACT_OBJECT = re.compile(r"^(?P<kind>tombstone|verified|hold|release)(\.(?P<number>\d{1,6}))?\.json$")
-_RESERVED = frozenset({".", ".."})
+_CUSTODY_ID = re.compile(r"(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?")
+_NAME = re.compile(r"(?!.*\.\.)[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_KEY_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_BACKUP_ID = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_ATTEMPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DATA_OBJECT = re.compile(r"(?P<archive>data-[0-9]{3}\.pgc)(\.(?P<part>(?!000)[0-9]{3}))?")
+_KEY_OBJECT = re.compile(r"key\.(?P<key_id>.+)\.json")
+_FACT_OBJECT = re.compile(r"(?P<kind>tombstone|verified|hold|release)(\.(?P<number>[1-9][0-9]{0,5}))?\.json")
+_BACKUP_TIME = "%Y%m%dT%H%M%SZ"
+_LARGEST_STREAM = 999
+_LARGEST_NUMBER = 999_999
 
 
 class FactKind(StrEnum):
@@ -57,8 +60,14 @@ class BackupKey:
     @property
     def fact(self) -> FactKind | None:
         """The kind of later fact that the key holds, or None."""
-        match = _FACT_OBJECT.match(self.object_name) if self.attempt is None else None
+        match = _FACT_OBJECT.fullmatch(self.object_name) if self.attempt is None else None
         return FactKind(match["kind"]) if match else None
+
+    @property
+    def number(self) -> int:
+        """The number of the fact that the key holds; 0 for everything that has none."""
+        match = _FACT_OBJECT.fullmatch(self.object_name) if self.attempt is None else None
+        return int(match["number"] or 0) if match else 0
 
 
 def check_custody_id(custody_id: str) -> str:
@@ -76,17 +85,32 @@ def check_key_id(key_id: str) -> str:
     return _checked(_KEY_ID, key_id, "key id", "letters, digits, '.', '_', '-', at most 63")
 
 
+def check_attempt(attempt: str) -> str:
+    """Return *attempt* when it may stand in a key; raises InvalidSpecError otherwise."""
+    return _checked(_ATTEMPT, attempt, "attempt", "a UUID in lower case")
+
+
+def check_backup_id(backup_id: str) -> str:
+    """Return *backup_id* when it may stand in a key; raises InvalidSpecError otherwise."""
+    backup_time(_checked(_BACKUP_ID, backup_id, "backup id", "a time as 20260131T020000Z, '-', and a name"))
+    return backup_id
+
+
 def make_backup_id(name: str, moment: datetime) -> str:
-    """Return the id of a backup named *name* that began at *moment*: sorts by time, cannot collide for two names."""
-    check_name(name)
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    """Return the id of a backup named *name* that began at *moment* (aware): sorts by time, cannot collide for two names."""
+    if moment.tzinfo is None:
+        raise InvalidSpecError(f"backup id of {name[:80]!r}: its time has no zone; must be an aware time")
+    digest = hashlib.sha256(check_name(name).encode()).hexdigest()[:8]
     front = re.sub(r"[^a-z0-9]+", "-", name)[:20].strip("-")
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{front}-{digest}"
+    return check_backup_id(f"{moment.astimezone(UTC).strftime(_BACKUP_TIME)}-{front}-{digest}")
 
 
 def backup_time(backup_id: str) -> datetime:
-    """Return when the backup of *backup_id* began, in UTC."""
-    return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    """Return when the backup of *backup_id* began, in UTC; raises InvalidSpecError when it says no time."""
+    try:
+        return datetime.strptime(backup_id.partition("-")[0], _BACKUP_TIME).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidSpecError(f"backup id: {backup_id[:80]!r} does not begin with a time") from error
 
 
 def storage_key_key(key_id: str) -> str:
@@ -99,9 +123,15 @@ def custody_key(custody_id: str) -> str:
     return f"{check_custody_id(custody_id)}/custody.json"
 
 
+def custody_of(key: str) -> str | None:
+    """Return the custody id whose birth certificate *key* is, or None when it is another key."""
+    custody_id, slash, name = key.partition("/")
+    return custody_id if slash and name == "custody.json" and _CUSTODY_ID.fullmatch(custody_id) else None
+
+
 def name_key(custody_id: str, name: str) -> str:
     """Return the key of the claim that *name* stands for one backup id."""
-    return f"{check_custody_id(custody_id)}/names/{check_name(name)}.json"
+    return f"{names_prefix(custody_id)}{check_name(name)}.json"
 
 
 def names_prefix(custody_id: str) -> str:
@@ -116,12 +146,12 @@ def backups_prefix(custody_id: str) -> str:
 
 def backup_prefix(custody_id: str, backup_id: str) -> str:
     """Return the prefix of one backup."""
-    return f"{backups_prefix(custody_id)}{_checked(_BACKUP_ID, backup_id, 'backup id', 'a sortable time and a name')}/"
+    return f"{backups_prefix(custody_id)}{check_backup_id(backup_id)}/"
 
 
 def attempt_prefix(custody_id: str, backup_id: str, attempt: str) -> str:
     """Return the prefix of what one attempt wrote."""
-    return f"{backup_prefix(custody_id, backup_id)}{_checked(_ATTEMPT, attempt, 'attempt', 'a UUID')}/"
+    return f"{backup_prefix(custody_id, backup_id)}{check_attempt(attempt)}/"
 
 
 def manifest_key(custody_id: str, backup_id: str) -> str:
@@ -130,9 +160,11 @@ def manifest_key(custody_id: str, backup_id: str) -> str:
 
 
 def fact_key(custody_id: str, backup_id: str, kind: FactKind, number: int = 0) -> str:
-    """Return the key of a later fact; tombstones have no number, the others count from 1."""
-    suffix = "" if kind is FactKind.TOMBSTONE else f".{number}"
-    return f"{backup_prefix(custody_id, backup_id)}{kind.value}{suffix}.json"
+    """Return the key of a later fact; tombstones have no number, the others count from 1. Raises InvalidSpecError for any other number."""
+    least = 0 if kind is FactKind.TOMBSTONE else 1
+    most = 0 if kind is FactKind.TOMBSTONE else _LARGEST_NUMBER
+    _check_range(number, f"{kind.value} of {backup_id}", least, most)
+    return f"{backup_prefix(custody_id, backup_id)}{kind.value}{f'.{number}' if number else ''}.json"
 
 
 def data_key_object(key_id: str) -> str:
@@ -141,42 +173,70 @@ def data_key_object(key_id: str) -> str:
 
 
 def data_object(stream: int, part: int = 0) -> str:
-    """Return the object name of a data stream; part 0 is the first, the others are to be concatenated behind it."""
+    """Return the object name of a data stream; part 0 is the first, the others are to be concatenated behind it.
+
+    Raises InvalidSpecError when either is not within 0..999.
+    """
+    _check_range(stream, "data stream", 0, _LARGEST_STREAM)
+    _check_range(part, "part of a data stream", 0, _LARGEST_STREAM)
     return f"data-{stream:03d}.pgc" + (f".{part:03d}" if part else "")
+
+
+def archive_of(object_name: str) -> str | None:
+    """Return the name of the archive that *object_name* is the whole or a part of, or None when it is no data archive's."""
+    match = _DATA_OBJECT.fullmatch(object_name)
+    return match["archive"] if match else None
 
 
 def key_id_of(object_name: str) -> str | None:
     """Return the key id that a wrapped data key's object name carries, or None when it is another object."""
-    match = _KEY_OBJECT.match(object_name)
-    return match["key_id"] if match else None
+    match = _KEY_OBJECT.fullmatch(object_name)
+    return match["key_id"] if match and _KEY_ID.fullmatch(match["key_id"]) else None
+
+
+def is_content(object_name: str) -> bool:
+    """Return whether *object_name* may stand in a manifest: an archive, a part of one, or the catalogue."""
+    return object_name in {SCHEMA_OBJECT, CATALOGUE_OBJECT} or archive_of(object_name) is not None
 
 
 def parse_backup_key(key: str) -> BackupKey | None:
     """Return what *key* says when it lies below some custody's `backups/` and fits the grammar, else None."""
     match key.split("/"):
-        case [custody_id, "backups", backup_id, name] if _fits(custody_id, backup_id) and _is_beside(name):
+        case [custody_id, "backups", backup_id, name] if _is_backup(custody_id, backup_id) and _is_beside(name):
             return BackupKey(custody_id=custody_id, backup_id=backup_id, attempt=None, object_name=name)
         case [custody_id, "backups", backup_id, attempt, name] if (
-            _fits(custody_id, backup_id) and _ATTEMPT.match(attempt) and _is_within(name)
+            _is_backup(custody_id, backup_id) and _ATTEMPT.fullmatch(attempt) and _is_within(name)
         ):
             return BackupKey(custody_id=custody_id, backup_id=backup_id, attempt=attempt, object_name=name)
     return None
 
 
-def _fits(custody_id: str, backup_id: str) -> bool:
-    return _CUSTODY_ID.match(custody_id) is not None and _BACKUP_ID.match(backup_id) is not None
+def _is_backup(custody_id: str, backup_id: str) -> bool:
+    try:
+        check_custody_id(custody_id)
+        check_backup_id(backup_id)
+    except InvalidSpecError:
+        return False
+    return True
 
 
 def _is_beside(name: str) -> bool:
-    return name == MANIFEST_OBJECT or _FACT_OBJECT.match(name) is not None
+    match = _FACT_OBJECT.fullmatch(name)
+    if match is None:
+        return name == MANIFEST_OBJECT
+    return (match["kind"] == FactKind.TOMBSTONE) is (match["number"] is None)
 
 
 def _is_within(name: str) -> bool:
-    fixed = (SCHEMA_OBJECT, CATALOGUE_OBJECT)
-    return name in fixed or _DATA_OBJECT.match(name) is not None or _KEY_OBJECT.match(name) is not None
+    return is_content(name) or key_id_of(name) is not None
+
+
+def _check_range(number: int, what: str, least: int, most: int) -> None:
+    if not least <= number <= most:
+        raise InvalidSpecError(f"{what}: has the number {number}; must be within {least}..{most}")
 
 
 def _checked(grammar: re.Pattern[str], text: str, what: str, allowed: str) -> str:
-    if grammar.match(text) is None or text in _RESERVED or ".." in text:
+    if grammar.fullmatch(text) is None:
         raise InvalidSpecError(f"{what}: {text[:80]!r} cannot stand in a storage key; must be {allowed}")
     return text
