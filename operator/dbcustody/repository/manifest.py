@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 ENCRYPTION_ALGORITHM: Final = "AES-256-GCM-STREAM"
+_STORAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -157,6 +158,8 @@ def _faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _wrong_ids(manifest: Manifest) -> Iterator[str]:
+    if not _STORAGE_ID.fullmatch(manifest.storage_id):
+        yield "storageId: must be letters, digits, '.', '_', '-', at most 63"
     try:
         check_custody_id(manifest.custody_id)
         check_backup_id(manifest.backup_id)

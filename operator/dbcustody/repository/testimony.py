@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-
 class Trust(StrEnum):
     """What the keys say of a document."""
 
