@@ -19,6 +19,7 @@ import psycopg
 from ground.cache import GroundError, cached, run
 from ground.package import require
 from ground.process import Daemon
+from ground.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,7 +77,7 @@ class PostgresServer:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="dbcustody-pg-"))
+        self.folder = scratch_folder("postgres")
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
         self.port = self.port or _free_port(self.host)

@@ -19,6 +19,7 @@ from botocore.config import Config
 from ground.cache import cached, run
 from ground.golang import go
 from ground.process import Daemon
+from ground.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,7 +61,7 @@ class S3Server:
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="dbcustody-s3-"))
+        self.folder = scratch_folder("s3")
         for name in ("objects", "iam", "versions"):
             (self.folder / name).mkdir()
         self.port = self.port or _free_port(self.host)
