@@ -3,6 +3,7 @@
 from dbcustody.adapters.objectstore.interface import (
     Deletion,
     DeletionState,
+    Features,
     ObjectEntry,
     ObjectStore,
     ObjectWriter,
@@ -10,7 +11,8 @@ from dbcustody.adapters.objectstore.interface import (
     StoredObject,
     Unfinished,
 )
-from dbcustody.adapters.objectstore.s3 import S3Settings, S3Store
+from dbcustody.adapters.objectstore.s3 import S3Store
+from dbcustody.adapters.objectstore.s3client import S3Settings
 from dbcustody.adapters.objectstore.selftest import Conformance, probe
 from dbcustody.adapters.objectstore.volume import VolumeStore
 
@@ -18,6 +20,7 @@ __all__ = [
     "Conformance",
     "Deletion",
     "DeletionState",
+    "Features",
     "ObjectEntry",
     "ObjectStore",
     "ObjectWriter",

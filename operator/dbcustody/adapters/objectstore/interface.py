@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dbcustody.errors import DbcustodyError
+from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SMALL_OBJECT_BYTES: Final = 4 * 1024 * 1024
 """No manifest or fact is ever near this; a larger one is refused instead of filling the memory."""
 READ_CHUNK_BYTES: Final = 1024 * 1024
+LONGEST_KEY_BYTES: Final = 900
+"""S3 takes 1024 with the prefix, a file name 255."""
+LONGEST_NAME_BYTES: Final = 200
 
 
 class PartLimitReachedError(DbcustodyError):
@@ -50,6 +53,18 @@ class Unfinished:
     started: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a store says of itself; None means: it does not say, or not to us.
+
+    *clock_skew_seconds* is how far its clock is ahead of ours; S3 refuses requests above 900 either way.
+    """
+
+    versioning: bool | None = None
+    object_lock: bool | None = None
+    clock_skew_seconds: float | None = None
+
+
 class DeletionState(StrEnum):
     """What became of a deletion."""
 
@@ -60,11 +75,15 @@ class DeletionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """What became of the deletion of one key; *detail* is the store's own word when it was not carried out."""
+    """What became of the deletion of one key; *detail* is the store's own word when it was not carried out.
+
+    *held_until* None means: not held, held without an end (a legal hold), or the end is not told to us.
+    """
 
     key: str
     state: DeletionState
     detail: str = ""
+    held_until: datetime | None = None
 
 
 class ObjectWriter(Protocol):
@@ -75,13 +94,19 @@ class ObjectWriter(Protocol):
         """How many more bytes the object can take."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take *data*; blocks while enough parts are in flight. Raises the error of an earlier part's upload."""
+        """Take *data*; blocks while enough parts are in flight. Raises the error of an earlier part's upload.
+
+        Raises PartLimitReachedError, and has taken nothing, when *data* is longer than `remaining_bytes`.
+        """
 
     def commit(self) -> StoredObject:
-        """Create the object if the key is free; raises ConflictError when somebody else's bytes are there."""
+        """Create the object if the key is free; raises ConflictError when somebody else's bytes are there.
+
+        A commit that fails leaves nothing behind, as `abort` does.
+        """
 
     def abort(self) -> None:
-        """Leave nothing behind, as far as the store can be reached; never raises."""
+        """Leave nothing behind, as far as the store can be reached; never raises, and does nothing after a commit."""
 
 
 class ObjectStore(Protocol):
@@ -94,23 +119,23 @@ class ObjectStore(Protocol):
     def put_once(self, key: str, data: bytes) -> bool:
         """Create *key* with *data*; True when it was created now, False when exactly these bytes were there already.
 
-        Raises ConflictError when other bytes are there.
+        A lost answer is settled by looking. Raises ConflictError when other bytes are there.
         """
 
-    def open_writer(self, key: str) -> ObjectWriter:
-        """Begin an object of unknown length."""
+    def open_writer(self, key: str, *, in_parts: bool = False) -> ObjectWriter:
+        """Begin an object of unknown length; *in_parts* uses the machinery of large objects however small it stays."""
 
     def read(self, key: str) -> bytes | None:
         """Return a small object whole, or None when there is none; raises DamagedError above SMALL_OBJECT_BYTES."""
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield an object piece by piece; a broken connection is taken up again where it broke, a bounded number of times.
+    def stream(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Yield an object from *offset* on, piece by piece; a broken connection is taken up again where it broke, for a bounded time.
 
-        Raises DamagedError when the object is missing or its length changes on the way.
+        Raises DamagedError when the object is missing or changes on the way.
         """
 
-    def entries(self, prefix: str) -> Iterator[ObjectEntry]:
-        """Yield everything below *prefix*, in the order of keys, whatever the number."""
+    def entries(self, prefix: str, *, page_size: int | None = None) -> Iterator[ObjectEntry]:
+        """Yield everything whose key begins with *prefix*, in the order of keys, whatever the number; all of it or an error."""
 
     def delete(self, keys: Sequence[str]) -> list[Deletion]:
         """Delete *keys*; one that is not there counts as gone. Object locks are an answer, not an error."""
@@ -120,3 +145,18 @@ class ObjectStore(Protocol):
 
     def abort_unfinished(self, unfinished: Unfinished) -> None:
         """Make an abandoned upload disappear; one that is gone already is success."""
+
+    def features(self) -> Features:
+        """Return what the store says of itself."""
+
+
+def check_key(key: str) -> str:
+    """Return *key* if it can stand in any store; raises InvalidSpecError for one that a file system or a URL would read differently."""
+    parts = key.split("/")
+    plain = key.isprintable() and "\\" not in key and not any(part in {"", ".", ".."} for part in parts)
+    short = len(key.encode(errors="replace")) <= LONGEST_KEY_BYTES and all(
+        len(part.encode(errors="replace")) <= LONGEST_NAME_BYTES for part in parts
+    )
+    if not (plain and short):
+        raise InvalidSpecError(f"key {key[:80]!r}: cannot stand in every store")
+    return key

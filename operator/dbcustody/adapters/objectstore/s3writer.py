@@ -1,45 +1,64 @@
-"""One object on its way into a bucket: parts are uploaded while the next one fills, and memory stays what it is."""
+"""One object on its way into a bucket: parts are uploaded while the next one fills, and memory stays what it is.
+
+Buffers are made once and go round; no byte is copied but from the caller into a buffer, and from there into the socket.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import threading
 import uuid
+import zlib
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+import stamina
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import PartLimitReachedError, StoredObject
-from dbcustody.adapters.objectstore.s3error import is_race, is_taken, translated
-from dbcustody.errors import ConflictError, DbcustodyError, UnavailableError
-from dbcustody.reason import Reason
+from dbcustody.adapters.objectstore.s3error import is_missing, is_passing, translated
+from dbcustody.errors import DbcustodyError
 
 if TYPE_CHECKING:
-    from dbcustody.adapters.objectstore.s3 import S3Settings
+    from collections.abc import Callable, Iterator, Mapping
+
+    from dbcustody.adapters.objectstore.s3client import S3Settings
 
 _log = structlog.get_logger()
-UPLOAD_METADATA: Final = "dbcustody-upload"
-"""The object's metadata that tells whose upload became it."""
-RACE_RETRIES: Final = 5
+TOKEN_METADATA: Final = "dbcustody-upload"  # noqa: S105 - tells writers apart, opens nothing
+"""The object's metadata that tells whose request became it."""
+
+
+def checksum_of(data: bytes | bytearray, settings: S3Settings) -> dict[str, str]:
+    """Return the parameters that let the store verify *data* on arrival; none where *settings* say that it cannot."""
+    if not settings.sends_checksums:
+        return {}
+    return {"ChecksumCRC32": base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()}
 
 
 class S3Writer:
     """An ObjectWriter for one key; used by one thread."""
 
-    def __init__(self, client: Any, settings: S3Settings, key: str, what: str) -> None:
-        self._client, self._settings, self._what = client, settings, what
-        self._target = {"Bucket": settings.bucket, "Key": key}
+    def __init__(
+        self, client: Any, settings: S3Settings, target: Mapping[str, str], *, what: str, in_parts: bool
+    ) -> None:
+        self._client, self._settings, self._target, self._what = client, settings, target, what
         self._token = uuid.uuid4().hex
         self._upload_id: str | None = None
         self._digest = hashlib.sha256()
         self._size_bytes = 0
-        self._free = [bytearray(settings.part_bytes)]
-        self._buffers = 1
-        self._filling, self._filled = self._free.pop(), 0
-        self._uploads: list[Future[bytearray]] = []
+        self._filling, self._filled, self._buffers = bytearray(settings.part_bytes), 0, 1
+        self._in_flight: deque[Future[bytearray]] = deque()
         self._parts: list[dict[str, Any]] = []
-        self._pool = ThreadPoolExecutor(max_workers=max(1, settings.parts_in_flight - 1), thread_name_prefix="upload")
+        self._part_count = 0
+        self._closed = threading.Event()
+        self._pool = ThreadPoolExecutor(max(1, settings.parts_in_flight - 1), thread_name_prefix="upload")
+        if in_parts:
+            self._begin()
 
     @property
     def remaining_bytes(self) -> int:
@@ -47,120 +66,156 @@ class S3Writer:
         return self._settings.max_parts * self._settings.part_bytes - self._size_bytes
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take *data*, uploading each part that it completes."""
-        view = memoryview(data)
-        if len(view) > self.remaining_bytes:
-            raise PartLimitReachedError(f"{self._what}: {self._settings.max_parts} parts are full")
-        self._digest.update(view)
-        self._size_bytes += len(view)
-        while view.nbytes:
-            taken = min(len(view), len(self._filling) - self._filled)
-            self._filling[self._filled : self._filled + taken] = view[:taken]
-            self._filled += taken
-            view = view[taken:]
-            if self._filled == len(self._filling):
-                self._send_part()
+        """Take *data*, uploading each part that it completes; see ObjectWriter."""
+        view = memoryview(data).cast("B")
+        with self._open():
+            if len(view) > self.remaining_bytes:
+                raise PartLimitReachedError(f"{self._what}: {self._settings.max_parts} parts are full")
+            self._digest.update(view)
+            self._size_bytes += len(view)
+            while view:
+                view = view[self._fill(view) :]
 
     def commit(self) -> StoredObject:
         """Create the object; see ObjectWriter."""
-        try:
+        with self._open():
             if self._upload_id is None:
                 self._commit_small()
             else:
                 self._commit_parts()
-        finally:
-            self._pool.shutdown(wait=True)
+            self._upload_id = None
+        self.abort()
         return StoredObject(size_bytes=self._size_bytes, sha256=self._digest.hexdigest())
 
     def abort(self) -> None:
-        """Abort the upload; what cannot be reached now is left to the sweep."""
+        """Abort the upload once its last part has stopped; what cannot be reached now is left to the sweep."""
+        self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._upload_id is None:
+        upload_id, self._upload_id = self._upload_id, None
+        if upload_id is None:
             return
         try:
-            self._client.abort_multipart_upload(**self._target, UploadId=self._upload_id)
-        except (ClientError, BotoCoreError) as error:
-            _log.warning("upload not aborted", error=type(error).__name__, what=self._what)
+            with translated(self._what), suppress(self._client.exceptions.NoSuchUpload):
+                self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
+        except DbcustodyError as error:
+            _log.warning("upload not aborted", error=error.message, what=self._what)
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Run a block that carries the upload on; a part that failed makes the whole fail, or a hole could be committed."""
+        if self._closed.is_set():
+            raise ValueError(f"{self._what}: is committed or aborted already")
+        try:
+            yield
+        except PartLimitReachedError:
+            raise
+        except DbcustodyError:
+            self.abort()
+            raise
+
+    def _fill(self, view: memoryview) -> int:
+        """Copy the beginning of *view* into the buffer, send the buffer when it is full, and return how many bytes were taken."""
+        taken = min(len(view), len(self._filling) - self._filled)
+        self._filling[self._filled : self._filled + taken] = view[:taken]
+        self._filled += taken
+        if self._filled == len(self._filling):
+            self._send_part()
+            self._filling, self._filled = self._next_buffer(), 0
+        return taken
+
+    def _begin(self) -> None:
+        """Begin a multipart upload; S3 wants to know beforehand that its parts will carry checksums."""
+        checksums = {"ChecksumAlgorithm": "CRC32"} if self._settings.sends_checksums else {}
+        with translated(self._what):
+            answer = self._client.create_multipart_upload(
+                **self._target, **checksums, Metadata={TOKEN_METADATA: self._token}
+            )
+        self._upload_id = answer["UploadId"]
 
     def _send_part(self) -> None:
-        """Give the filled part to a worker and go on with a free buffer, waiting for one when all are in flight."""
+        """Give the part to a worker."""
         if self._upload_id is None:
-            with translated(self._what):
-                self._upload_id = self._client.create_multipart_upload(
-                    **self._target, Metadata={UPLOAD_METADATA: self._token}
-                )["UploadId"]
-        number = len(self._uploads) + 1
-        self._uploads.append(self._pool.submit(self._upload, number, self._filling, self._filled))
-        self._filling, self._filled = self._next_buffer(), 0
+            self._begin()
+        self._part_count += 1
+        self._in_flight.append(self._pool.submit(self._upload, self._part_count, self._filling))
 
     def _next_buffer(self) -> bytearray:
+        """Return a buffer to fill, waiting for the oldest part when all are in flight; raises the error of that part."""
         if self._buffers < self._settings.parts_in_flight:
             self._buffers += 1
             return bytearray(self._settings.part_bytes)
-        return self._uploads[len(self._uploads) - self._settings.parts_in_flight].result()
+        return self._in_flight.popleft().result()
 
-    def _upload(self, number: int, buffer: bytearray, size_bytes: int) -> bytearray:
-        body = memoryview(buffer)[:size_bytes] if size_bytes < len(buffer) else buffer
-        with translated(f"{self._what} part {number}"):
-            answer = self._client.upload_part(
-                **self._target,
-                UploadId=self._upload_id,
-                PartNumber=number,
-                Body=bytes(body) if body is not buffer else buffer,
-            )
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
-        checksums = {name: answer[name] for name in ("ChecksumCRC32", "ChecksumCRC64NVME") if name in answer}
-        self._parts.append(part | checksums)
+    def _upload(self, number: int, buffer: bytearray) -> bytearray:
+        """Upload one part and return its buffer; a store that stopped answering is waited for."""
+        checksum = checksum_of(buffer, self._settings)
+
+        def send() -> None:
+            with translated(f"{self._what} part {number}"):
+                answer = self._client.upload_part(
+                    **self._target, **checksum, UploadId=self._upload_id, PartNumber=number, Body=buffer
+                )
+            self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksum})
+
+        self._patiently(send)
         return buffer
 
     def _commit_small(self) -> None:
-        body = bytes(self._filling[: self._filled])
-
-        def create() -> None:
-            self._client.put_object(**self._target, Body=body, IfNoneMatch="*", Metadata={UPLOAD_METADATA: self._token})
-
-        self._create(create)
-
-    def _commit_parts(self) -> None:
-        if self._filled:
-            self._send_part()
-        for upload in self._uploads:
-            upload.result()
-        parts = sorted(self._parts, key=lambda part: int(part["PartNumber"]))
-
-        def create() -> None:
-            self._client.complete_multipart_upload(
-                **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
-            )
-
-        self._create(create)
-
-    def _create(self, create: Any) -> None:
-        """Run the creating request; when its answer is lost or says `taken`, look whose object is there."""
-        for _ in range(RACE_RETRIES):
-            try:
-                create()
-            except ClientError as error:
-                if is_race(error):
-                    continue
-                if self._is_ours():
-                    return
-                if is_taken(error):
-                    raise ConflictError(f"{self._what}: another object is there already") from error
-                with translated(self._what):
-                    raise
-            except BotoCoreError:
-                if self._is_ours():
-                    return
-                with translated(self._what):
-                    raise
-            return
-        raise UnavailableError(f"{self._what}: others keep writing it", reason=Reason.STORAGE_UNREACHABLE)
-
-    def _is_ours(self) -> bool:
+        """Create the object by one put; a store that does not answer is not waited for, the caller knows better what to do."""
+        del self._filling[self._filled :]
+        checksum = checksum_of(self._filling, self._settings)
         try:
             with translated(self._what):
-                found = self._client.head_object(**self._target)
+                self._client.put_object(
+                    **self._target,
+                    **checksum,
+                    Body=self._filling,
+                    IfNoneMatch="*",
+                    Metadata={TOKEN_METADATA: self._token},
+                )
         except DbcustodyError:
-            return False
-        return bool(found.get("Metadata", {}).get(UPLOAD_METADATA) == self._token)
+            if not self._is_ours():
+                raise
+
+    def _commit_parts(self) -> None:
+        if self._filled or not self._part_count:
+            del self._filling[self._filled :]
+            self._send_part()
+        while self._in_flight:
+            self._in_flight.popleft().result()
+        self._patiently(self._complete)
+
+    def _complete(self) -> None:
+        """Make the parts an object; when the answer is lost or says `taken`, look whose object is there."""
+        parts = sorted(self._parts, key=lambda part: int(part["PartNumber"]))
+        try:
+            with translated(self._what):
+                self._client.complete_multipart_upload(
+                    **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+                )
+        except DbcustodyError:
+            if not self._is_ours():
+                raise
+
+    def _is_ours(self) -> bool:
+        """Return whether the object there is the one we wrote; raises when that cannot be found out."""
+        with translated(self._what):
+            try:
+                found = self._client.head_object(**self._target)
+            except ClientError as error:
+                if is_missing(error):
+                    return False
+                raise
+        return bool(found.get("Metadata", {}).get(TOKEN_METADATA) == self._token)
+
+    def _patiently(self, send: Callable[[], None]) -> None:
+        """Run *send* again while the store does not answer, until patience ends or the upload is aborted."""
+        for attempt in stamina.retry_context(
+            on=lambda error: is_passing(error) and not self._closed.is_set(),
+            attempts=None,
+            timeout=self._settings.patience_seconds,
+            wait_initial=0.2,
+            wait_max=5,
+        ):
+            with attempt:
+                send()

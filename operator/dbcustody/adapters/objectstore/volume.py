@@ -1,71 +1,63 @@
-"""A folder of a mounted volume as an object store.
-
-An object is written under a hidden name, flushed to the disk, and then linked to its own name: `link(2)` fails when the name is taken,
-which makes it the conditional put of a file system. The folder is flushed too, or a power cut could forget the name.
-"""
+"""A folder of a mounted volume as an object store."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
-import uuid
-from contextlib import contextmanager, suppress
+import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.adapters.objectstore.folder import ABSENT, open_file, opened_folder, translated
 from dbcustody.adapters.objectstore.interface import (
     READ_CHUNK_BYTES,
     SMALL_OBJECT_BYTES,
     Deletion,
     DeletionState,
+    Features,
     ObjectEntry,
-    StoredObject,
     Unfinished,
+    check_key,
 )
-from dbcustody.errors import (
-    ConflictError,
-    DamagedError,
-    DbcustodyError,
-    InvalidSpecError,
-    RefusedError,
-    UnavailableError,
-)
+from dbcustody.adapters.objectstore.volumewriter import HIDDEN, VolumeWriter
+from dbcustody.errors import ConflictError, DamagedError, DbcustodyError, InvalidSpecError, UnavailableError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_HIDDEN: Final = ".partial-"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_NO_LIMIT: Final = 2**62
+_FILE_SYSTEM_FOLDER: Final = "lost+found"
+"""Belongs to the file system: a fresh ext4 volume has one that only root may read."""
 
 
 class VolumeStore:
     """An ObjectStore in a folder."""
 
     def __init__(self, root: Path, path: str = "") -> None:
-        inside = Path(path.strip("/"))
-        if inside.is_absolute() or ".." in inside.parts:
-            raise InvalidSpecError(f"volume path {path!r}: must stay inside the volume")
-        with _translated(f"volume {root}"):
-            if not root.is_dir():
-                raise RefusedError(f"volume {root}: is not mounted", reason=Reason.STORAGE_UNREACHABLE)
-        self._root = root / inside
+        self._inside = [part for part in path.split("/") if part]
+        if self._inside:
+            try:
+                check_key("/".join(self._inside))
+            except InvalidSpecError as error:
+                raise InvalidSpecError(f"volume path {path!r}: must stay inside the volume") from error
+        if not root.is_dir():
+            raise UnavailableError(f"volume {root}: is not mounted", reason=Reason.STORAGE_UNREACHABLE)
+        self._root = root
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     @property
     def location(self) -> str:
         """Where it is, for people."""
-        return f"volume:{self._root}"
+        return f"volume:{self._root.joinpath(*self._inside)}"
 
     @property
     def free_bytes(self) -> int:
         """How much the file system can still take from us."""
-        with _translated(self.location):
-            existing = next(path for path in (self._root, *self._root.parents) if path.exists())
-            found = os.statvfs(existing)
+        with translated(self.location):
+            found = os.statvfs(self._root)
         return found.f_bavail * found.f_frsize
 
     def put_once(self, key: str, data: bytes) -> bool:
@@ -83,47 +75,46 @@ class VolumeStore:
             raise
         return True
 
-    def open_writer(self, key: str) -> VolumeWriter:
+    def open_writer(self, key: str, *, in_parts: bool = False) -> VolumeWriter:  # noqa: ARG002 - all files are written alike
         """Begin a file of unknown length."""
-        return VolumeWriter(self._path(key), f"write {self.location}/{key}")
+        if key.rpartition("/")[2].startswith(HIDDEN):
+            raise InvalidSpecError(f"key {key[:80]!r}: names beginning with {HIDDEN!r} are kept for unfinished files")
+        folder, name = self._split(key)
+        return VolumeWriter(self._root, folder, name, what=f"write {self.location}/{key}")
 
     def read(self, key: str) -> bytes | None:
         """Return a small file whole, or None when there is none."""
-        with _translated(f"read {self.location}/{key}"):
-            try:
-                with self._path(key).open("rb") as file:
-                    data = file.read(SMALL_OBJECT_BYTES + 1)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        what = f"read {self.location}/{key}"
+        try:
+            descriptor = self._open(key)
+        except ABSENT:
+            return None
+        with translated(what), os.fdopen(descriptor, "rb") as file:
+            data = file.read(SMALL_OBJECT_BYTES + 1)
         if len(data) > SMALL_OBJECT_BYTES:
-            raise DamagedError(f"read {self.location}/{key}: is larger than any object of its kind")
+            raise DamagedError(f"{what}: is larger than any object of its kind")
         return data
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield a file piece by piece."""
+    def stream(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Yield a file piece by piece; see ObjectStore."""
         what = f"read {self.location}/{key}"
-        with _translated(what):
-            try:
-                file = self._path(key).open("rb", buffering=0)
-            except FileNotFoundError as error:
-                raise DamagedError(f"{what}: is missing") from error
-        with file:
-            while True:
-                with _translated(what):
-                    piece = file.read(READ_CHUNK_BYTES)
-                if not piece:
-                    return
+        try:
+            descriptor = self._open(key)
+        except ABSENT as error:
+            raise DamagedError(f"{what}: is missing") from error
+        with translated(what), os.fdopen(descriptor, "rb", buffering=0) as file:
+            size_bytes, position = os.fstat(descriptor).st_size, file.seek(offset)
+            while piece := file.read(READ_CHUNK_BYTES):
+                position += len(piece)
                 yield piece
+        if position != size_bytes:
+            raise DamagedError(f"{what}: ends after {position} of {size_bytes} bytes")
 
-    def entries(self, prefix: str) -> Iterator[ObjectEntry]:
+    def entries(self, prefix: str, *, page_size: int | None = None) -> Iterator[ObjectEntry]:  # noqa: ARG002 - there are no pages
         """Yield everything below *prefix* in the order of keys."""
-        for path, key in self._walk(prefix):
-            if not path.name.startswith(_HIDDEN):
-                with _translated(f"list {self.location}/{key}"), suppress(FileNotFoundError):
-                    found = path.stat()
-                    yield ObjectEntry(
-                        key=key, size_bytes=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC)
-                    )
+        for key, found in self._walk(prefix, hidden=False):
+            modified = datetime.fromtimestamp(found.st_mtime, UTC)
+            yield ObjectEntry(key=key, size_bytes=found.st_size, modified=modified)
 
     def delete(self, keys: Sequence[str]) -> list[Deletion]:
         """Delete *keys* and the folders that become empty; see ObjectStore."""
@@ -131,134 +122,85 @@ class VolumeStore:
 
     def list_unfinished(self, prefix: str) -> Iterator[Unfinished]:
         """Yield the hidden files that a killed writer left."""
-        for path, key in self._walk(prefix):
-            if path.name.startswith(_HIDDEN):
-                with _translated(f"list {self.location}/{key}"), suppress(FileNotFoundError):
-                    started = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                    yield Unfinished(key=key, token=path.name, started=started)
+        for key, found in self._walk(prefix, hidden=True):
+            yield Unfinished(key=key, token=key.rpartition("/")[2], started=datetime.fromtimestamp(found.st_mtime, UTC))
 
     def abort_unfinished(self, unfinished: Unfinished) -> None:
         """Remove a hidden file; one that is gone already is success."""
-        with _translated(f"remove {self.location}/{unfinished.key}"):
-            self._path(unfinished.key).unlink(missing_ok=True)
+        with translated(f"remove {self.location}/{unfinished.key}"):
+            self._remove(unfinished.key)
 
-    def _walk(self, prefix: str) -> Iterator[tuple[Path, str]]:
-        start = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self._root
-        with _translated(f"list {self.location}/{prefix}"):
-            found = (Path(folder) / name for folder, _, names in os.walk(start, onerror=_raise) for name in names)
-            keyed = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
-        yield from ((path, key) for key, path in keyed if key.startswith(prefix))
+    def features(self) -> Features:
+        """Return what a file system has: no versions, no locks, our own clock."""
+        return Features(versioning=False, object_lock=False, clock_skew_seconds=0)
+
+    def _split(self, key: str) -> tuple[list[str], str]:
+        """Return the folders from the volume's root on, and the file's name."""
+        *folders, name = check_key(key).split("/")
+        return [*self._inside, *folders], name
+
+    def _open(self, key: str) -> int:
+        """Return a descriptor to read *key*; raises one of ABSENT when there is no such file."""
+        folder, name = self._split(key)
+        try:
+            with opened_folder(self._root, folder) as descriptor:
+                return open_file(descriptor, name)
+        except ABSENT:
+            raise
+        except OSError:
+            with translated(f"read {self.location}/{key}"):
+                raise
+
+    def _walk(self, prefix: str, *, hidden: bool) -> list[tuple[str, os.stat_result]]:
+        """Return key and facts of every plain file whose key begins with *prefix*, in order; raises when a folder cannot be read."""
+        above = [part for part in prefix.split("/")[:-1] if part]
+        found: list[tuple[str, os.stat_result]] = []
+        with translated(f"list {self.location}/{prefix}"), suppress(FileNotFoundError, NotADirectoryError):
+            found = self._facts(above, hidden=hidden)
+        return sorted((key, facts) for key, facts in found if key.startswith(prefix))
+
+    def _facts(self, above: list[str], *, hidden: bool) -> list[tuple[str, os.stat_result]]:
+        """Return key and facts of every plain file below the folder *above*."""
+        found: list[tuple[str, os.stat_result]] = []
+        with opened_folder(self._root, [*self._inside, *above]) as top:
+            for folder, folders, names, descriptor in os.fwalk(".", dir_fd=top, onerror=_raise):
+                inner = [*above, *Path(folder).parts]
+                if not (inner or self._inside) and _FILE_SYSTEM_FOLDER in folders:
+                    folders.remove(_FILE_SYSTEM_FOLDER)
+                found += _plain_files(inner, [name for name in names if name.startswith(HIDDEN) is hidden], descriptor)
+        return found
 
     def _delete(self, key: str) -> Deletion:
-        path = self._path(key)
         try:
-            path.unlink(missing_ok=True)
+            self._remove(key)
         except OSError as error:
             return Deletion(key=key, state=DeletionState.DENIED, detail=os.strerror(error.errno or 0))
-        for folder in path.parents:
-            if folder == self._root:
-                break
-            try:
-                folder.rmdir()
-            except OSError:
-                break
         return Deletion(key=key, state=DeletionState.GONE)
 
-    def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if (
-            not key.isprintable()
-            or any(part in {"", ".", ".."} for part in parts[:-1])
-            or parts[-1] in {".", ".."}
-            or "\\" in key
-        ):
-            raise InvalidSpecError(f"key {key[:80]!r}: cannot stand in a path")
-        return self._root.joinpath(*parts)
-
-
-class VolumeWriter:
-    """An ObjectWriter for one file."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        self._path, self._what = path, what
-        self._hidden = path.with_name(f"{_HIDDEN}{uuid.uuid4().hex}")
-        self._digest = hashlib.sha256()
-        self._size_bytes = 0
-        with _translated(what):
-            _make_folders(path.parent)
-            self._file = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-
-    @property
-    def remaining_bytes(self) -> int:
-        """Files have no limit that we know; the disk says when it is full."""
-        return _NO_LIMIT
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append *data*."""
-        view = memoryview(data)
-        self._digest.update(view)
-        self._size_bytes += len(view)
-        with _translated(self._what):
-            while view.nbytes:
-                view = view[os.write(self._file, view) :]
-
-    def commit(self) -> StoredObject:
-        """Flush, and give the file its name if that is free; see ObjectWriter."""
-        try:
-            with _translated(self._what):
-                os.fsync(self._file)
-                os.link(self._hidden, self._path)
-                _flush_folder(self._path.parent)
-        except FileExistsError as error:
-            raise ConflictError(f"{self._what}: another object is there already") from error
-        finally:
-            self.abort()
-        return StoredObject(size_bytes=self._size_bytes, sha256=self._digest.hexdigest())
-
-    def abort(self) -> None:
-        """Close and remove the hidden file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+    def _remove(self, key: str) -> None:
+        """Remove a file, if it is there, and every folder above it that is empty then."""
+        folder, name = self._split(key)
+        with suppress(FileNotFoundError, NotADirectoryError), opened_folder(self._root, folder) as descriptor:
+            os.unlink(name, dir_fd=descriptor)
+            os.fsync(descriptor)
         with suppress(OSError):
-            self._hidden.unlink(missing_ok=True)
+            for depth in range(len(folder), len(self._inside), -1):
+                with opened_folder(self._root, folder[: depth - 1]) as above:
+                    os.rmdir(folder[depth - 1], dir_fd=above)
 
 
-def _make_folders(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _plain_files(folder: list[str], names: list[str], descriptor: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield key and facts of those *names* that are plain files and could be keys; anything else in the folder is not ours."""
+    for name in names:
+        key = "/".join([*folder, name])
+        with suppress(FileNotFoundError, InvalidSpecError):
+            check_key(key)
+            facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISREG(facts.st_mode):
+                yield key, facts
 
 
 def _raise(error: OSError) -> None:
+    """Let a folder that cannot be read fail the listing; one that was just removed is no longer part of it."""
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Run a block of system calls for *what*; FileExistsError and FileNotFoundError pass, other errors become ours."""
-    try:
-        yield
-    except (FileExistsError, FileNotFoundError):
-        raise
-    except OSError as error:
-        text = os.strerror(error.errno or 0)
-        if error.errno in _FULL:
-            raise UnavailableError(
-                f"{what}: {text}; free space or enlarge the volume", reason=Reason.STORAGE_FULL
-            ) from error
-        if error.errno in _DENIED:
-            raise RefusedError(
-                f"{what}: {text}; the volume must be writable for uid {os.getuid()}", reason=Reason.STORAGE_DENIED
-            ) from error
-        raise UnavailableError(f"{what}: {text}", reason=Reason.STORAGE_UNREACHABLE) from error
