@@ -95,6 +95,7 @@ def _build(draft: Path, context: Path, reference: str, clients: tuple[int, ...])
         docker.docker("save", "--output", draft, reference)
         for old in docker.references("localhost/dbcustody")[_KEPT:]:
             docker.docker("image", "rm", old)
+        docker.docker("image", "prune", "--force", "--filter", "until=24h")  # younger steps make the next build quick
 
 
 def _digest(context: Path, base: str) -> str:
