@@ -112,7 +112,7 @@ def _backup(
     tombstone = next(iter(_of(facts, Tombstone)), None)
     doubt = _doubt_of_manifest(said, first_signed)
     doubts = [] if doubt is None else [doubt]
-    if tombstone is None and not _is_complete(said.manifest, objects):
+    if doubt is not Doubt.MISPLACED and tombstone is None and not _is_complete(said.manifest, objects):
         doubts.append(Doubt.INCOMPLETE)
     return ReadBackup(
         manifest=said.manifest,
