@@ -114,7 +114,7 @@ class Cluster:
 
     def restart(self, component: str) -> None:
         """Stop and start one component."""
-        self.daemon(component).stop()
+        self.daemon(component).stop(patience_seconds=3)  # etcd waits for its clients, which do not leave
         self._launch(component)
         if component in {"etcd", "kube-apiserver"}:
             self._wait_api()
