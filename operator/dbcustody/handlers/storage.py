@@ -1,0 +1,32 @@
+"""BackupStorages: what is seen around one, and its plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbcustody.adapters.kube import CLAIMS
+from dbcustody.plan.observed import SeenClaim
+from dbcustody.plan.storage import SeenStorage, plan
+
+if TYPE_CHECKING:
+    from dbcustody.api.storage import BackupStorage, BackupStorageStatus
+    from dbcustody.handlers.hands import Hands
+    from dbcustody.handlers.observe import Observer
+    from dbcustody.handlers.world import Key
+    from dbcustody.plan.actions import Plan
+
+
+async def plan_storage(hands: Hands, observer: Observer, key: Key, storage: BackupStorage) -> Plan[BackupStorageStatus]:
+    """Return the plan for *storage* from what is seen now."""
+    jobs = [job for job in hands.world.jobs_of(key) if job.belongs_to(storage.metadata.uid)]
+    seen = SeenStorage(
+        image=hands.settings.image, jobs=await observer.look_at(jobs), claim=await _claim(hands, key, storage)
+    )
+    return plan(storage, seen, hands.now())
+
+
+async def _claim(hands: Hands, key: Key, storage: BackupStorage) -> SeenClaim | None:
+    if storage.spec.volume is None:
+        return None
+    body = await hands.kube.get(CLAIMS, key.namespace, storage.spec.volume.claim_name)
+    return None if body is None else SeenClaim(access_modes=tuple((body.get("spec") or {}).get("accessModes") or ()))

@@ -1,0 +1,183 @@
+"""Everything that was heard of the cluster, parsed once and kept: what `observe` reads instead of asking for each object again.
+
+It may lag behind; nothing rests on it being current. A write carries the resource version that was seen, names are deterministic,
+and an older version never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from dbcustody.api.backup import Backup
+from dbcustody.api.condition import ConditionType, is_true
+from dbcustody.api.database import Database
+from dbcustody.api.meta import Kind
+from dbcustody.api.policy import BackupPolicy
+from dbcustody.api.storage import BackupStorage
+from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, label_value
+from dbcustody.plan.observed import SeenCronJob, SeenJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Resource = Database | BackupStorage | BackupPolicy | Backup
+KINDS: dict[Kind, type[Database | BackupStorage | BackupPolicy | Backup]] = {
+    Kind.DATABASE: Database,
+    Kind.BACKUP_STORAGE: BackupStorage,
+    Kind.BACKUP_POLICY: BackupPolicy,
+    Kind.BACKUP: Backup,
+}
+
+
+class Key(NamedTuple):
+    """Which resource is meant."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+
+class Place(NamedTuple):
+    """An object's namespace and name."""
+
+    namespace: str
+    name: str
+
+
+Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, SeenJob, SeenCronJob)
+
+
+class Shelf(Generic[Item]):
+    """All objects of one kind, found by place and by whatever *indices* call them."""
+
+    def __init__(self, indices: Callable[[Item], Iterator[tuple[str, ...]]]) -> None:
+        self._items: dict[Place, Item] = {}
+        self._indices: Callable[[Item], Iterator[tuple[str, ...]]] = indices
+        self._found: defaultdict[tuple[str, ...], set[Place]] = defaultdict(set)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(tuple(self._items.values()))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, place: Place) -> Item | None:
+        """Return the object at *place*, or None."""
+        return self._items.get(place)
+
+    def put(self, item: Item) -> bool:
+        """Keep *item* and return True, unless this or a newer version is kept already."""
+        place = Place(item.metadata.namespace, item.metadata.name)
+        before = self._items.get(place)
+        if before is not None and _is_no_news(before, item):
+            return False
+        self.drop(place)
+        self._items[place] = item
+        for index in self._indices(item):
+            self._found[index].add(place)
+        return True
+
+    def drop(self, place: Place, uid: str | None = None) -> Item | None:
+        """Forget what is at *place* (with *uid*: only that very object) and return it; None when there was nothing."""
+        item = self._items.get(place)
+        if item is None or (uid is not None and item.metadata.uid != uid):
+            return None
+        del self._items[place]
+        for index in self._indices(item):
+            self._found[index].discard(place)
+            if not self._found[index]:
+                del self._found[index]
+        return item
+
+    def find(self, *index: str) -> tuple[Item, ...]:
+        """Return the objects that *index* names, in the order of their names."""
+        places = self._found.get(index, set())
+        return tuple(self._items[place] for place in sorted(places))
+
+    def uids(self) -> dict[Place, str]:
+        """Return which object is where."""
+        return {place: item.metadata.uid for place, item in self._items.items()}
+
+
+class World:
+    """The shelves, one for each kind of object that is watched."""
+
+    def __init__(self) -> None:
+        self.databases: Shelf[Database] = Shelf(_by_namespace)
+        self.storages: Shelf[BackupStorage] = Shelf(_by_namespace)
+        self.policies: Shelf[BackupPolicy] = Shelf(_by_namespace)
+        self.backups: Shelf[Backup] = Shelf(_indices_of_backup)
+        self.jobs: Shelf[SeenJob] = Shelf(_indices_of_job)
+        self.cron_jobs: Shelf[SeenCronJob] = Shelf(_by_namespace)
+
+    def shelf(self, kind: Kind) -> Shelf[Any]:
+        """Return the shelf of *kind*."""
+        shelves: dict[Kind, Shelf[Any]] = {
+            Kind.DATABASE: self.databases,
+            Kind.BACKUP_STORAGE: self.storages,
+            Kind.BACKUP_POLICY: self.policies,
+            Kind.BACKUP: self.backups,
+        }
+        return shelves[kind]
+
+    def get(self, key: Key) -> Resource | None:
+        """Return the resource, or None when it is not there."""
+        found: Resource | None = self.shelf(key.kind).get(Place(key.namespace, key.name))
+        return found
+
+    def put(self, kind: Kind, body: Mapping[str, Any]) -> Resource | None:
+        """Keep the resource in *body* and return it; None when nothing new is in it. Raises InvalidSpecError for a body that is none."""
+        resource: Resource = KINDS[kind].from_body(body)
+        return resource if self.shelf(kind).put(resource) else None
+
+    def jobs_of(self, key: Key) -> tuple[SeenJob, ...]:
+        """Return the Jobs that say in their labels that they work for the resource."""
+        return self.jobs.find("owner", key.namespace, key.kind.value, label_value(key.name))
+
+
+def is_finished(backup: Backup) -> bool:
+    """Return whether *backup* is over."""
+    return is_true(backup.status.conditions, ConditionType.FINISHED)
+
+
+def is_good(backup: Backup) -> bool:
+    """Return whether *backup* succeeded."""
+    return is_true(backup.status.conditions, ConditionType.SUCCEEDED)
+
+
+def _by_namespace(item: Database | BackupStorage | BackupPolicy | SeenCronJob) -> Iterator[tuple[str, ...]]:
+    yield ("namespace", item.metadata.namespace)
+
+
+def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
+    namespace, labels, spec = backup.metadata.namespace, backup.metadata.labels, backup.spec
+    if not is_finished(backup):
+        yield ("unfinished", namespace)
+    policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
+    if policy:
+        yield ("policy", namespace, policy)
+    database = spec.database_ref.name if spec.database_ref is not None else labels.get(LABEL_DATABASE)
+    if database:
+        yield ("database", namespace, database)
+
+
+def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:
+    namespace, labels = job.metadata.namespace, job.metadata.labels
+    yield ("owner", namespace, labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_NAME, ""))
+    if LABEL_POLICY in labels:
+        yield ("policy", namespace, labels[LABEL_POLICY])
+
+
+def _is_no_news(
+    before: Database | BackupStorage | BackupPolicy | Backup | SeenJob | SeenCronJob,
+    after: Database | BackupStorage | BackupPolicy | Backup | SeenJob | SeenCronJob,
+) -> bool:
+    """Return whether *after* is the same object at the same or an older version; Kubernetes' versions can be compared as numbers."""
+    if before.metadata.uid != after.metadata.uid:
+        return False
+    return _number(after.metadata.resource_version) <= _number(before.metadata.resource_version)
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdigit() else 0

@@ -1,0 +1,355 @@
+"""What is to be done for a Backup, and what is to be said of it: judged only from what was seen.
+
+A chain of rules; the first that speaks decides. An attempt is written down before its Job is created, so that a new operator finds it;
+a Backup that is finished is never judged again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.backup import Attempt, Backup, Origin, Progress
+from dbcustody.api.condition import ConditionType, is_true, merge, no, unknown, yes
+from dbcustody.api.database import Database
+from dbcustody.api.meta import Kind, ObjectRef, reference_to
+from dbcustody.api.policy import BackupPolicy
+from dbcustody.api.storage import BackupStorage
+from dbcustody.contract import Verb
+from dbcustody.naming import child_name
+from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, StartJob
+from dbcustody.plan.backup_outcome import closed, outcome_conditions, succeeded, with_facts
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
+from dbcustody.plan.manifest import job_manifest
+from dbcustody.plan.observed import SeenJob
+from dbcustody.plan.progress import interval_seconds, waiting
+from dbcustody.plan.request import Missing, Parties, backup_work, names_for, options_for, parties_of, settle_work
+from dbcustody.reason import ExitCode, Reason
+
+if TYPE_CHECKING:
+    from dbcustody.api.backup import BackupStatus
+    from dbcustody.api.condition import Condition
+    from dbcustody.api.policy import Level
+    from dbcustody.contract import BackupFacts, JobResult
+    from dbcustody.plan.actions import Action
+
+GONE_AFTER_SUCCESS_SECONDS: Final = 3600
+GONE_AFTER_FAILURE_SECONDS: Final = 86_400
+MOST_ATTEMPTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBackup:
+    """What was seen around a Backup."""
+
+    image: str
+    database: Database | None = None
+    storage: BackupStorage | None = None
+    policy: BackupPolicy | None = None
+    jobs: tuple[SeenJob, ...] = ()
+    """The Jobs that it owns, and the one of a CronJob that bears its name."""
+    progress: Progress | None = None
+    """The last that the running Job told; None when nothing new was heard."""
+    is_namespace_going: bool = False
+    """Whether no Job can be made any more; looked at only when the Backup is being deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A Backup at one moment, with everything that the rules look at."""
+
+    backup: Backup
+    seen: SeenBackup
+    now: datetime
+
+    @property
+    def status(self) -> BackupStatus:
+        """What was last said."""
+        return self.backup.status
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The last attempt that was written down."""
+        return self.status.attempts[-1] if self.status.attempts else None
+
+    @property
+    def job(self) -> SeenJob | None:
+        """The Job of the last attempt, or None when it is not there."""
+        name = self.attempt.job_name if self.attempt is not None else None
+        return next((job for job in self.seen.jobs if job.name == name), None)
+
+    @property
+    def parties(self) -> Parties | Missing:
+        """Who takes part."""
+        return parties_of(
+            database=self.seen.database,
+            storage=self.seen.storage,
+            policy=self.seen.policy,
+            names=names_for(self.backup, self.seen.policy),
+        )
+
+    @property
+    def level(self) -> Level:
+        """How far the backup has to be proven."""
+        found = self.parties
+        source = options_for(self.backup, found) if isinstance(found, Parties) else self.backup.spec
+        return source.verification.level
+
+    @property
+    def has_own_job(self) -> bool:
+        """Whether the Backup starts its Job itself, and is not made of one that a CronJob started."""
+        return self.backup.spec.origin is Origin.MANUAL
+
+
+def plan(backup: Backup, seen: SeenBackup, now: datetime) -> Plan[BackupStatus]:
+    """Return the next step for *backup* at *now*; one that is being deleted is for `plan.removal`."""
+    case = Case(backup, seen, now)
+    plans = (rule(case) for rule in _RULES)
+    found = next(one for one in plans if one is not None)
+    return replace(found, actions=(*found.actions, *_marks(case)))
+
+
+def _is_finished(case: Case) -> Plan[BackupStatus] | None:
+    """Speak for what is over: it is tidied up and never judged again."""
+    if not is_true(case.status.conditions, ConditionType.FINISHED):
+        return None
+    succeeded_ = is_true(case.status.conditions, ConditionType.SUCCEEDED)
+    seconds = GONE_AFTER_SUCCESS_SECONDS if succeeded_ else GONE_AFTER_FAILURE_SECONDS
+    tidy: list[Action] = [LetJobGo(job.name, seconds) for job in case.seen.jobs if job.is_finished and not job.has_ttl]
+    tidy += [DeleteJob(job.name, job.metadata.uid) for job in case.seen.jobs if _is_stray(job)]
+    left = _seconds_to_live(case)
+    if left is not None and left <= 0:
+        tidy.append(DeleteBackup(case.backup.metadata.name, case.backup.metadata.uid))
+    return Plan(status=_with_retention(case), actions=tuple(tidy), look_again_seconds=left)
+
+
+def _is_stray(job: SeenJob) -> bool:
+    return not job.is_finished and not job.metadata.is_being_deleted
+
+
+def _seconds_to_live(case: Case) -> float | None:
+    ttl, finish = case.backup.spec.ttl_seconds_after_finished, case.status.finish_time
+    if ttl is None or finish is None:
+        return None
+    return max(0.0, ttl - (case.now - finish).total_seconds())
+
+
+def _with_retention(case: Case) -> BackupStatus:
+    """Return the status with the policy's reasons to keep the backup; without a plan that knows it, as it was."""
+    plan_ = case.seen.policy.status.plan if case.seen.policy is not None else ()
+    entry = next((one for one in plan_ if one.name == case.backup.metadata.name), None)
+    return case.status if entry is None else replace(case.status, retained_because=entry.because)
+
+
+def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:
+    """Speak for a Backup without an attempt: its Job is written down, its own or the CronJob's."""
+    if case.attempt is not None:
+        return None
+    if not case.has_own_job:
+        attempt = Attempt(ordinal=1, job_name=case.backup.metadata.name)
+        return _going_on(case, replace(_with_job(case, case.seen.jobs), attempts=(attempt,)), Reason.RUNNING, "")
+    found = case.parties
+    if isinstance(found, Missing):
+        return _held_up(case, found.reason, found.message)
+    name = _job_name(case, Verb.BACKUP, 1)
+    status = replace(
+        case.status,
+        attempts=(Attempt(ordinal=1, job_name=name),),
+        start_time=case.now,
+        progress=waiting("the Job's pod", case.now),
+    )
+    work = backup_work(case.backup, found, image=case.seen.image)
+    manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
+    return _going_on(case, status, Reason.PENDING, "the Job is being created", actions=(StartJob(manifest),))
+
+
+def _with_job(case: Case, jobs: tuple[SeenJob, ...]) -> BackupStatus:
+    """Return the status with what the CronJob's Job says of when it was due and when it began."""
+    job = next((one for one in jobs if one.name == case.backup.metadata.name), None)
+    if job is None:
+        return replace(case.status, job_ref=ObjectRef(name=case.backup.metadata.name))
+    return replace(
+        case.status,
+        job_ref=ObjectRef(name=job.name),
+        scheduled_time=job.scheduled_time,
+        start_time=job.start_time or job.created_time,
+        progress=waiting("the Job's pod", case.now),
+    )
+
+
+def _is_written_down_only(case: Case) -> Plan[BackupStatus] | None:
+    """Speak when the last attempt has no Job: it was not created before the operator stopped, or somebody deleted it."""
+    attempt = case.attempt
+    if attempt is None or case.job is not None:
+        return None
+    was_seen = case.status.job_ref is not None and case.status.job_ref.name == attempt.job_name
+    if was_seen:
+        lost = Verdict(stand=Stand.LOST, reason=Reason.JOB_DELETED, message=f"Job {attempt.job_name} was deleted")
+        return _settle(case, lost)
+    found = case.parties
+    if isinstance(found, Missing):
+        return _held_up(case, found.reason, found.message)
+    make = backup_work if attempt.verb == Verb.BACKUP else settle_work
+    work = make(case.backup, found, image=case.seen.image)
+    manifest = job_manifest(work, name=attempt.job_name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
+    return Plan(status=case.status, actions=(StartJob(manifest),))
+
+
+def _job_goes_on(case: Case) -> Plan[BackupStatus] | None:
+    """Speak while the last attempt's Job is under way, or held up."""
+    job = case.job
+    if job is None or (verdict := judge(job, case.now)).stand in {Stand.ANSWERED, Stand.LOST}:
+        return None
+    status = replace(case.status, job_ref=ObjectRef(name=job.name))
+    if verdict.stand is Stand.BLOCKED:
+        held = replace(status, progress=waiting(verdict.message[:200], case.now))
+        return _held_up(case, verdict.reason, verdict.message, status=_keep_time(held, case.status))
+    if verdict.stand is Stand.STARTING:
+        return _going_on(case, status, Reason.PENDING, "the pod is being started", again=POD_PATIENCE.total_seconds())
+    is_settling = case.attempt is not None and case.attempt.verb == Verb.SETTLE
+    reason = Reason.SETTLING if is_settling else Reason.RUNNING
+    if case.seen.progress is not None and not is_settling:
+        status = replace(status, progress=case.seen.progress)
+    again = interval_seconds(job.start_time, case.now)
+    return _going_on(case, status, reason, verdict.message, again=again)
+
+
+def _keep_time(status: BackupStatus, before: BackupStatus) -> BackupStatus:
+    """Return *status* without a new time on a progress that says nothing new."""
+    old, new = before.progress, status.progress
+    if old is None or new is None or old.waiting_for != new.waiting_for:
+        return status
+    return replace(status, progress=old)
+
+
+def _has_answered(case: Case) -> Plan[BackupStatus] | None:
+    """Speak when the last attempt's Job left a result that decides the Backup."""
+    job, attempt = case.job, case.attempt
+    if job is None or attempt is None:
+        return None
+    verdict = judge(job, case.now)
+    result = verdict.result
+    if result is None:
+        return None
+    if attempt.verb != Verb.SETTLE:
+        return _conclude(case, result.backup, result=result, reason=_good_reason(result), message=result.message)
+    return _settled(case, result)
+
+
+def _good_reason(result: JobResult) -> Reason:
+    if not succeeded(result):
+        return result.reason if result.exit_code is not ExitCode.DONE else Reason.JOB_LOST
+    adopted = result.backup is not None and result.backup.adopted
+    return Reason.ADOPTED if adopted else Reason.SUCCEEDED
+
+
+def _settled(case: Case, result: JobResult) -> Plan[BackupStatus] | None:
+    """Speak when the storage was asked and answered: what was committed counts, else the reason of the loss."""
+    if result.backup is None:
+        return None
+    if result.backup.artefact is not None:
+        return _conclude(case, result.backup, result=result, reason=_good_reason(result), message=result.message)
+    lost = next((one for one in case.status.attempts if one.verb == Verb.BACKUP and one.reason), None)
+    reason = Reason(lost.reason) if lost is not None and lost.reason is not None else Reason.JOB_LOST
+    message = f"the run left no result, and nothing was committed to the storage ({result.message or reason.value})"
+    return _conclude(case, result.backup, result=result, reason=reason, message=message)
+
+
+def _is_lost(case: Case) -> Plan[BackupStatus]:
+    """Speak when nothing else does: the last Job is over without an answer that decides, so the storage is asked."""
+    job = case.job
+    assert job is not None  # noqa: S101 - the rules before this one spoke for every Backup without a Job
+    verdict = judge(job, case.now)
+    ended = job.finish_time or case.now
+    failures = sum(1 for one in case.status.attempts if one.verb == Verb.SETTLE)
+    pause = backoff_seconds(failures) - (case.now - ended).total_seconds() if failures else 0.0
+    if pause > 0:
+        return _held_up(case, Reason.SETTLING, f"{verdict.reason.value}: {verdict.message}", again=pause)
+    return _settle(case, verdict)
+
+
+def _settle(case: Case, lost: Verdict) -> Plan[BackupStatus]:
+    """Return the plan that starts a Job which looks into the storage; *lost* is what is known of the attempt without a result."""
+    before = _with_last_reason(case.status.attempts, lost.reason)
+    found = case.parties
+    if isinstance(found, Missing):
+        status = replace(case.status, attempts=before)
+        return _held_up(case, found.reason, f"{lost.message}; {found.message}", status=status)
+    ordinal = before[-1].ordinal + 1
+    name = _job_name(case, Verb.SETTLE, ordinal)
+    attempts = (*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value))
+    kept = attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
+    status = replace(case.status, attempts=kept, job_ref=None, progress=waiting("the storage's answer", case.now))
+    work = settle_work(case.backup, found, image=case.seen.image)
+    manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
+    return _going_on(case, status, Reason.SETTLING, lost.message, actions=(StartJob(manifest),))
+
+
+def _with_last_reason(attempts: tuple[Attempt, ...], reason: Reason) -> tuple[Attempt, ...]:
+    return (*attempts[:-1], replace(attempts[-1], reason=reason.value))
+
+
+def _conclude(
+    case: Case, facts: BackupFacts | None, *, result: JobResult, reason: Reason, message: str
+) -> Plan[BackupStatus]:
+    is_good = succeeded(result)
+    said = outcome_conditions(facts, is_good=is_good, level=case.level, reason=reason, message=message)
+    status = closed(with_facts(case.status, facts), is_good=is_good, reason=reason, now=case.now)
+    status = replace(status, attempts=_with_last_reason(status.attempts, result.reason))
+    return Plan(status=_said(case, status, said), actions=(Count(result),), look_again_seconds=0.0)
+
+
+def _going_on(
+    case: Case,
+    status: BackupStatus,
+    reason: Reason,
+    message: str,
+    *,
+    actions: tuple[Action, ...] = (),
+    again: float | None = None,
+) -> Plan[BackupStatus]:
+    said = (
+        unknown(ConditionType.READY, reason, message),
+        unknown(ConditionType.SUCCEEDED, reason, message),
+        yes(ConditionType.RECONCILING, reason, message),
+        no(ConditionType.FINISHED, reason, message),
+    )
+    return Plan(status=_said(case, status, said), actions=actions, look_again_seconds=again)
+
+
+def _held_up(
+    case: Case, reason: Reason, message: str, *, status: BackupStatus | None = None, again: float | None = None
+) -> Plan[BackupStatus]:
+    """Return the plan that says what keeps the Backup from going on; it goes on by itself when that is gone."""
+    said = (
+        no(ConditionType.READY, reason, message),
+        unknown(ConditionType.SUCCEEDED, reason, message),
+        yes(ConditionType.RECONCILING, reason, message),
+        no(ConditionType.FINISHED, reason, message),
+    )
+    return Plan(status=_said(case, status or case.status, said), look_again_seconds=again)
+
+
+def _said(case: Case, status: BackupStatus, said: tuple[Condition, ...]) -> BackupStatus:
+    generation = case.backup.metadata.generation
+    conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
+    return replace(status, conditions=conditions, observed_generation=generation)
+
+
+def _job_name(case: Case, verb: Verb, ordinal: int) -> str:
+    metadata = case.backup.metadata
+    return child_name(metadata.name, metadata.uid, verb.value, str(ordinal))
+
+
+def _marks(case: Case) -> tuple[Action, ...]:
+    """Return what tells the Job of a CronJob which Backup was made of it: without the mark, its Backup would be made again."""
+    metadata = case.backup.metadata
+    return tuple(
+        MarkJob(job.name, metadata.name, metadata.uid)
+        for job in case.seen.jobs
+        if job.name == metadata.name and not case.has_own_job and job.backup_uid != metadata.uid
+    )
+
+
+_RULES: Final = (_is_finished, _is_first_seen, _is_written_down_only, _job_goes_on, _has_answered, _is_lost)

@@ -1,0 +1,167 @@
+"""How a Job of ours stands, judged from the Job, its pods and its Events: the same rules for every verb and every kind.
+
+The first rule that speaks decides. Silence is never success: a Job that ended without a result is Lost, and somebody has to find out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.contract import JobResult, load_result
+from dbcustody.errors import DbcustodyError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dbcustody.plan.observed import SeenJob, SeenPod
+
+POD_PATIENCE: Final = timedelta(seconds=15)
+"""How long a Job may be without a pod before its Events are read."""
+IMAGE_TROUBLE: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+CONTAINER_TROUBLE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+OUT_OF_MEMORY: Final = "OOMKilled"
+LOST_NODE: Final = "NodeLost"
+BACKOFF_SECONDS: Final = 15.0
+LONGEST_BACKOFF_SECONDS: Final = 300.0
+
+
+class Stand(StrEnum):
+    """Where a Job stands."""
+
+    STARTING = "Starting"
+    BLOCKED = "Blocked"
+    RUNNING = "Running"
+    ANSWERED = "Answered"
+    LOST = "Lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Where a Job stands, and why; *result* is there exactly when it is ANSWERED."""
+
+    stand: Stand
+    reason: Reason
+    message: str = ""
+    result: JobResult | None = None
+
+
+def judge(job: SeenJob, now: datetime) -> Verdict:
+    """Return where *job* stands at *now*."""
+    rules = (_has_answered, _ended_in_silence, _is_refused_by_the_node, _has_no_pod, _is_running)
+    return next((verdict for rule in rules if (verdict := rule(job, now)) is not None), _STARTING)
+
+
+def backoff_seconds(failures: int) -> float:
+    """Return how long to wait after the *failures*-th failure in a row: 15 s, doubled each time, at most 5 min."""
+    doubled = BACKOFF_SECONDS * 2.0 ** min(max(failures - 1, 0), 10)
+    return min(doubled, LONGEST_BACKOFF_SECONDS)
+
+
+def newest_result(job: SeenJob) -> JobResult | None:
+    """Return the last answer that a pod of *job* gave to this very request, or None when none did.
+
+    A termination message without room for the facts is replaced by the record in the log, where that was found.
+    """
+    ended = sorted((pod for pod in job.pods if pod.ended_time is not None), key=lambda pod: str(pod.ended_time))
+    texts = [pod.ended_message for pod in reversed(ended)]
+    results = [_read(text, job) for text in (job.log_result, *texts) if text]
+    found = [result for result in results if result is not None]
+    return next((result for result in found if result.complete), found[0] if found else None)
+
+
+def needs_log(job: SeenJob) -> SeenPod | None:
+    """Return the pod whose log has to be read because its termination message holds no whole result; None when not needed."""
+    ended = sorted((pod for pod in job.pods if pod.ended_time is not None), key=lambda pod: str(pod.ended_time))
+    if not job.is_finished or not ended:
+        return None
+    result = _read(ended[-1].ended_message, job)
+    return ended[-1] if result is None or not result.complete else None
+
+
+def _read(text: str, job: SeenJob) -> JobResult | None:
+    """Return the result in *text* when it answers *job*'s request; a contract of another age is an answer too."""
+    try:
+        result = load_result(text)
+    except DbcustodyError:
+        return None
+    return result if result.request_sha256 == job.request_sha256 else None
+
+
+_STARTING: Final = Verdict(stand=Stand.STARTING, reason=Reason.PENDING, message="the pod is being started")
+
+
+def _has_answered(job: SeenJob, _: datetime) -> Verdict | None:
+    if not job.is_finished or (result := newest_result(job)) is None:
+        return None
+    return Verdict(stand=Stand.ANSWERED, reason=result.reason, message=result.message, result=result)
+
+
+def _ended_in_silence(job: SeenJob, _: datetime) -> Verdict | None:
+    """Speak when the Job is over and left no result; what is known of its end is kept for whoever finds nothing either."""
+    if not job.is_finished:
+        return None
+    return Verdict(stand=Stand.LOST, reason=_why_lost(job), message=_how_lost(job))
+
+
+def _why_lost(job: SeenJob) -> Reason:
+    if job.outcome_reason == DEADLINE_EXCEEDED:
+        return Reason.TIMED_OUT
+    if any(pod.ended_reason == OUT_OF_MEMORY for pod in job.pods):
+        return Reason.OUT_OF_MEMORY
+    if any(pod.is_disrupted or pod.reason == "Evicted" for pod in job.pods):
+        return Reason.EVICTED
+    return Reason.JOB_LOST
+
+
+def _how_lost(job: SeenJob) -> str:
+    pod = job.pods[-1] if job.pods else None
+    parts = [f"Job {job.name} ended without a result", job.outcome_message]
+    if pod is not None and pod.exit_code is not None:
+        parts.append(f"its pod ended with {pod.ended_reason or 'exit code'} {pod.exit_code}")
+    if pod is not None:
+        parts.append(pod.message)
+    return "; ".join(part for part in parts if part)
+
+
+def _is_refused_by_the_node(job: SeenJob, _: datetime) -> Verdict | None:
+    """Speak when the newest pod cannot start: no node, no image, or a container that the node refuses."""
+    pod = max(job.pods, key=lambda one: str(one.created_time), default=None)
+    if pod is None:
+        return None
+    if pod.unscheduled is not None:
+        return _blocked(Reason.POD_NOT_SCHEDULED, pod.unscheduled)
+    if pod.waiting_reason in IMAGE_TROUBLE:
+        return _blocked(Reason.IMAGE_NOT_AVAILABLE, f"{pod.waiting_reason}: {pod.waiting_message}")
+    if pod.waiting_reason in CONTAINER_TROUBLE:
+        return _blocked(Reason.POD_NOT_CREATED, f"{pod.waiting_reason}: {pod.waiting_message}")
+    return None
+
+
+def _has_no_pod(job: SeenJob, now: datetime) -> Verdict | None:
+    if job.pods or job.active or not lacks_pod(job, now):
+        return None
+    said = job.warnings[0] if job.warnings else "no pod was created, and no Event says why"
+    return _blocked(Reason.POD_NOT_CREATED, said)
+
+
+def lacks_pod(job: SeenJob, now: datetime) -> bool:
+    """Return whether *job* has waited for a pod for so long that its Events have to be read."""
+    created = job.created_time
+    return not job.is_finished and not job.active and created is not None and now - created >= POD_PATIENCE
+
+
+def _is_running(job: SeenJob, _: datetime) -> Verdict | None:
+    if not any(pod.is_running for pod in job.pods) and not job.ready:
+        return None
+    return Verdict(stand=Stand.RUNNING, reason=Reason.RUNNING, message=f"Job {job.name} is running")
+
+
+def _blocked(reason: Reason, message: str) -> Verdict:
+    return Verdict(stand=Stand.BLOCKED, reason=reason, message=message)

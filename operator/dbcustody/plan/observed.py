@@ -1,0 +1,202 @@
+"""What was seen of the objects of Kubernetes that work for us, as frozen values: only what judgement reads.
+
+`None` means absent. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from dbcustody.api.meta import Metadata, read_metadata
+from dbcustody.codec import parse_time
+from dbcustody.contract import REQUEST_VARIABLE, Verb, digest_of
+from dbcustody.naming import GROUP, LABEL_POLICY, LABEL_VERB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANNOTATION_BACKUP_UID: Final = f"{GROUP}/backup-uid"
+"""On a Job of a CronJob: the Backup that was made of it."""
+ANNOTATION_MANIFEST: Final = f"{GROUP}/manifest"
+"""On a CronJob: the digest of what was applied, so that an equal one is not applied again."""
+SCHEDULED_TIMESTAMP: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+BY_HAND: Final = "cronjob.kubernetes.io/instantiate"
+"""kubectl's mark on a Job that a person made from a CronJob."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPod:
+    """One pod of a Job."""
+
+    name: str
+    uid: str
+    phase: str
+    created_time: datetime | None = None
+    reason: str = ""
+    message: str = ""
+    unscheduled: str | None = None
+    """The scheduler's text while it finds no node."""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    is_running: bool = False
+    is_disrupted: bool = False
+    exit_code: int | None = None
+    ended_reason: str = ""
+    ended_message: str = ""
+    ended_time: datetime | None = None
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> SeenPod:
+        """Return what the pod *body* says; only its one container is looked at."""
+        status, metadata = body.get("status") or {}, body["metadata"]
+        conditions = {one["type"]: one for one in status.get("conditions") or ()}
+        state = next((one.get("state") or {} for one in status.get("containerStatuses") or ()), {})
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        scheduled = conditions.get("PodScheduled") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            phase=status.get("phase") or "Pending",
+            created_time=_time(metadata.get("creationTimestamp")),
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            unscheduled=scheduled.get("message") or "" if scheduled.get("status") == "False" else None,
+            waiting_reason=waiting.get("reason") or "",
+            waiting_message=waiting.get("message") or "",
+            is_running="running" in state,
+            is_disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
+            exit_code=ended.get("exitCode"),
+            ended_reason=ended.get("reason") or "",
+            ended_message=ended.get("message") or "",
+            ended_time=_time(ended.get("finishedAt")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenJob:
+    """One Job of ours, with what was found out about its pods when that was asked."""
+
+    metadata: Metadata
+    verb: Verb
+    request_sha256: str = ""
+    """Ties a result to what was asked."""
+    is_suspended: bool = False
+    ready: int = 0
+    active: int = 0
+    outcome: str | None = None
+    """Kubernetes' word when the Job has ended: Complete or Failed; None while it goes on."""
+    outcome_reason: str = ""
+    outcome_message: str = ""
+    start_time: datetime | None = None
+    finish_time: datetime | None = None
+    has_ttl: bool = False
+    """Whether the result was recorded: only then may the Job go."""
+    pods: tuple[SeenPod, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Texts of the Job's Events, newest first; read only while there is no pod."""
+    log_result: str | None = None
+    """The whole result from the log, where the termination message had no room for it."""
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> SeenJob:
+        """Return what the Job *body* says."""
+        spec, status = body.get("spec") or {}, body.get("status") or {}
+        metadata = read_metadata(body)
+        ended: Mapping[str, Any] = next((one for one in status.get("conditions") or () if _is_outcome(one)), {})
+        return cls(
+            metadata=metadata,
+            verb=Verb(metadata.labels[LABEL_VERB]),
+            request_sha256=digest_of(_request_of(spec)),
+            is_suspended=bool(spec.get("suspend")),
+            ready=status.get("ready") or 0,
+            active=status.get("active") or 0,
+            outcome=ended.get("type"),
+            outcome_reason=ended.get("reason") or "",
+            outcome_message=ended.get("message") or "",
+            start_time=_time(status.get("startTime")),
+            finish_time=_time(status.get("completionTime") or ended.get("lastTransitionTime")),
+            has_ttl=spec.get("ttlSecondsAfterFinished") is not None,
+        )
+
+    @property
+    def name(self) -> str:
+        """The Job's name."""
+        return self.metadata.name
+
+    @property
+    def created_time(self) -> datetime | None:
+        """When the Job came to be."""
+        return self.metadata.creation_timestamp
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether Kubernetes has given the Job up or declared it done."""
+        return self.outcome is not None
+
+    def belongs_to(self, uid: str) -> bool:
+        """Return whether the object *uid* owns the Job."""
+        return any(reference.uid == uid for reference in self.metadata.owner_references)
+
+    @property
+    def policy_name(self) -> str | None:
+        """The BackupPolicy that the Job works for, if any."""
+        return self.metadata.labels.get(LABEL_POLICY)
+
+    @property
+    def backup_uid(self) -> str | None:
+        """The Backup that was made of this Job of a CronJob; None before that."""
+        return self.metadata.annotations.get(ANNOTATION_BACKUP_UID)
+
+    @property
+    def scheduled_time(self) -> datetime | None:
+        """The slot that the CronJob controller made the Job for; None for one made by hand."""
+        return _time(self.metadata.annotations.get(SCHEDULED_TIMESTAMP))
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person made the Job from the CronJob."""
+        return BY_HAND in self.metadata.annotations or self.scheduled_time is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenCronJob:
+    """One CronJob of ours."""
+
+    metadata: Metadata
+    manifest_hash: str
+    is_suspended: bool = False
+    last_schedule_time: datetime | None = None
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> SeenCronJob:
+        """Return what the CronJob *body* says."""
+        metadata = read_metadata(body)
+        return cls(
+            metadata=metadata,
+            manifest_hash=metadata.annotations.get(ANNOTATION_MANIFEST, ""),
+            is_suspended=bool((body.get("spec") or {}).get("suspend")),
+            last_schedule_time=_time((body.get("status") or {}).get("lastScheduleTime")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenClaim:
+    """A PersistentVolumeClaim that a storage names."""
+
+    access_modes: tuple[str, ...] = field(default=())
+
+
+def _is_outcome(condition: Mapping[str, Any]) -> bool:
+    return condition.get("type") in {"Complete", "Failed"} and condition.get("status") == "True"
+
+
+def _request_of(job_spec: Mapping[str, Any]) -> str:
+    containers = ((job_spec.get("template") or {}).get("spec") or {}).get("containers") or ()
+    variables = (one for container in containers for one in container.get("env") or ())
+    return next((one.get("value") or "" for one in variables if one.get("name") == REQUEST_VARIABLE), "")
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)

@@ -1,0 +1,62 @@
+"""How far a run is, from the framed records on its standard output; what was cut or mixed up on the way is left aside."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.backup import Progress, Stage
+from dbcustody.codec import decode
+from dbcustody.contract import RecordKind, unframe
+from dbcustody.errors import InvalidSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from dbcustody.contract import Record
+
+LIVELY: Final = timedelta(seconds=30)
+"""How long after its start a run is looked at every second."""
+LIVELY_SECONDS: Final = 1.0
+CALM_SECONDS: Final = 5.0
+TAIL_LINES: Final = 20
+
+
+def read_progress(log: str) -> Progress | None:
+    """Return the last progress that *log* tells, or None when it tells none."""
+    found = [record for record in _records(log) if record.kind is RecordKind.PROGRESS]
+    for record in reversed(found):
+        try:
+            return decode(Progress, record.data)
+        except InvalidSpecError:
+            continue
+    return None
+
+
+def read_result(log: str) -> str | None:
+    """Return the text of the last whole result that *log* holds, as a termination message would have it; None when there is none."""
+    found = [record for record in _records(log) if record.kind is RecordKind.RESULT]
+    return json.dumps(found[-1].data) if found else None
+
+
+def _records(log: str) -> Iterator[Record]:
+    """Yield the sound records of *log*; a frame of a kind that is not known yet comes from a newer Job, and is passed over."""
+    for line in log.splitlines():
+        try:
+            record = unframe(line)
+        except ValueError:
+            continue
+        if record is not None:
+            yield record
+
+
+def interval_seconds(started: datetime | None, now: datetime) -> float:
+    """Return how long to wait before a run that began at *started* is looked at again."""
+    return LIVELY_SECONDS if started is not None and now - started < LIVELY else CALM_SECONDS
+
+
+def waiting(message: str, now: datetime) -> Progress:
+    """Return what a run shows that waits for *message*."""
+    return Progress(stage=Stage.WAITING, summary="Waiting", waiting_for=message, updated_time=now)

@@ -1,0 +1,198 @@
+"""Requests of Jobs that work on a database's custody in a storage: who takes part, under which options, and what exactly is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from dbcustody.api.database import Database
+from dbcustody.api.meta import Kind
+from dbcustody.api.policy import BackupPolicy, CaptureOptions
+from dbcustody.api.storage import BackupStorage
+from dbcustody.contract import JobRequest, Verb
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, LABEL_DATABASE, LABEL_STORAGE
+from dbcustody.plan.manifest import Work
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.api.backup import Backup
+
+SETTLE_SECONDS: Final = 600
+PRUNE_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Who takes part in the custody: what is copied, where it lies, and by which policy (None: by nobody's)."""
+
+    database: Database
+    storage: BackupStorage
+    policy: BackupPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What a resource refers to and is not there."""
+
+    reason: Reason
+    message: str
+
+
+def parties_of(
+    *, database: Database | None, storage: BackupStorage | None, policy: BackupPolicy | None, names: PartyNames
+) -> Parties | Missing:
+    """Return who takes part, or the first of them that is missing; a policy that was deleted is no obstacle once names are known."""
+    if names.policy is not None and policy is None and (names.database is None or names.storage is None):
+        return _missing(Reason.POLICY_NOT_FOUND, "BackupPolicy", names.policy)
+    if database is None:
+        return _missing(Reason.DATABASE_NOT_FOUND, "Database", names.database)
+    if storage is None:
+        return _missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", names.storage)
+    return Parties(database=database, storage=storage, policy=policy)
+
+
+def _missing(reason: Reason, kind: str, name: str | None) -> Missing:
+    return Missing(reason=reason, message=f"{kind} {name or ''!r}: does not exist in this namespace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyNames:
+    """The names under which a Backup's parties are looked for."""
+
+    database: str | None
+    storage: str | None
+    policy: str | None
+
+
+def names_for(backup: Backup, policy: BackupPolicy | None) -> PartyNames:
+    """Return where to look for *backup*'s parties: what it says itself, what its policy says, what its labels remember."""
+    spec, labels = backup.spec, backup.metadata.labels
+    database = spec.database_ref or (policy.spec.database_ref if policy is not None else None)
+    storage = spec.storage_ref or (policy.spec.storage_ref if policy is not None else None)
+    return PartyNames(
+        database=database.name if database is not None else labels.get(LABEL_DATABASE),
+        storage=storage.name if storage is not None else labels.get(LABEL_STORAGE),
+        policy=spec.policy_ref.name if spec.policy_ref is not None else None,
+    )
+
+
+def options_of(spec: CaptureOptions) -> CaptureOptions:
+    """Return only the capture options of *spec*, which may be a policy's or a Backup's."""
+    chosen: dict[str, Any] = {field.name: getattr(spec, field.name) for field in fields(CaptureOptions)}
+    return CaptureOptions(**chosen)
+
+
+def options_for(backup: Backup, parties: Parties) -> CaptureOptions:
+    """Return how *backup* is taken: as its policy says when it names one, else as it says itself."""
+    if backup.spec.policy_ref is not None and parties.policy is not None:
+        return options_of(parties.policy.spec)
+    return options_of(backup.spec)
+
+
+def backup_work(backup: Backup, parties: Parties, *, image: str) -> Work:
+    """Return the work that takes *backup*."""
+    options = options_for(backup, parties)
+    request = _request(Verb.BACKUP, backup, parties)
+    return replace(
+        _work_for(backup, parties, image=image),
+        request=replace(request, options=options, timeout_seconds=options.timeout_seconds),
+        waiting_seconds=options.starting_deadline_seconds,
+    )
+
+
+def settle_work(backup: Backup, parties: Parties, *, image: str) -> Work:
+    """Return the work that finds out what became of an attempt of *backup* that left no result."""
+    options = options_for(backup, parties)
+    request = _request(Verb.SETTLE, backup, parties)
+    return replace(
+        _work_for(backup, parties, image=image),
+        request=replace(request, options=options, timeout_seconds=max(SETTLE_SECONDS, options.timeout_seconds)),
+    )
+
+
+def removal_work(backup: Backup, parties: Parties, *, image: str) -> Work:
+    """Return the work that deletes *backup*'s data: a prune without retention is about the one backup that it names."""
+    request = _request(Verb.PRUNE, backup, parties)
+    return replace(
+        _work_for(backup, parties, image=image),
+        request=replace(request, retention=None, timeout_seconds=PRUNE_SECONDS),
+    )
+
+
+def scheduled_work(policy: BackupPolicy, parties: Parties, *, image: str) -> Work:
+    """Return the work of *policy*'s CronJob; it names no backup, because each bears the name of its Job."""
+    options = options_of(policy.spec)
+    request = replace(
+        _policy_request(Verb.BACKUP, policy, parties),
+        name="",
+        options=options,
+        timeout_seconds=options.timeout_seconds,
+    )
+    work = _policy_work(policy, parties, request, image=image)
+    return replace(work, waiting_seconds=options.starting_deadline_seconds)
+
+
+def prune_work(policy: BackupPolicy, parties: Parties, *, live_attempts: tuple[str, ...], image: str) -> Work:
+    """Return the work that carries out *policy*'s retention; *live_attempts* are pods that may still write."""
+    request = replace(
+        _policy_request(Verb.PRUNE, policy, parties),
+        options=options_of(policy.spec),
+        retention=policy.spec.retention,
+        time_zone=policy.spec.time_zone,
+        confirm_prune=policy.metadata.annotations.get(ANNOTATION_CONFIRM_PRUNE),
+        live_attempts=live_attempts,
+        timeout_seconds=PRUNE_SECONDS,
+    )
+    return _policy_work(policy, parties, request, image=image)
+
+
+def _request(verb: Verb, backup: Backup, parties: Parties) -> JobRequest:
+    return JobRequest(
+        verb=verb,
+        namespace=backup.metadata.namespace,
+        name=backup.metadata.name,
+        owner_uid=backup.metadata.uid,
+        custody_id=parties.database.custody_id,
+        database_name=parties.database.metadata.name,
+        database=replace(parties.database.spec, job=None),
+        storage_name=parties.storage.metadata.name,
+        storage=replace(parties.storage.spec, job=None),
+        policy_name=backup.spec.policy_ref.name if backup.spec.policy_ref is not None else None,
+    )
+
+
+def _policy_request(verb: Verb, policy: BackupPolicy, parties: Parties) -> JobRequest:
+    return JobRequest(
+        verb=verb,
+        namespace=policy.metadata.namespace,
+        name=policy.metadata.name,
+        owner_uid=policy.metadata.uid,
+        custody_id=parties.database.custody_id,
+        database_name=parties.database.metadata.name,
+        database=replace(parties.database.spec, job=None),
+        storage_name=parties.storage.metadata.name,
+        storage=replace(parties.storage.spec, job=None),
+        policy_name=policy.metadata.name,
+    )
+
+
+def _work_for(backup: Backup, parties: Parties, *, image: str) -> Work:
+    policy_job = parties.policy.spec.job if parties.policy is not None else None
+    return Work(
+        request=_request(Verb.BACKUP, backup, parties),
+        image=image,
+        owner_kind=Kind.BACKUP,
+        owner_name=backup.metadata.name,
+        backup_name=backup.metadata.name,
+        templates=(parties.database.spec.job, parties.storage.spec.job, policy_job, backup.spec.job),
+    )
+
+
+def _policy_work(policy: BackupPolicy, parties: Parties, request: JobRequest, *, image: str) -> Work:
+    return Work(
+        request=request,
+        image=image,
+        owner_kind=Kind.BACKUP_POLICY,
+        owner_name=policy.metadata.name,
+        templates=(parties.database.spec.job, parties.storage.spec.job, policy.spec.job),
+    )

@@ -1,0 +1,69 @@
+"""What the operator process is told by its Deployment: read once, checked whole, passed on as a value.
+
+Nothing about databases or storages stands here: that is what resources are for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.errors import InvalidSpecError
+from dbcustody.naming import is_dns_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PORT: Final = 8080
+LARGEST_PORT: Final = 65_535
+LEASE_NAME: Final = "dbcustody-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this process of the operator is set up."""
+
+    image: str
+    """The image of every Job; the operator's own."""
+    namespace: str
+    """Where the Lease lies."""
+    identity: str
+    """Names this process among the replicas: the pod's name."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are served; empty means all."""
+    host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
+    port: int = DEFAULT_PORT
+    lease_name: str = LEASE_NAME
+
+
+def from_environ(variables: Mapping[str, str]) -> Settings:
+    """Return the settings that *variables* (the process's environment) hold.
+
+    Raises InvalidSpecError with every problem in one message, a line each.
+    """
+    problems: list[str] = []
+    image = variables.get("DBCUSTODY_IMAGE", "").strip()
+    if not image:
+        problems.append("DBCUSTODY_IMAGE: is missing; must be the image that Jobs run")
+    namespace = variables.get("POD_NAMESPACE", "").strip() or "default"
+    namespaces = tuple(filter(None, re.split(r"[,\s]+", variables.get("DBCUSTODY_NAMESPACES", ""))))
+    problems.extend(
+        f"{name!r}: is no name of a namespace; must be a DNS label"
+        for name in (namespace, *namespaces)
+        if not is_dns_label(name)
+    )
+    port = variables.get("DBCUSTODY_PORT", "").strip() or str(DEFAULT_PORT)
+    if not re.fullmatch(r"\d{1,5}", port) or int(port) > LARGEST_PORT:
+        problems.append("DBCUSTODY_PORT: must be a port from 0 to 65535")
+    if problems:
+        raise InvalidSpecError("\n".join(problems))
+    return Settings(
+        image=image,
+        namespace=namespace,
+        identity=variables.get("POD_NAME", "").strip() or variables.get("HOSTNAME", "").strip() or "operator",
+        namespaces=namespaces,
+        host=variables.get("DBCUSTODY_HOST", "").strip() or "0.0.0.0",  # noqa: S104 - as above
+        port=int(port),
+        lease_name=variables.get("DBCUSTODY_LEASE_NAME", "").strip() or LEASE_NAME,
+    )
