@@ -82,6 +82,11 @@ class Observer:
         for place, job in unfinished.items():
             self._remember(job, tuple(found[place]))
 
+    def pod_uids(self, job: SeenJob) -> tuple[str, ...]:
+        """Return the pods of *job* that were last seen."""
+        look = self._looks.get(job.metadata.uid)
+        return tuple(pod.uid for pod in look.pods) if look is not None else ()
+
     def forget(self, uid: str) -> None:
         """Forget the Job *uid*, which is gone."""
         self._looks.pop(uid, None)

@@ -4,15 +4,99 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbcustody.plan.actions import Plan
+from dbcustody.adapters.kube import CRON_JOBS
+from dbcustody.api.condition import ConditionType, find
+from dbcustody.errors import RefusedError
+from dbcustody.handlers.world import Place, is_finished, is_good
+from dbcustody.naming import LABEL_DATABASE, LABEL_MANAGED_BY
+from dbcustody.plan.adoption import is_of_schedule
+from dbcustody.plan.manifest import MANAGER
+from dbcustody.plan.policy import SeenPolicy, is_applied, is_strange, parties_for, plan, wanted_cron_job
+from dbcustody.plan.recovery_point import Run
+from dbcustody.plan.request import Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from dbcustody.api.backup import Backup
+    from dbcustody.api.database import Database
     from dbcustody.api.policy import BackupPolicy, BackupPolicyStatus
+    from dbcustody.api.storage import BackupStorage
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
     from dbcustody.handlers.world import Key
+    from dbcustody.plan.actions import Plan
+    from dbcustody.plan.observed import SeenCronJob
 
 
 async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Plan[BackupPolicyStatus]:
     """Return the plan for *policy* from what is seen now."""
-    return Plan(status=policy.status)
+    world = hands.world
+    database = world.databases.get(Place(key.namespace, policy.spec.database_ref.name))
+    storage = world.storages.get(Place(key.namespace, policy.spec.storage_ref.name))
+    cron_job = world.cron_jobs.get(Place(key.namespace, key.name))
+    scheduled = [job for job in world.jobs.find("policy", key.namespace, key.name) if is_of_schedule(job)]
+    owned = [job for job in world.jobs_of(key) if job.belongs_to(policy.metadata.uid)]
+    seen = SeenPolicy(
+        image=hands.settings.image,
+        database=database,
+        storage=storage,
+        cron_job=cron_job,
+        cron_refusal=await _refusal(hands, policy, database, storage),
+        jobs=await observer.look_at(owned),
+        runs=tuple(run_of(backup) for backup in world.backups.find("policy", key.namespace, key.name)),
+        slots_taken=frozenset(_slots(cron_job, [job.scheduled_time for job in scheduled])),
+        live_attempts=tuple(_live_attempts(hands, observer, key, policy)),
+    )
+    return plan(policy, seen, hands.now())
+
+
+def run_of(backup: Backup) -> Run:
+    """Return what the recovery point has to know of *backup*."""
+    status = backup.status
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    return Run(
+        name=backup.metadata.name,
+        uid=backup.metadata.uid,
+        is_finished=is_finished(backup),
+        is_good=is_good(backup),
+        is_ours=backup.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER,
+        reason=succeeded.reason.value if succeeded is not None else "",
+        begun_time=status.start_time or backup.metadata.creation_timestamp,
+        scheduled_time=status.scheduled_time,
+        data_time=status.snapshot_time or status.finish_time,
+        ended_time=status.finish_time,
+    )
+
+
+async def _refusal(
+    hands: Hands, policy: BackupPolicy, database: Database | None, storage: BackupStorage | None
+) -> str | None:
+    """Return what the API server says against the CronJob that is wanted, by a dry run; it knows best which texts are schedules."""
+    parties = parties_for(policy, database, storage)
+    if isinstance(parties, Missing):
+        return None
+    manifest = wanted_cron_job(policy, parties, image=hands.settings.image)
+    cron_job = hands.world.cron_jobs.get(Place(policy.metadata.namespace, policy.metadata.name))
+    if is_applied(cron_job, manifest) or is_strange(policy, cron_job):
+        return None
+    try:
+        await hands.kube.apply(CRON_JOBS, policy.metadata.namespace, manifest, dry_run=True)
+    except RefusedError as error:
+        return error.message
+    return None
+
+
+def _slots(cron_job: SeenCronJob | None, scheduled: list[datetime | None]) -> Iterator[datetime]:
+    yield from (time for time in scheduled if time is not None)
+    if cron_job is not None and cron_job.last_schedule_time is not None:
+        yield cron_job.last_schedule_time
+
+
+def _live_attempts(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Iterator[str]:
+    """Yield the pods that may still write for the policy's database: a sweep of the storage leaves their objects alone."""
+    for job in hands.world.jobs.find("namespace", key.namespace):
+        is_same = job.metadata.labels.get(LABEL_DATABASE) == policy.spec.database_ref.name
+        if is_same and not job.is_finished:
+            yield from observer.pod_uids(job)

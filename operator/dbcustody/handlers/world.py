@@ -164,6 +164,7 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
 
 def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:
     namespace, labels = job.metadata.namespace, job.metadata.labels
+    yield ("namespace", namespace)
     yield ("owner", namespace, labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_NAME, ""))
     if LABEL_POLICY in labels:
         yield ("policy", namespace, labels[LABEL_POLICY])

@@ -1,0 +1,149 @@
+"""When a policy's retention is carried out, and what is said of it. What is deleted is decided by the Job, where the truth is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.condition import Condition, ConditionType, find, no, yes
+from dbcustody.api.meta import Kind, ObjectRef, reference_to
+from dbcustody.api.policy import BackupPolicyStatus
+from dbcustody.api.storage import AccessMode
+from dbcustody.contract import Verb
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, child_name
+from dbcustody.plan.actions import Action, DeleteBackup, LetJobGo, StartJob
+from dbcustody.plan.examination import counted
+from dbcustody.plan.job_lifecycle import Stand, judge
+from dbcustody.plan.manifest import job_manifest
+from dbcustody.plan.observed import SeenJob
+from dbcustody.plan.recovery_point import Run
+from dbcustody.plan.request import Parties, prune_work
+from dbcustody.reason import ExitCode, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from dbcustody.api.policy import BackupPolicy
+    from dbcustody.contract import PruneFacts
+    from dbcustody.plan.job_lifecycle import Verdict
+
+EVERY: Final = timedelta(days=1)
+AGAIN_AFTER_FAILURE: Final = timedelta(minutes=5)
+GONE_AFTER_SECONDS: Final = 3600
+MOST_ENTRIES: Final = 100
+"""Of retention's plan in status; the whole is in the Job's log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What became of retention: the status as it is to be, what is said, and what is to be done."""
+
+    status: BackupPolicyStatus
+    said: tuple[Condition, ...] = ()
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPruning:
+    """What was seen of retention's Jobs, and of what they work on."""
+
+    image: str
+    jobs: tuple[SeenJob, ...]
+    runs: tuple[Run, ...]
+    live_attempts: tuple[str, ...]
+
+
+def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now: datetime) -> Pruned:
+    """Return the next step of *policy*'s retention at *now*."""
+    status = policy.status
+    job = next((one for one in seen.jobs if status.job_ref is not None and one.name == status.job_ref.name), None)
+    if job is not None:
+        return _look_at(policy, job, seen, now)
+    if status.job_ref is not None:
+        return _start(policy, parties, seen, status.job_ref.name, status)
+    newest = _newest_finished(seen.runs)
+    if not _is_due(policy, parties, newest, now):
+        return Pruned(status=status)
+    ordinal = status.ordinal + 1
+    name = child_name(policy.metadata.name, policy.metadata.uid, Verb.PRUNE.value, str(ordinal))
+    started = replace(
+        status, ordinal=ordinal, job_ref=ObjectRef(name=name), prune_after=newest.name if newest is not None else None
+    )
+    return _start(policy, parties, seen, name, started)
+
+
+def _start(  # noqa: PLR0917 - what, for whom, under which name
+    policy: BackupPolicy, parties: Parties, seen: SeenPruning, name: str, status: BackupPolicyStatus
+) -> Pruned:
+    work = prune_work(policy, parties, live_attempts=seen.live_attempts, image=seen.image)
+    manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_POLICY, policy.metadata))
+    return Pruned(status=status, actions=(StartJob(manifest),))
+
+
+def _is_due(policy: BackupPolicy, parties: Parties, newest: Run | None, now: datetime) -> bool:
+    """Return whether retention is to be carried out: after each backup, daily, after a failure, and when a person confirmed."""
+    status = policy.status
+    if policy.spec.suspend or parties.storage.spec.access_mode is AccessMode.READ_ONLY or newest is None:
+        return False
+    if status.prune_after != newest.name or status.pruned_time is None:
+        return _may_try_again(status, now) or status.prune_after != newest.name
+    if _is_confirmed(policy):
+        return True
+    enforced = find(status.conditions, ConditionType.RETENTION_ENFORCED)
+    pause = EVERY if enforced is None or enforced.is_true or _waits_for_person(enforced) else AGAIN_AFTER_FAILURE
+    return now - status.pruned_time >= pause
+
+
+def _may_try_again(status: BackupPolicyStatus, now: datetime) -> bool:
+    return status.pruned_time is None or now - status.pruned_time >= AGAIN_AFTER_FAILURE
+
+
+def _waits_for_person(enforced: Condition) -> bool:
+    return enforced.reason in {Reason.RETENTION_NEEDS_CONFIRMATION, Reason.RETENTION_FROZEN}
+
+
+def _is_confirmed(policy: BackupPolicy) -> bool:
+    """Return whether a person confirmed the very plan that waits for it."""
+    enforced = find(policy.status.conditions, ConditionType.RETENTION_ENFORCED)
+    waits = enforced is not None and enforced.reason is Reason.RETENTION_NEEDS_CONFIRMATION
+    confirmed = policy.metadata.annotations.get(ANNOTATION_CONFIRM_PRUNE)
+    return waits and confirmed is not None and confirmed == policy.status.prune_hash
+
+
+def _newest_finished(runs: Sequence[Run]) -> Run | None:
+    """Return the run that ended last and left something in the storage, perhaps."""
+    ended = [run for run in runs if run.is_finished and run.ended_time is not None]
+    return max(ended, key=lambda run: (str(run.ended_time), run.name), default=None)
+
+
+def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetime) -> Pruned:
+    verdict = judge(job, now)
+    if verdict.stand is Stand.BLOCKED:
+        return Pruned(status=policy.status, said=(_not_enforced(verdict),))
+    if verdict.stand not in {Stand.ANSWERED, Stand.LOST}:
+        return Pruned(status=policy.status)
+    result = verdict.result
+    facts = result.prune if result is not None else None
+    is_good = result is not None and result.exit_code is ExitCode.DONE
+    said = yes(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message) if is_good else _not_enforced(verdict)
+    status = replace(_with_facts(policy.status, facts), job_ref=None, pruned_time=now)
+    actions = (LetJobGo(job.name, GONE_AFTER_SECONDS), *counted(result), *_forget(facts, seen.runs))
+    return Pruned(status=status, said=(said,), actions=actions)
+
+
+def _not_enforced(verdict: Verdict) -> Condition:
+    return no(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message)
+
+
+def _with_facts(status: BackupPolicyStatus, facts: PruneFacts | None) -> BackupPolicyStatus:
+    if facts is None:
+        return status
+    return replace(status, retained=facts.retained, plan=facts.plan[:MOST_ENTRIES], prune_hash=facts.plan_hash or None)
+
+
+def _forget(facts: PruneFacts | None, runs: Sequence[Run]) -> tuple[Action, ...]:
+    """Return what removes the Backup objects that we made for data which is gone; people's own objects are theirs."""
+    gone = set(facts.deleted) if facts is not None else set()
+    return tuple(DeleteBackup(run.name, run.uid) for run in runs if run.is_ours and run.name in gone)
