@@ -17,7 +17,7 @@ from dbcustody.plan.examination import counted
 from dbcustody.plan.job_lifecycle import Stand, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenJob
-from dbcustody.plan.recovery_point import Run
+from dbcustody.plan.recovery_point import Run, newest_good
 from dbcustody.plan.request import Parties, prune_work
 from dbcustody.reason import ExitCode, Reason
 
@@ -63,7 +63,7 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
         return _look_at(policy, job, seen, now)
     if status.job_ref is not None:
         return _start(policy, parties, seen, status.job_ref.name, status)
-    newest = _newest_finished(seen.runs)
+    newest = newest_good(seen.runs)
     if not _is_due(policy, parties, newest, now):
         return Pruned(status=status)
     ordinal = status.ordinal + 1
@@ -83,21 +83,15 @@ def _start(  # noqa: PLR0917 - what, for whom, under which name
 
 
 def _is_due(policy: BackupPolicy, parties: Parties, newest: Run | None, now: datetime) -> bool:
-    """Return whether retention is to be carried out: after each backup, daily, after a failure, and when a person confirmed."""
+    """Return whether retention is to be carried out: after each good backup, daily, after a failure, and when a person confirmed."""
     status = policy.status
     if policy.spec.suspend or parties.storage.spec.access_mode is AccessMode.READ_ONLY or newest is None:
         return False
-    if status.prune_after != newest.name or status.pruned_time is None:
-        return _may_try_again(status, now) or status.prune_after != newest.name
-    if _is_confirmed(policy):
+    if status.pruned_time is None or status.prune_after != newest.name or _is_confirmed(policy):
         return True
     enforced = find(status.conditions, ConditionType.RETENTION_ENFORCED)
-    pause = EVERY if enforced is None or enforced.is_true or _waits_for_person(enforced) else AGAIN_AFTER_FAILURE
-    return now - status.pruned_time >= pause
-
-
-def _may_try_again(status: BackupPolicyStatus, now: datetime) -> bool:
-    return status.pruned_time is None or now - status.pruned_time >= AGAIN_AFTER_FAILURE
+    is_settled = enforced is None or enforced.is_true or _waits_for_person(enforced)
+    return now - status.pruned_time >= (EVERY if is_settled else AGAIN_AFTER_FAILURE)
 
 
 def _waits_for_person(enforced: Condition) -> bool:
@@ -110,12 +104,6 @@ def _is_confirmed(policy: BackupPolicy) -> bool:
     waits = enforced is not None and enforced.reason is Reason.RETENTION_NEEDS_CONFIRMATION
     confirmed = policy.metadata.annotations.get(ANNOTATION_CONFIRM_PRUNE)
     return waits and confirmed is not None and confirmed == policy.status.prune_hash
-
-
-def _newest_finished(runs: Sequence[Run]) -> Run | None:
-    """Return the run that ended last and left something in the storage, perhaps."""
-    ended = [run for run in runs if run.is_finished and run.ended_time is not None]
-    return max(ended, key=lambda run: (str(run.ended_time), run.name), default=None)
 
 
 def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetime) -> Pruned:
