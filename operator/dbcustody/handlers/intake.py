@@ -30,6 +30,8 @@ class Intake:
     def __init__(self, hands: Hands, observer: Observer) -> None:
         self._hands = hands
         self._observer = observer
+        self.heard: set[str] = set()
+        """Of which kinds the watch told anything since somebody emptied this."""
 
     def resource(self, kind: Kind, body: Mapping[str, Any]) -> bool:
         """Keep the resource in *body* and queue whom it concerns; returns whether it was news."""

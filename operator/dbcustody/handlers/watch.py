@@ -61,8 +61,8 @@ def registry_for(intake: Intake, login: Callable[[], kopf.ConnectionInfo]) -> ko
 
     for kind in Kind:
         _watch_kind(registry, intake, kind)
-    _watch(registry, JOBS.plural, intake.job, intake.job_gone)
-    _watch(registry, CRON_JOBS.plural, intake.cron_job, intake.cron_job_gone)
+    _watch(registry, JOBS.plural, intake.job, intake.job_gone, heard=intake.heard.add)
+    _watch(registry, CRON_JOBS.plural, intake.cron_job, intake.cron_job_gone, heard=intake.heard.add)
     return registry
 
 
@@ -70,6 +70,7 @@ def _watch_kind(registry: kopf.OperatorRegistry, intake: Intake, kind: Kind) -> 
     @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=f"hear-{kind.plural}")
     async def hear(event: Mapping[str, Any], **_: Any) -> None:
         body = event["object"]
+        intake.heard.add(kind.plural)
         if event["type"] == DELETED:
             intake.resource_gone(kind, _place(body), body["metadata"]["uid"])
         else:
@@ -81,10 +82,13 @@ def _watch(
     plural: str,
     take: Callable[[Mapping[str, Any]], bool],
     gone: Callable[[Place, str], None],
+    *,
+    heard: Callable[[str], None],
 ) -> None:
     @kopf.on.event("batch", "v1", plural, labels={LABEL_VERB: kopf.PRESENT}, registry=registry, id=f"hear-{plural}")
     async def hear(event: Mapping[str, Any], **_: Any) -> None:
         body = event["object"]
+        heard(plural)
         if event["type"] == DELETED:
             gone(_place(body), body["metadata"]["uid"])
         else:
