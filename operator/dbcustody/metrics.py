@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -31,6 +39,7 @@ class Metrics(Collector):
     """All instruments of one process, in a registry of its own."""
 
     def __init__(self, samplers: Iterable[Sampler] = ()) -> None:
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self._samplers = list(samplers)
         registry = self.registry

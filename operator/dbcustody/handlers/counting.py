@@ -26,6 +26,10 @@ class Bookkeeper:
         """Count one look at the resource *key*."""
         self._metrics.count_reconcile(key.kind.value, seconds, error)
 
+    def count_left_data(self) -> None:
+        """Count a Backup that was deleted without its data."""
+        self._metrics.left_data.inc()
+
     def count_result(self, key: Key, result: JobResult) -> None:
         """Count the end of a Job that worked for the resource *key*."""
         self._metrics.count_job(result)

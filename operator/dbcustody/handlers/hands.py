@@ -68,6 +68,9 @@ class Counter(Protocol):
     def count_result(self, key: Key, result: JobResult) -> None:
         """Count the end of a Job."""
 
+    def count_left_data(self) -> None:
+        """Count a Backup that was deleted without its data."""
+
 
 def utc_now() -> datetime:
     """Return the time."""

@@ -5,6 +5,7 @@ A watch that was interrupted does not tell what was deleted meanwhile.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, ours
@@ -21,40 +22,38 @@ if TYPE_CHECKING:
     from dbcustody.handlers.world import Shelf
 
 
-async def list_everything(hands: Hands, intake: Intake) -> int:
-    """Take in everything that is there and forget what is not; returns how many objects were news (a sound watch leaves none)."""
-    news = 0
+async def list_everything(hands: Hands, intake: Intake) -> set[str]:
+    """Take in everything that is there and forget what is not; returns the kinds of which something was news."""
+    news: set[str] = set()
     for kind in Kind:
-
-        def take(body: Mapping[str, Any], kind: Kind = kind) -> bool:
-            return intake.resource(kind, body)
-
-        def gone(place: Place, uid: str, kind: Kind = kind) -> None:
-            intake.resource_gone(kind, place, uid)
-
-        news += await _list(hands, ours(kind.plural), hands.world.shelf(kind), take, gone)
-    news += await _list(hands, JOBS, hands.world.jobs, intake.job, intake.job_gone, labels=LABEL_VERB)
-    news += await _list(
-        hands, CRON_JOBS, hands.world.cron_jobs, intake.cron_job, intake.cron_job_gone, labels=LABEL_VERB
-    )
+        take, gone = partial(intake.resource, kind), partial(intake.resource_gone, kind)
+        if await _list(hands, ours(kind.plural), hands.world.shelf(kind), take=take, gone=gone):
+            news.add(kind.plural)
+    world = hands.world
+    if await _list(hands, JOBS, world.jobs, take=intake.job, gone=intake.job_gone, labels=LABEL_VERB):
+        news.add(JOBS.plural)
+    if await _list(
+        hands, CRON_JOBS, world.cron_jobs, take=intake.cron_job, gone=intake.cron_job_gone, labels=LABEL_VERB
+    ):
+        news.add(CRON_JOBS.plural)
     return news
 
 
-async def _list(  # noqa: PLR0917 - one kind of object and what to do with it
+async def _list(
     hands: Hands,
     resource: Resource,
     shelf: Shelf[Any],
+    *,
     take: Callable[[Mapping[str, Any]], bool],
     gone: Callable[[Place, str], None],
-    *,
     labels: str = "",
-) -> int:
-    before, news = shelf.uids(), 0
+) -> bool:
+    before, news = shelf.uids(), False
     for namespace in hands.settings.namespaces or (None,):
         async for body in hands.kube.list(resource, namespace, labels=labels):
-            news += take(body)
+            news = take(body) or news
             before.pop(Place(body["metadata"]["namespace"], body["metadata"]["name"]), None)
     for place, uid in before.items():
-        news += 1
+        news = True
         gone(place, uid)
     return news

@@ -124,4 +124,6 @@ async def _change_resource(hands: Hands, key: Key, resource: Resource, action: S
             if body is not None:
                 hands.world.put(key.kind, body)
         case Tell(reason, message, is_warning):
+            if reason is Reason.DATA_LEFT_IN_STORAGE:
+                hands.counter.count_left_data()
             await tell(hands, key, resource, reason, message, is_warning=is_warning)

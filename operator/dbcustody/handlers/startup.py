@@ -206,8 +206,8 @@ async def _sweep(hands: Hands, intake: Intake, observer: Observer, around: Surro
 
 
 async def _list_again(hands: Hands, intake: Intake, around: Surroundings) -> None:
-    """List everything now and then; news that keeps being found here was not brought by the watch, which then is deaf."""
-    pause, surprises = FIRST_LISTING_SECONDS, 0
+    """List everything now and then; when that keeps bringing news of a kind of which the watch is silent, the watch is deaf."""
+    pause, silences = FIRST_LISTING_SECONDS, 0
     while True:
         await asyncio.sleep(pause)
         try:
@@ -215,10 +215,11 @@ async def _list_again(hands: Hands, intake: Intake, around: Surroundings) -> Non
         except DbcustodyError as error:
             _LOG.warning("cannot list: %s", error.message)
             continue
-        surprises = surprises + 1 if news else 0
-        around.health.hears(is_deaf=surprises >= DEAF_AFTER)
+        silences = silences + 1 if news - intake.heard else 0
+        intake.heard.clear()
+        around.health.hears(is_deaf=silences >= DEAF_AFTER)
         pause = FIRST_LISTING_SECONDS if news else LISTING_SECONDS
 
 
 DEAF_AFTER: Final = 3
-"""Listings in a row, 10 s apart, that brought news: a change or two may always be on its way."""
+"""Listings in a row, 10 s apart: one piece of news may always be on its way."""
