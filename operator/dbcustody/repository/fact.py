@@ -105,7 +105,7 @@ class Release:
 
 
 Fact = Tombstone | Verified | Hold | Release
-F = TypeVar("F", Tombstone, Verified, Hold, Release)
+F = TypeVar("F", bound=Fact)
 _CLASSES: Final[dict[FactKind, type[Fact]]] = {
     FactKind.TOMBSTONE: Tombstone,
     FactKind.VERIFIED: Verified,
