@@ -1,0 +1,153 @@
+"""pg_dump as a child of ours: its archive comes out of a pipe, its complaints are read while it works, its exit status is checked.
+
+Nothing about the database stands in its arguments: libpq reads the environment. It gets a process group of its own, so that it can be ended
+as a whole and is not hit by what is meant for us.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from dbcustody.adapters.postgres.failure import explain_text
+from dbcustody.errors import UnavailableError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dbcustody.adapters.postgres.client import Client
+    from dbcustody.adapters.postgres.target import PostgresTarget
+
+READ_BYTES: Final = 1024 * 1024
+FILTER_MAJOR: Final = 17
+"""Since this major, pg_dump reads the names of tables from a file, which may be standard input."""
+_KEPT_LINES: Final = 50
+_LONGEST_LINE: Final = 2000
+_PATIENCE_SECONDS: Final = 10
+_INHERITED: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "PGPASSFILE")
+
+
+class Dump:
+    """One running pg_dump; a context manager that leaves no process behind."""
+
+    def __init__(
+        self, client: Client, target: PostgresTarget, arguments: Sequence[str], *, tables: Sequence[str] = ()
+    ) -> None:
+        """Begin to dump; *tables* are lines such as `include table "a"."b"`, given by standard input, or as arguments to an old client."""
+        by_file = bool(tables) and client.major >= FILTER_MAJOR
+        named = ["--filter=-"] if by_file else [_as_argument(line) for line in tables]
+        self._process = subprocess.Popen(
+            [client.program("pg_dump"), "--no-password", "--format=custom", *arguments, *named],
+            stdin=subprocess.PIPE if by_file else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=_environment() | target.environment(),
+            start_new_session=True,
+        )
+        self._complaints: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._listener = threading.Thread(target=self._listen, name="pg_dump-stderr", daemon=True)
+        self._listener.start()
+        self._endpoint = target.endpoint
+        if by_file:
+            self._tell("\n".join(tables))
+        self._widen()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the archive piece by piece; each piece is overwritten by the next. The end says nothing: call `check` after it."""
+        pipe: Any = self._process.stdout
+        buffer = memoryview(bytearray(READ_BYTES))
+        while True:
+            count = _fill(pipe, buffer)
+            if count:
+                yield buffer[:count]
+            if count < READ_BYTES:
+                return
+
+    def check(self) -> None:
+        """Wait for the end; raises what pg_dump complained of when its exit status is not 0."""
+        try:
+            status = self._process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(
+                f"pg_dump of {self._endpoint}: closed its output and did not end", reason=Reason.CONNECTION_LOST
+            ) from error
+        self._listener.join(_PATIENCE_SECONDS)
+        if status < 0:
+            raise UnavailableError(
+                f"pg_dump of {self._endpoint}: was ended by signal {-status} ({signal.Signals(-status).name})",
+                reason=Reason.INTERRUPTED,
+            )
+        if status != 0:
+            raise explain_text("\n".join(self._complaints), f"pg_dump of {self._endpoint} (exit status {status})")
+
+    def end(self) -> None:
+        """End the process if it still runs; from any thread. Whoever reads its pipe comes to the end of it."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process if it still runs, and let go of its pipes."""
+        self.end()
+        self._process.wait()
+        self._listener.join(_PATIENCE_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with suppress(OSError, ValueError):
+                    pipe.close()
+
+    def _tell(self, text: str) -> None:
+        """Write the filter; a pg_dump that ended already says why by its exit status."""
+        pipe: Any = self._process.stdin
+        with suppress(BrokenPipeError), pipe:
+            remaining = memoryview(text.encode())
+            while remaining:
+                remaining = remaining[pipe.write(remaining) :]
+
+    def _listen(self) -> None:
+        pipe: Any = self._process.stderr
+        with suppress(ValueError, OSError), os.fdopen(os.dup(pipe.fileno()), "rb") as lines:
+            for line in lines:
+                self._complaints.append(line[:_LONGEST_LINE].decode(errors="replace").rstrip("\n"))
+
+    def _widen(self) -> None:
+        """Let the pipe hold as much as one read takes; a kernel that refuses only costs more switches."""
+        pipe: Any = self._process.stdout
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, READ_BYTES)
+
+
+def _fill(pipe: Any, buffer: memoryview) -> int:
+    """Read until *buffer* is full or the pipe ends; return how many bytes there are."""
+    filled = 0
+    while filled < len(buffer):
+        count = pipe.readinto(buffer[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _as_argument(line: str) -> str:
+    verb, kind, pattern = line.split(" ", 2)
+    what = kind.replace("_", "-")
+    return f"--{what}={pattern}" if verb == "include" else f"--exclude-{what}={pattern}"
+
+
+def _environment() -> dict[str, str]:
+    """Return what a client needs of our own environment: no credential of ours is passed on, and its messages are in English."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"LC_ALL": "C"}

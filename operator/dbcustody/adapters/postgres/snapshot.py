@@ -1,0 +1,164 @@
+"""One moment of a database: its tables locked, then a snapshot exported that every stream and every count shares.
+
+TRUNCATE and ALTERs that rewrite a table are not MVCC-safe
+(https://www.postgresql.org/docs/current/mvcc-caveats.html): a snapshot older than the lock could find such a table empty. So the locks are
+taken first, and what came or went in between makes the whole begin anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg import sql
+
+from dbcustody.adapters.postgres.failure import explain, translated
+from dbcustody.errors import UnavailableError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.session import Session
+
+ATTEMPTS: Final = 5
+_BATCH: Final = 200
+_TABLES: Final = """
+with member as (
+    select d.objid, e.extconfig, e.extcondition
+    from pg_depend d join pg_extension e on e.oid = d.refobjid
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+)
+select c.oid::bigint, n.nspname, c.relname, c.relkind = 'r' and (c.relpersistence = 'p' or not pg_is_in_recovery()),
+       case when c.relkind = 'r' then pg_table_size(c.oid) else 0 end,
+       coalesce(m.extcondition[array_position(m.extconfig, c.oid)], ''), m.objid is not null
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+left join member m on m.objid = c.oid
+where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relpersistence <> 't'
+  and (m.objid is null or c.oid = any(m.extconfig))
+order by n.nspname, c.relname
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpTable:
+    """A table that the dump locks; *has_rows* is False for a partitioned parent, and on a standby for an unlogged table."""
+
+    oid: int
+    schema: str
+    name: str
+    has_rows: bool
+    size_bytes: int
+    condition: str = ""
+    """Of an extension's configuration table: the WHERE clause to which pg_dump keeps."""
+    of_extension: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """The pattern with which pg_dump finds this table and no other."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in (self.schema, self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An exported snapshot; it can be used as long as the session that exported it stays in its transaction."""
+
+    name: str
+    tables: tuple[DumpTable, ...]
+    lsn: str | None
+
+
+Choose = Callable[[Sequence[DumpTable]], Sequence[DumpTable]]
+"""Which of the tables are wanted."""
+
+
+def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, before: Callable[[], None]) -> Snapshot:
+    """Return a snapshot in which everything that *choose* wants of the tables is locked; *before* is called right before it is taken.
+
+    *session* is in a transaction afterwards, and must stay in it. Raises UnavailableError: LockNotObtained when a lock is not had within
+    *lock_wait_seconds*, SchemaChanged when tables come and go faster than they can be locked.
+    """
+    for _ in range(ATTEMPTS):
+        with translated("list the tables", otherwise=Reason.CONNECTION_LOST):
+            wanted = choose(list_tables(session))
+            _begin(session, lock_wait_seconds)
+        if not _lock(session, wanted, lock_wait_seconds):
+            continue
+        before()
+        with translated("take the snapshot", otherwise=Reason.CONNECTION_LOST):
+            name = _one(session, "select pg_export_snapshot()")
+            found = choose(list_tables(session))
+            if {table.oid for table in found} <= {table.oid for table in wanted}:
+                return Snapshot(name=name, tables=tuple(found), lsn=read_lsn(session))
+            session.execute("rollback")
+    raise UnavailableError(
+        f"lock the tables: after {ATTEMPTS} tries there were still new ones; run the dump when no tables are created",
+        reason=Reason.SCHEMA_CHANGED,
+    )
+
+
+def list_tables(session: Session) -> list[DumpTable]:
+    """Return every table whose data pg_dump would take, ordered by name; those of extensions only where they are configuration."""
+    return [
+        DumpTable(
+            oid=oid, schema=schema, name=name, has_rows=has_rows, size_bytes=size or 0, condition=condition,
+            of_extension=of_extension,
+        )
+        for oid, schema, name, has_rows, size, condition, of_extension in session.execute(_TABLES.encode())
+    ]  # fmt: skip
+
+
+def join_snapshot(session: Session, name: str) -> None:
+    """Begin a transaction in *session* that sees what the exporter of *name* sees."""
+    with translated("join the snapshot", otherwise=Reason.CONNECTION_LOST):
+        session.execute("begin isolation level repeatable read, read only")
+        session.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(name)))
+
+
+def read_lsn(session: Session) -> str | None:
+    """Return how far the server's log is, on a standby how far it is replayed; None when the server does not say."""
+    found = _one(
+        session,
+        "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end::text",
+    )
+    return None if found is None else str(found)
+
+
+def count_rows(session: Session, table: DumpTable) -> int:
+    """Return how many rows *table* itself has in the snapshot that *session* joined."""
+    query = sql.SQL("select count(*) from only {}").format(sql.Identifier(table.schema, table.name))
+    # the condition is the extension author's SQL, which pg_dump runs in the same way
+    whole = sql.Composed([query, sql.SQL(" "), sql.SQL(table.condition)])
+    with translated(f"count {table.pattern}", otherwise=Reason.CONNECTION_LOST):
+        row = session.execute(whole).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _begin(session: Session, lock_wait_seconds: int) -> None:
+    session.execute("begin isolation level repeatable read, read only")
+    session.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{lock_wait_seconds}s")))
+
+
+def _lock(session: Session, tables: Sequence[DumpTable], lock_wait_seconds: int) -> bool:
+    """Lock *tables*; False when one of them is gone, and the transaction with it."""
+    try:
+        for start in range(0, len(tables), _BATCH):
+            names = [
+                sql.SQL("only {}").format(sql.Identifier(table.schema, table.name))
+                for table in tables[start : start + _BATCH]
+            ]
+            session.execute(sql.SQL("lock table {} in access share mode").format(sql.SQL(", ").join(names)))
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        session.execute("rollback")
+        return False
+    except psycopg.Error as error:
+        raise explain(
+            error, f"lock {len(tables)} tables within {lock_wait_seconds} s", otherwise=Reason.CONNECTION_LOST
+        ) from error
+    return True
+
+
+def _one(session: Session, query: str) -> Any:
+    row = session.execute(query.encode()).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,146 @@
+"""The backup Job: takes one backup, or adopts the one that its name already stands for, and proves what lies in the storage then.
+
+A backup counts from its manifest on, which is written last and read back. Whatever happens before leaves nothing that counts; whatever
+happens after finds it again by its name. Nothing is ever deleted here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dbcustody.api.backup import Progress, Stage
+from dbcustody.api.policy import CaptureOptions, Level
+from dbcustody.contract import Verb
+from dbcustody.errors import ConflictError, RefusedError
+from dbcustody.jobs.artefact import Shelf
+from dbcustody.jobs.capture import Capture
+from dbcustody.jobs.commitment import claim_name, commit, make_manifest, undertake
+from dbcustody.jobs.custody import open_custody, open_storage
+from dbcustody.jobs.evidence import Standing, facts_of, record_verified
+from dbcustody.jobs.quantity import grouped, size_text
+from dbcustody.jobs.reading import read_catalogue_of
+from dbcustody.jobs.sitting import sit_down
+from dbcustody.jobs.stock import open_data_key, take_stock
+from dbcustody.jobs.tools import custody_id_of
+from dbcustody.jobs.verdict import fail, give
+from dbcustody.jobs.verification import verify
+from dbcustody.reason import Reason
+from dbcustody.repository.binding import Place
+
+if TYPE_CHECKING:
+    from dbcustody.contract import JobRequest, JobResult
+    from dbcustody.jobs.custody import OpenStorage
+    from dbcustody.jobs.tools import Tools
+    from dbcustody.repository.inventory import ReadBackup
+
+
+def run(request: JobRequest, tools: Tools) -> JobResult:
+    """Return what became of the backup: Succeeded, Adopted, or why what lies in the storage is not good.
+
+    Raises everything that prevented a commit: the reasons of Secrets, storage, keys, connection, dump; Skipped when it was not its turn.
+    """
+    options = request.options or CaptureOptions()
+    storage = open_storage(tools, request)
+    open_custody(storage, request, now=tools.now())
+    name, custody_id = request.name or tools.job_name, custody_id_of(request)
+    backup_id = claim_name(storage, custody_id, name, tools.now())
+    standing = find_standing(storage, custody_id, backup_id, tools)
+    if standing is None:
+        place = Place(storage_id=storage.storage_id, custody_id=custody_id, backup_id=backup_id, attempt=tools.attempt)
+        standing = _take(request, storage, tools, name=name, place=place)
+    return prove(storage, standing, level=options.verification.level, tools=tools)
+
+
+def find_standing(storage: OpenStorage, custody_id: str, backup_id: str, tools: Tools) -> Standing | None:
+    """Return the committed backup of *backup_id* as it lies in *storage*, or None when nothing was committed.
+
+    Raises RefusedError: NameTaken when it was deleted, because a name stands for one backup for ever; ArchiveDamaged when its manifest
+    cannot be believed, because writing a second one beside it would hide that.
+    """
+    inventory = take_stock(storage, custody_id, tools)
+    if any(one.backup_id == backup_id for one in inventory.gone):
+        raise _deleted(backup_id)
+    found = next((one for one in inventory.backups if one.manifest.backup_id == backup_id), None)
+    doubts = [text for text in inventory.doubts if backup_id in text]
+    if found is not None and found.is_deleted:
+        raise _deleted(backup_id)
+    if doubts:
+        raise RefusedError(f"backup {backup_id}: {'; '.join(doubts)[:400]}", reason=Reason.ARCHIVE_DAMAGED)
+    return None if found is None else _standing(storage, found)
+
+
+def _deleted(backup_id: str) -> RefusedError:
+    return RefusedError(
+        f"backup {backup_id}: was taken under this name and deleted since; a name stands for one backup: choose another",
+        reason=Reason.NAME_TAKEN,
+    )
+
+
+def _standing(storage: OpenStorage, found: ReadBackup) -> Standing:
+    levels = found.verified_levels
+    before = next((level for level in (Level.READ, Level.CHECKSUM) if level.value in levels), None)
+    key = open_data_key(storage, found.manifest.place, found.key_ids) if found.manifest.encryption else None
+    return Standing(
+        manifest=found.manifest,
+        manifest_sha256=found.manifest_sha256,
+        key_ids=found.key_ids,
+        not_captured=read_catalogue_of(storage, found.manifest, key).not_captured,
+        verified_before=before,
+        adopted=True,
+    )
+
+
+def _take(request: JobRequest, storage: OpenStorage, tools: Tools, *, name: str, place: Place) -> Standing:
+    """Dump, and commit; when another attempt was faster, return what that one committed."""
+    started, options = tools.now(), request.options or CaptureOptions()
+    with sit_down(request, options, tools) as sitting:
+        undertaking = undertake(storage, place, name=name, started=started)
+        shelf = Shelf(store=storage.store, place=place, data_key=undertaking.data_key)
+        captured = Capture(sitting, options, shelf, tools).run()
+        tools.report(Progress(stage=Stage.COMMITTING, summary="Committing", updated_time=tools.now()))
+        link = take_stock(storage, place.custody_id, tools).next_link
+        manifest = make_manifest(undertaking, captured, request=request, client=sitting.client, tools=tools, link=link)
+        try:
+            digest = commit(storage, manifest)
+        except ConflictError:
+            other = find_standing(storage, place.custody_id, place.backup_id, tools)
+            if other is None:
+                raise
+            return other
+    return Standing(
+        manifest=manifest,
+        manifest_sha256=digest,
+        key_ids=(storage.keyring.active_key_id,) if storage.keyring is not None else (),
+        not_captured=captured.catalogue.not_captured,
+        start_up_seconds=round((captured.begun_time - started).total_seconds(), 3),
+    )
+
+
+def prove(storage: OpenStorage, standing: Standing, *, level: Level, tools: Tools) -> JobResult:
+    """Return the result for *standing*, verified at *level* first unless that is known already; what passed is written down."""
+    if standing.verified_before is None or (level is Level.READ and standing.verified_before is not Level.READ):
+        manifest = standing.manifest
+        key = open_data_key(storage, manifest.place, standing.key_ids) if manifest.encryption else None
+        standing = replace(standing, verified=verify(storage, manifest, level=level, tools=tools, data_key=key))
+        record_verified(storage, standing, tools.now())
+    return conclude(storage, standing, level=level)
+
+
+def conclude(storage: OpenStorage, standing: Standing, *, level: Level, verb: Verb = Verb.BACKUP) -> JobResult:
+    """Return the result of *verb* for a committed backup: good when *level* is known to have passed."""
+    facts, verified = facts_of(storage, standing), standing.verified
+    reached = verified.level if verified is not None else standing.verified_before
+    if reached is None or (level is Level.READ and reached is not Level.READ):
+        reason = verified.reason if verified is not None else Reason.VERIFICATION_FAILED
+        message = verified.message if verified is not None else "the level that is due was not reached"
+        return fail(verb, reason, message, backup=facts)
+    reason = Reason.ADOPTED if standing.adopted else Reason.SUCCEEDED
+    return give(verb, reason, describe(standing), backup=facts)
+
+
+def describe(standing: Standing) -> str:
+    """Return what a good backup holds, in one line."""
+    manifest = standing.manifest
+    rows = "rows not counted" if manifest.row_count is None else f"{grouped(manifest.row_count)} rows"
+    return f"{manifest.table_count} tables, {rows}, {size_text(manifest.stored_bytes)} stored"
