@@ -84,6 +84,7 @@ def inspection_job(database: Database, name: str, *, image: str) -> dict[str, An
         owner_kind=Kind.DATABASE,
         owner_name=database.metadata.name,
         templates=(database.spec.job,),
+        retries=0,
     )
     return job_manifest(work, name=name, owner=reference_to(Kind.DATABASE, database.metadata))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.contract import JobResult, load_result
 from dbcustody.errors import DbcustodyError
-from dbcustody.reason import Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +54,7 @@ class Verdict:
 
 def judge(job: SeenJob, now: datetime) -> Verdict:
     """Return where *job* stands at *now*."""
-    rules = (_has_answered, _ended_in_silence, _is_refused_by_the_node, _has_no_pod, _is_running)
+    rules = (_has_answered, _ended_in_silence, _is_refused_by_the_node, _has_no_pod, _is_running, _pod_has_ended)
     return next((verdict for rule in rules if (verdict := rule(job, now)) is not None), _STARTING)
 
 
@@ -132,7 +132,7 @@ def _how_lost(job: SeenJob) -> str:
 
 def _is_refused_by_the_node(job: SeenJob, _: datetime) -> Verdict | None:
     """Speak when the newest pod cannot start: no node, no image, or a container that the node refuses."""
-    pod = max(job.pods, key=lambda one: str(one.created_time), default=None)
+    pod = _newest_pod(job)
     if pod is None:
         return None
     if pod.unscheduled is not None:
@@ -161,6 +161,21 @@ def _is_running(job: SeenJob, _: datetime) -> Verdict | None:
     if not any(pod.is_running for pod in job.pods) and not job.ready:
         return None
     return Verdict(stand=Stand.RUNNING, reason=Reason.RUNNING, message=f"Job {job.name} is running")
+
+
+def _pod_has_ended(job: SeenJob, _: datetime) -> Verdict | None:
+    """Speak when the newest pod has ended and the Job has not: Kubernetes tries again after a pause, or is about to conclude."""
+    pod = _newest_pod(job)
+    if pod is None or pod.ended_time is None:
+        return None
+    result = _read(pod.ended_message, job)
+    if result is None or result.exit_code is not ExitCode.UNAVAILABLE:
+        return Verdict(stand=Stand.RUNNING, reason=Reason.RUNNING, message=f"the pod of Job {job.name} has ended")
+    return _blocked(Reason.RETRYING, f"{result.reason.value}: {result.message}; it is tried again")
+
+
+def _newest_pod(job: SeenJob) -> SeenPod | None:
+    return max(job.pods, key=lambda pod: str(pod.created_time), default=None)
 
 
 def _blocked(reason: Reason, message: str) -> Verdict:

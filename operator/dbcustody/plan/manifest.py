@@ -52,6 +52,8 @@ class Work:
     backup_name: str | None = None
     waiting_seconds: int = 0
     """How long the worker may wait for its turn before its own clock starts."""
+    retries: int = RETRIES
+    """How often Kubernetes tries again by itself; 0 where the operator does, so that the first failure is told at once."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -119,7 +121,7 @@ def cron_job_manifest(work: Work, timetable: Timetable, *, name: str, owner: Map
 
 def _job_spec(work: Work) -> Json:
     return {
-        "backoffLimit": RETRIES,
+        "backoffLimit": work.retries,
         "activeDeadlineSeconds": work.request.timeout_seconds + work.waiting_seconds + SPARE_SECONDS,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": _failure_policy(),

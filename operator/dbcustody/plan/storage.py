@@ -83,6 +83,7 @@ def probe_job(storage: BackupStorage, name: str, *, image: str) -> dict[str, Any
         owner_kind=Kind.BACKUP_STORAGE,
         owner_name=storage.metadata.name,
         templates=(storage.spec.job,),
+        retries=0,
     )
     return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_STORAGE, storage.metadata))
 

@@ -1,0 +1,97 @@
+"""The operator as users run it: the manifests of deploy/, both replicas, in a namespace under the `restricted` profile."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ground.cache import REPOSITORY
+from ground.image import Image
+from ground.kubernetes import Cluster
+from ground.process import wait_until
+from scene.api import Api
+from scene.evidence import OPERATOR_NAMESPACE, collect
+from scene.victim import kill
+
+if TYPE_CHECKING:
+    from scene.api import Json
+
+NAME: Final = "dbcustody-operator"
+_PLACEHOLDER: Final = "dbcustody:latest"
+
+
+@dataclass
+class Deployment:
+    """The operator's Deployment in *cluster*."""
+
+    cluster: Cluster
+    api: Api
+    image: Image
+
+    def install(self) -> None:
+        """Apply the manifests and wait until both replicas are ready."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.api.create("namespaces", {"metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}})
+        for path in sorted((REPOSITORY / "deploy").glob("*.yaml")):
+            text = path.read_text().replace(_PLACEHOLDER, self.image.reference)
+            self.cluster.kubectl("apply", "-n", OPERATOR_NAMESPACE, "-f", "-", stdin=text)
+        self.wait_ready()
+
+    def pods(self) -> list[Json]:
+        """Return the replicas that are not going away."""
+        found = self.api.list("pods", OPERATOR_NAMESPACE)
+        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+    def wait_ready(self, replicas: int = 2, *, seconds: float = 60) -> None:
+        """Wait until exactly *replicas* pods are there, all ready, and one leads if there is any."""
+
+        def ready() -> bool:
+            pods = self.api.list("pods", OPERATOR_NAMESPACE)
+            is_led = replicas == 0 or self.leader() is not None
+            return len(pods) == replicas and all(_is_ready(pod) for pod in pods) and is_led
+
+        assert wait_until(ready, seconds, pause_seconds=0.2), collect(self.api, OPERATOR_NAMESPACE)
+
+    def leader(self) -> Json | None:
+        """Return the pod that holds the Lease, or None while no living one does."""
+        lease = self.api.get("leases", NAME, OPERATOR_NAMESPACE) or {}
+        holder = str((lease.get("spec") or {}).get("holderIdentity") or "")
+        return next((pod for pod in self.pods() if holder.startswith(f"{pod['metadata']['name']}_")), None)
+
+    def scale(self, replicas: int) -> None:
+        """Set the number of replicas and wait until it is so."""
+        self.api.patch("deployments", NAME, OPERATOR_NAMESPACE, {"spec": {"replicas": replicas}})
+        self.wait_ready(replicas)
+
+    def kill_leader(self) -> str:
+        """SIGKILL the leading process; returns the holder's identity as the Lease had it."""
+        leader = self.leader()
+        assert leader is not None, "nobody leads"
+        assert kill(leader) > 0, f"no process found in {leader['metadata']['name']}"
+        return str(leader["metadata"]["name"])
+
+    def logs(self) -> str:
+        """Return what all replicas have written, also in containers that were restarted."""
+        texts = []
+        for pod in self.api.list("pods", OPERATOR_NAMESPACE):
+            name = pod["metadata"]["name"]
+            texts.append(self.api.log(name, OPERATOR_NAMESPACE))
+            texts.append(self.cluster.kubectl("logs", "-n", OPERATOR_NAMESPACE, name, "--previous", check=False))
+        return "\n".join(texts)
+
+    def wait_other_leader(self, before: str, *, seconds: float = 60) -> float:
+        """Wait until the Lease was taken by another process than *before*, a holder's identity; returns the seconds it took."""
+        started = time.monotonic()
+        assert wait_until(lambda: self.holder() not in {"", before}, seconds), self.holder()
+        return time.monotonic() - started
+
+    def holder(self) -> str:
+        """Return the identity in the Lease; empty while nobody holds it."""
+        lease = self.api.get("leases", NAME, OPERATOR_NAMESPACE) or {}
+        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+def _is_ready(pod: Json) -> bool:
+    found = (pod.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in found)

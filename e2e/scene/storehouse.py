@@ -1,0 +1,89 @@
+"""What really lies in a bucket, read without any code of the product: the judge of every claim that status makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from ground.s3 import S3Server
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Storehouse:
+    """One custody in a bucket."""
+
+    store: S3Server
+    bucket: str
+    custody_id: str
+
+    def keys(self, below: str = "") -> list[str]:
+        """Return the keys of the custody."""
+        return self.store.keys(self.bucket, f"{self.custody_id}/{below}")
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        with closing(self.store.client()) as client:
+            body: bytes = client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return body
+
+    def manifests(self) -> dict[str, Json]:
+        """Return the manifest of each backup id that was committed and not deleted since."""
+        keys = self.keys("backups/")
+        gone = {_id(key) for key in keys if key.endswith("/tombstone.json")}
+        return {
+            _id(key): json.loads(self.read(key))
+            for key in keys
+            if key.endswith("/manifest.json") and _id(key) not in gone
+        }
+
+    def verified(self) -> set[str]:
+        """Return the backup ids with a proof beside their manifest."""
+        return {_id(key) for key in self.keys("backups/") if "/verified." in key}
+
+    def backup_id(self, name: str) -> str | None:
+        """Return the backup id that the Backup *name* claimed; None when it did not get that far."""
+        key = f"{self.custody_id}/names/{name}.json"
+        if key not in self.store.keys(self.bucket, key):
+            return None
+        claim = json.loads(self.read(key))
+        return str(claim.get("backupId"))
+
+    def has(self, name: str) -> bool:
+        """Return whether the Backup *name* was committed."""
+        found = self.backup_id(name)
+        return found is not None and found in self.manifests()
+
+    def attempts(self, backup_id: str) -> set[str]:
+        """Return the attempts of a backup id of which anything lies there."""
+        below = f"{self.custody_id}/backups/{backup_id}/"
+        rests = (key.removeprefix(below) for key in self.store.keys(self.bucket, below))
+        return {rest.partition("/")[0] for rest in rests if "/" in rest}
+
+    def uploads(self) -> int:
+        """Return how many multipart uploads were begun and neither completed nor aborted."""
+        with closing(self.store.client()) as client:
+            return len(client.list_multipart_uploads(Bucket=self.bucket).get("Uploads") or ())
+
+    def check_whole(self, backup_id: str) -> None:
+        """Fail unless every object that the manifest names lies there with the digest that it names."""
+        manifest = self.manifests()[backup_id]
+        for item in manifest["objects"]:
+            key = f"{self.custody_id}/backups/{backup_id}/{manifest['attempt']}/{item['name']}"
+            found = hashlib.sha256(self.read(key)).hexdigest()
+            assert found == item["sha256"], f"{key}: has {found}, the manifest says {item['sha256']}"
+
+    def check_all_whole(self) -> set[str]:
+        """Fail unless every committed backup is whole; returns their ids."""
+        found = set(self.manifests())
+        for backup_id in found:
+            self.check_whole(backup_id)
+        return found
+
+
+def _id(key: str) -> str:
+    return key.partition("/backups/")[2].partition("/")[0]
