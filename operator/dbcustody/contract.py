@@ -197,10 +197,22 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     if len(text.encode()) <= limit_bytes:
         return text
     short = replace(result, inspection=None, probe=None, backup=None, prune=None, complete=False)
-    room = limit_bytes - len(_compact(encode(replace(short, message=""))).encode()) - len('"message":"",')
-    cut = short.message.encode("ascii", "replace")[: max(0, room // 2)].decode()
-    fits = len(_compact(encode(short)).encode()) <= limit_bytes
-    return _compact(encode(short if fits else replace(short, message=cut)))
+    room = limit_bytes - _size_bytes(replace(short, message=""))
+    return _compact(encode(replace(short, message=_cut(short.message, room))))
+
+
+def _cut(message: str, room_bytes: int) -> str:
+    """Return as much of the beginning of *message* as takes at most *room_bytes* in JSON."""
+    taken = 0
+    for length, character in enumerate(message):
+        taken += len(json.dumps(character)) - len('""')
+        if taken > room_bytes:
+            return message[:length]
+    return message
+
+
+def _size_bytes(result: JobResult) -> int:
+    return len(_compact(encode(result)))
 
 
 def load_result(text: str) -> JobResult:
@@ -211,15 +223,16 @@ def load_result(text: str) -> JobResult:
 def frame(record: Record) -> str:
     """Return *record* as one line: prefix, number, kind, digest, JSON; a line cut or mixed up on its way is recognised."""
     body = _compact(encode(record.data))
-    return f"{FRAME_PREFIX} {record.number} {record.kind.value} {_digest(body)} {body}"
+    return f"{FRAME_PREFIX} {record.number} {record.kind} {_digest(str(record.number), record.kind, body)} {body}"
 
 
 def unframe(line: str) -> Record | None:
-    """Return the record that *line* holds, or None when it is an ordinary or a damaged line."""
-    parts = line.rstrip("\n").split(" ", 4)
-    if len(parts) != 5 or parts[0] != FRAME_PREFIX or _digest(parts[4]) != parts[3]:  # noqa: PLR2004 - the frame's fields
-        return None
-    return Record(number=int(parts[1]), kind=RecordKind(parts[2]), data=json.loads(parts[4]))
+    """Return the record that *line* holds, or None when it is an ordinary or a damaged line, or of a kind that only a newer peer knows."""
+    match line.rstrip("\n").split(" ", 4):
+        case [prefix, number, kind, digest, body] if prefix == FRAME_PREFIX and digest == _digest(number, kind, body):
+            if kind in set(RecordKind):
+                return Record(number=int(number), kind=RecordKind(kind), data=json.loads(body))
+    return None
 
 
 def progress_record(number: int, progress: Progress) -> Record:
@@ -256,5 +269,5 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=True)
 
 
-def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
