@@ -72,7 +72,7 @@ FROM generate_series(1, 5000) AS n;
 UPDATE warehouse.products SET photo = lo_from_bytea(0, decode(repeat(md5(sku), 256), 'hex')) WHERE id <= 40;
 
 INSERT INTO sales.orders (customer_id, state, ship_to, ordered_at)
-SELECT 1 + (n * 7919) % :customers,
+SELECT 1 + (n::bigint * 7919) % :customers,
        (ARRAY['new', 'paid', 'shipped', 'returned'])[1 + n % 4]::sales.order_state,
        jsonb_build_object('street', md5(n::text), 'number', n % 200, 'city', 'City ' || n % 300),
        timestamptz '2025-01-01' + n * interval '90 seconds'
