@@ -1,57 +1,71 @@
 """What the stand-alone command line reads from the environment, checked whole before anything is touched.
 
-Every problem is reported at once. Secrets stay in values whose repr is `***`; nothing here opens a connection or a file.
+Every problem is reported at once, in the words of the variables. No secret shows itself in a repr; nothing here opens a connection.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+from zoneinfo import ZoneInfo
 
+from dbcustody.adapters.keyring import Keyring, make_keyring
+from dbcustody.adapters.objectstore import S3Settings
+from dbcustody.api.connection import Recognised, recognise
+from dbcustody.api.database import Connection
+from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Algorithm, Compression, Level, Retention, RowCounts
-from dbcustody.errors import InvalidSpecError
+from dbcustody.errors import DbcustodyError, InvalidSpecError
+from dbcustody.repository.layout import check_custody_id, check_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 KEY_ID: Final = "env"
-"""The key id of BACKUP_ENCRYPTION_KEY."""
+"""The key id of BACKUP_ENCRYPTION_KEY unless BACKUP_ENCRYPTION_KEY_ID says otherwise."""
+CONNECTION: Final = Connection(secret_ref=ObjectRef(name="environment"))
+"""The connection as a Database would have it: everything comes from the variables."""
+LONGEST_WAIT_SECONDS: Final = 7 * 86_400
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BucketSettings:
-    """An S3 bucket as the classic variables describe it; credentials None means: the ambient ones."""
-
-    bucket: str
-    prefix: str = ""
-    region: str | None = None
-    endpoint: str | None = None
-    ca_file: str | None = None
-    access_key_id: str | None = field(default=None, repr=False)
-    secret_access_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
+_DATABASE_VARIABLES: Final = (
+    "DATABASE_URL",
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGPASSWORD",
+    "PGDATABASE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGTARGETSESSIONATTRS",
+)
+_OTHER_REMEDY: Final = re.compile(r" or set `spec\.[^`]*`|; name them in `spec\.[^`]*`")
+"""What helps with a Database resource, and is no help here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standalone:
     """Everything that the stand-alone commands are told; exactly one of *directory* and *bucket* is given."""
 
-    database_files: Mapping[str, str] = field(repr=False)
-    """The connection as a Secret would hold it: DATABASE_URL or libpq's variables."""
+    database: Recognised | None
+    """None: not said, and the command does not need it because the custody id is."""
     custody_id: str | None
     directory: str | None
-    bucket: BucketSettings | None
-    encryption_key: str | None = field(repr=False)
+    bucket: S3Settings | None
+    keyring: Keyring | None
+    """None: encryption was declined in words."""
     compression: Compression
     level: Level
     row_counts: RowCounts
     retention: Retention
     time_zone: str
+    wait_seconds: int
+    """How long another backup or a migration of the same database is waited for."""
     client_directories: tuple[str, ...]
 
 
@@ -82,6 +96,15 @@ class _Reader:
             return default
         return int(text)
 
+    def check(self, name: str, judge: Callable[[str], object], text: str) -> bool:
+        """Return whether *judge* takes *text*, and remember its complaint."""
+        try:
+            judge(text)
+        except InvalidSpecError as error:
+            self.problems.append(f"{name}: {error.message.partition(': ')[2]}")
+            return False
+        return True
+
     def choice(self, name: str, kind: type[Choice], default: Choice) -> Choice:
         """Return the member of *kind* that the variable names, whatever its case."""
         text = self.text(name)
@@ -93,26 +116,31 @@ class _Reader:
         return by_word.get(text.lower(), default)
 
 
-def read_standalone(variables: Mapping[str, str]) -> Standalone:
+def read_standalone(variables: Mapping[str, str], *, needs_database: bool = True) -> Standalone:
     """Return the settings that *variables* (the process's environment) hold.
 
-    Raises InvalidSpecError with every problem in one message, a line each.
+    A command that only looks into the storage needs no database as long as the custody id is given. Raises InvalidSpecError with every
+    problem in one message, a line each.
     """
     reader = _Reader(variables)
-    directory, bucket = reader.text("BACKUP_DIR"), _read_bucket(reader)
-    if (directory is None) == (bucket is None):
+    directory, has_bucket = reader.text("BACKUP_DIR"), reader.text("BACKUP_S3_BUCKET") is not None
+    if (directory is None) is not has_bucket:
         reader.problems.append("BACKUP_DIR, BACKUP_S3_BUCKET: exactly one must be set")
+    custody_id = reader.text("DBCUSTODY_CUSTODY_ID")
+    if custody_id is not None:
+        reader.check("DBCUSTODY_CUSTODY_ID", check_custody_id, custody_id)
     settings = Standalone(
-        database_files=_read_database(reader),
-        custody_id=reader.text("DBCUSTODY_CUSTODY_ID"),
+        database=_read_database(reader, is_needed=needs_database or custody_id is None),
+        custody_id=custody_id,
         directory=directory,
-        bucket=bucket,
-        encryption_key=_read_key(reader),
+        bucket=_read_bucket(reader),
+        keyring=_read_keyring(reader),
         compression=_read_compression(reader),
         level=reader.choice("BACKUP_VERIFICATION", Level, Level.READ),
         row_counts=reader.choice("BACKUP_ROW_COUNTS", RowCounts, RowCounts.EXACT),
         retention=_read_retention(reader),
-        time_zone=reader.text("BACKUP_TIME_ZONE") or "Etc/UTC",
+        time_zone=_read_time_zone(reader),
+        wait_seconds=reader.number("BACKUP_WAIT_SECONDS", default=3600, least=0, most=LONGEST_WAIT_SECONDS),
         client_directories=tuple(filter(None, (reader.text("DBCUSTODY_CLIENTS") or "").split(":"))),
     )
     if reader.problems:
@@ -120,33 +148,58 @@ def read_standalone(variables: Mapping[str, str]) -> Standalone:
     return settings
 
 
-def _read_bucket(reader: _Reader) -> BucketSettings | None:
+def _read_bucket(reader: _Reader) -> S3Settings | None:
     bucket = reader.text("BACKUP_S3_BUCKET")
     if bucket is None:
         return None
-    return BucketSettings(
-        bucket=bucket,
-        prefix=(reader.text("BACKUP_S3_PREFIX") or "").strip("/"),
-        region=reader.text("BACKUP_S3_REGION") or reader.text("AWS_REGION") or reader.text("AWS_DEFAULT_REGION"),
-        endpoint=reader.text("BACKUP_S3_ENDPOINT"),
-        ca_file=reader.text("BACKUP_S3_CA_FILE") or reader.text("AWS_CA_BUNDLE"),
-        access_key_id=reader.text("BACKUP_S3_ACCESS_KEY_ID") or reader.text("AWS_ACCESS_KEY_ID"),
-        secret_access_key=reader.text("BACKUP_S3_SECRET_ACCESS_KEY") or reader.text("AWS_SECRET_ACCESS_KEY"),
-        session_token=reader.text("AWS_SESSION_TOKEN"),
+    access_key_id, secret_access_key, session_token = _read_credentials(reader)
+    try:
+        return S3Settings(
+            bucket=bucket,
+            prefix=(reader.text("BACKUP_S3_PREFIX") or "").strip("/"),
+            region=reader.text("BACKUP_S3_REGION") or reader.text("AWS_REGION") or reader.text("AWS_DEFAULT_REGION"),
+            endpoint=reader.text("BACKUP_S3_ENDPOINT"),
+            ca_file=reader.text("BACKUP_S3_CA_FILE") or reader.text("AWS_CA_BUNDLE"),
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            session_token=session_token,
+        )
+    except InvalidSpecError as error:
+        reader.problems.append(f"BACKUP_S3_*: {error.message}")
+        return None
+
+
+def _read_credentials(reader: _Reader) -> tuple[str | None, str | None, str | None]:
+    """Return access key id, secret and session token: our own, else AWS's; never one half of each. None means: the ambient ones."""
+    own = any(reader.text(f"BACKUP_S3_{half}") for half in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    prefix = "BACKUP_S3" if own else "AWS"
+    return (
+        reader.text(f"{prefix}_ACCESS_KEY_ID"),
+        reader.text(f"{prefix}_SECRET_ACCESS_KEY"),
+        reader.text(f"{prefix}_SESSION_TOKEN"),
     )
 
 
-def _read_database(reader: _Reader) -> dict[str, str]:
-    names = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE")
-    found = {name: text for name in names if (text := reader.text(name)) is not None}
+def _read_database(reader: _Reader, *, is_needed: bool) -> Recognised | None:
+    found = {name: text for name in _DATABASE_VARIABLES if (text := reader.text(name)) is not None}
     if "DATABASE_URL" in found:
-        return {"DATABASE_URL": found["DATABASE_URL"]}
-    if "PGDATABASE" not in found:
-        reader.problems.append("DATABASE_URL: is missing; must be postgresql://user:password@host:port/database")
-    return found
+        found = {"DATABASE_URL": found["DATABASE_URL"]}
+    elif "PGDATABASE" not in found:
+        if is_needed:
+            reader.problems.append(
+                "DATABASE_URL: is missing; must be a URL such as postgresql://app@db.example.com:5432/shop, the password behind the user"
+            )
+        return None
+    try:
+        return recognise(found, CONNECTION)
+    except DbcustodyError as error:
+        name = "DATABASE_URL" if "DATABASE_URL" in found else "PG*"
+        said = error.message.removeprefix(f"Secret {CONNECTION.secret_ref.name!r}: ")
+        reader.problems.append(f"{name}: {_OTHER_REMEDY.sub('', said)}")
+        return None
 
 
-def _read_key(reader: _Reader) -> str | None:
+def _read_keyring(reader: _Reader) -> Keyring | None:
     key = reader.text("BACKUP_ENCRYPTION_KEY")
     if not reader.flag("BACKUP_ENCRYPTION_ENABLED", default=True):
         return None
@@ -155,7 +208,15 @@ def _read_key(reader: _Reader) -> str | None:
             "BACKUP_ENCRYPTION_KEY: is missing; must be 32 random bytes in base64 (`head -c 32 /dev/urandom | base64`); "
             "to write backups that anybody can read, set BACKUP_ENCRYPTION_ENABLED=false"
         )
-    return key
+        return None
+    key_id = reader.text("BACKUP_ENCRYPTION_KEY_ID") or KEY_ID
+    if not reader.check("BACKUP_ENCRYPTION_KEY_ID", check_key_id, key_id):
+        return None
+    try:
+        return make_keyring({key_id: key.encode()}, key_id)
+    except DbcustodyError as error:
+        reader.problems.append(f"BACKUP_ENCRYPTION_KEY: {error.message.removeprefix(f'key {key_id!r}: ')}")
+        return None
 
 
 def _read_compression(reader: _Reader) -> Compression:
@@ -174,3 +235,12 @@ def _read_retention(reader: _Reader) -> Retention:
         keep_monthly=reader.number("BACKUP_KEEP_MONTHLY", default=0, least=0, most=10_000),
         keep_within_days=days,
     )
+
+
+def _read_time_zone(reader: _Reader) -> str:
+    name = reader.text("BACKUP_TIME_ZONE") or "Etc/UTC"
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        reader.problems.append("BACKUP_TIME_ZONE: must be a name such as Europe/Copenhagen")
+    return name

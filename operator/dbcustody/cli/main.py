@@ -10,10 +10,7 @@ import click
 
 import dbcustody
 from dbcustody.errors import DbcustodyError, InvalidSpecError
-
-EXIT_ERROR = 1
-EXIT_USAGE = 64
-EXIT_CANCELLED = 130
+from dbcustody.logs import where_raised
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,11 +43,14 @@ def job_command(verb: str) -> None:
 @dbcustody_command.command("backup")
 @click.option("--name", help="Name of the backup; one that the storage already holds is adopted, never taken again.")
 @click.option("--no-prune", is_flag=True, help="Leave retention for later.")
-def backup_command(name: str | None, *, no_prune: bool) -> None:
+@click.option(
+    "--confirm-prune", metavar="HASH", help="Agree to the retention plan of this hash, which waits for a person."
+)
+def backup_command(name: str | None, *, no_prune: bool, confirm_prune: str | None) -> None:
     """Take a backup of DATABASE_URL, verify it, and thin out the old ones."""
     from dbcustody.cli.backup import take_backup  # noqa: PLC0415
 
-    sys.exit(take_backup(os.environ, name=name, prune=not no_prune))
+    sys.exit(take_backup(os.environ, name=name, prune=not no_prune, confirm=confirm_prune))
 
 
 @dbcustody_command.group("backups")
@@ -93,22 +93,25 @@ def retention_explain_command(at_time: str | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every error is one message on standard error, and an exit code that says what kind it was."""
+    from dbcustody.cli.ending import Exit, complain, exit_of, told  # noqa: PLC0415 - a Job's start is not to wait for it
+
     try:
         dbcustody_command(standalone_mode=False)
-    except click.exceptions.Abort:
-        _leave("cancelled", EXIT_CANCELLED)
-    except KeyboardInterrupt:
-        _leave("cancelled", EXIT_CANCELLED)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        complain("cancelled")
+        sys.exit(Exit.CANCELLED)
     except click.ClickException as error:
         error.show()
-        sys.exit(EXIT_USAGE)
+        sys.exit(Exit.USAGE)
     except InvalidSpecError as error:
-        _leave(error.message, EXIT_USAGE)
+        complain(error.message)
+        sys.exit(Exit.USAGE)
     except DbcustodyError as error:
-        _leave(f"{error.reason.value}: {error.message}", EXIT_ERROR)
-    sys.exit(0)
-
-
-def _leave(message: str, code: int) -> NoReturn:
-    click.echo(click.style("error: ", fg="red") + message, err=True)
-    sys.exit(code)
+        complain(told(error.reason, error.message))
+        sys.exit(exit_of(error.reason))
+    except Exception as error:  # noqa: BLE001 - the last frame of the process: nobody is to see a traceback with values in it
+        complain(
+            f"InternalError: {type(error).__name__} at {' < '.join(reversed(where_raised(error)[-3:]))}; please report this"
+        )
+        sys.exit(Exit.ERROR)
+    sys.exit(Exit.DONE)

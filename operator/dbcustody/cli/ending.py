@@ -1,0 +1,131 @@
+"""How a stand-alone command ends: cleanly when told to stop, with one message when it fails, and an exit code that says which end it was.
+
+The exit codes are API (design/api.md, "Command line"): scripts tell "somebody else holds the lock" from "the archive is damaged" by them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from dbcustody.errors import DbcustodyError, InterruptedRunError
+from dbcustody.jobs.deadline import Deadline
+from dbcustody.logs import redact_text
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
+from dbcustody.reason import GUIDANCE, ExitCode, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Exit(IntEnum):
+    """The exit codes of the stand-alone commands."""
+
+    DONE = 0
+    ERROR = 1
+    NEEDS_CONFIRMATION = 3
+    LOCKED = 5
+    INTEGRITY = 7
+    USAGE = 64
+    CANCELLED = 130
+
+
+_BY_REASON: Final = {
+    Reason.INVALID_SPEC: Exit.USAGE,
+    Reason.RETENTION_NEEDS_CONFIRMATION: Exit.NEEDS_CONFIRMATION,
+    Reason.LOCK_NOT_OBTAINED: Exit.LOCKED,
+    Reason.DATABASE_BUSY: Exit.LOCKED,
+    Reason.SKIPPED: Exit.LOCKED,
+    Reason.ARCHIVE_DAMAGED: Exit.INTEGRITY,
+    Reason.VERIFICATION_FAILED: Exit.INTEGRITY,
+    Reason.CONTINUITY_UNPROVEN: Exit.INTEGRITY,
+    Reason.DATA_CORRUPTION: Exit.INTEGRITY,
+    Reason.INTERRUPTED: Exit.CANCELLED,
+    Reason.CANCELLED: Exit.CANCELLED,
+}
+
+
+_REMEDIES: Final = {
+    Reason.TLS_FAILED: "a connection is encrypted unless DATABASE_URL says sslmode=disable; sslrootcert= names the authority to trust",
+    Reason.DATABASE_BUSY: "BACKUP_WAIT_SECONDS says how long to wait for one's turn",
+    Reason.SKIPPED: "BACKUP_WAIT_SECONDS says how long to wait for one's turn",
+    Reason.KEY_MISMATCH: "BACKUP_ENCRYPTION_KEY must be the key that the storage was begun with",
+}
+"""What helps at the command line, where the message alone does not say it."""
+
+
+_ANNOTATE: Final = f"annotate the BackupPolicy with {ANNOTATION_CONFIRM_PRUNE}="
+"""How retention asks for a confirmation in a cluster."""
+
+
+def exit_of(reason: Reason) -> Exit:
+    """Return the exit code of a command that *reason* ended."""
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
+    return Exit.DONE if GUIDANCE[reason].exit_code is ExitCode.DONE else Exit.ERROR
+
+
+def told(reason: Reason, message: str) -> str:
+    """Return *message* with its reason in front and what helps behind, on one line."""
+    remedy = _REMEDIES.get(reason)
+    said = " ".join(f"{reason.value}: {message}".splitlines()).replace(
+        _ANNOTATE, "run `dbcustody backup` with --confirm-prune="
+    )
+    return f"{said} ({remedy})" if remedy else said
+
+
+def complain(message: str, *, kind: str = "error") -> None:
+    """Write one message to standard error; several lines are several complaints. What looks like a secret is blotted out."""
+    first, *others = redact_text(message).splitlines() or [""]
+    mark = click.style(f"{kind}: ", fg="red" if kind == "error" else "yellow")
+    if not others:
+        click.echo(mark + first, err=True)
+        return
+    click.echo(f"{mark}{len(others) + 1} settings are wrong", err=True)
+    for line in (first, *others):
+        click.echo(f"  - {line}", err=True)
+
+
+def interruptible(work: Callable[[threading.Event], int]) -> int:
+    """Return what *work* returns; SIGINT and SIGTERM set the event that it is given, and a second one does not wait for it.
+
+    Raises what *work* raises; an error that is the consequence of being stopped becomes an InterruptedRunError.
+    """
+    stop = threading.Event()
+    with _listening(stop), Deadline(float("inf"), stop, overdue=_give_up):
+        try:
+            return work(stop)
+        except InterruptedRunError:
+            raise
+        except DbcustodyError as error:
+            if stop.is_set() and GUIDANCE[error.reason].exit_code is ExitCode.UNAVAILABLE:
+                raise InterruptedRunError(f"stopped from outside ({error.message})") from error
+            raise
+
+
+def _give_up() -> None:
+    complain("cancelled: the work did not end when told to, and was cut off; the next backup sweeps up what it left")
+    sys.stderr.flush()
+    os._exit(Exit.CANCELLED)
+
+
+@contextmanager
+def _listening(stop: threading.Event) -> Iterator[None]:
+    def hear(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
