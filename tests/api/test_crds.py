@@ -47,7 +47,7 @@ EXAMPLES = [
 ]
 OPEN_ENUMS = (ConditionType, Reason)
 """A newer operator may know more of them than the CRD that was installed with an older one: a pattern instead of a list."""
-NO_SCHEMA_DEFAULT = frozenset(wire_name(field.name) for field in fields(CaptureOptions))
+OPTIONS = frozenset(wire_name(field.name) for field in fields(CaptureOptions))
 """On a Backup with `policyRef` they must not be there, so that the API server may not put them there."""
 EVERY_KIND = pytest.mark.parametrize("kind", Kind, ids=str)
 
@@ -110,6 +110,7 @@ def scalar(kind: type) -> tuple[str, bool]:
 
 def default_differences(field: Any, schema: Json, path: str, *, bare: bool) -> Iterator[str]:
     """Yield when what is assumed for a missing *field* differs; None and empty collections are no default to the API server."""
+    bare = bare or (path.startswith("status.") and path != "status.observedGeneration")  # the operator writes it whole
     value = field.default_factory() if field.default_factory is not MISSING else field.default
     assumed = "nothing" if value is MISSING or value is None or value in ((), {}) or bare else encode(value)
     said = filled(schema, copy.deepcopy(schema["default"])) if "default" in schema else "nothing"
@@ -159,8 +160,8 @@ def is_bounded(schema: Json) -> bool:
 def test_schema_and_dataclass_are_one(kind: Kind, part: str) -> None:
     """Names, types, what is required, defaults and enums are the same in both, at every depth, in both directions."""
     cls = RESOURCES[kind][1 if part == "spec" else 2]
-    bare = NO_SCHEMA_DEFAULT if cls is BackupSpec else frozenset()
-    assert list(differences(cls, schema_of(kind, part), part, bare=bare)) == []
+    found = differences(cls, schema_of(kind, part), part, bare=OPTIONS if cls is BackupSpec else frozenset())
+    assert list(found) == []
 
 
 @pytest.mark.parametrize(
@@ -199,9 +200,8 @@ def test_every_field_is_described_and_bounded(kind: Kind) -> None:
     """Whoever asks `kubectl explain` gets a sentence for every field, and nothing can be arbitrarily long."""
     schema = schema_of(kind)
     unbounded = [path for path, below in walk(schema, kind) if path != f"{kind}.metadata" and not is_bounded(below)]
-    silent = [
-        path for path, below in walk(schema, kind) if not path.endswith("[]") and len(below.get("description", "")) < 9
-    ]
+    said = {path: below.get("description", "") for path, below in walk(schema, kind) if not path.endswith("[]")}
+    silent = [path for path, text in said.items() if path != f"{kind}.metadata" and len(text) < 9]
     unfinished = [path for path, below in walk(schema, kind) if not below.get("description", ".").endswith(".")]
     assert (unbounded, silent, unfinished) == ([], [], [])
 
