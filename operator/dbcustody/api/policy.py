@@ -122,6 +122,8 @@ class PlanEntry:
     name: str
     keep: bool
     because: tuple[str, ...] = ()
+    expires_time: datetime | None = None
+    """When the rules let go of it, if backups go on as they do; None means that no time can be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

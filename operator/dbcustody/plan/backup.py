@@ -136,10 +136,13 @@ def _seconds_to_live(case: Case) -> float | None:
 
 
 def _with_retention(case: Case) -> BackupStatus:
-    """Return the status with the policy's reasons to keep the backup; without a plan that knows it, as it was."""
+    """Return the status with the policy's reasons to keep the backup, and until when; without a plan that knows it, as it was."""
     plan_ = case.seen.policy.status.plan if case.seen.policy is not None else ()
     entry = next((one for one in plan_ if one.name == case.backup.metadata.name), None)
-    return case.status if entry is None else replace(case.status, retained_because=entry.because)
+    if entry is None:
+        return case.status
+    because = entry.because if entry.keep else ()
+    return replace(case.status, retained_because=because, expires_time=entry.expires_time)
 
 
 def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:

@@ -22,18 +22,23 @@ WORDS: Final = {
 }
 
 
-def next_time(schedule: str, time_zone: str, after: datetime) -> datetime | None:
-    """Return the first slot of *schedule* after *after*, in UTC; None when no date ever fits.
-
-    Raises InvalidSpecError (ScheduleInvalid) for a text that is no schedule, or a time zone that does not exist.
-    """
+def zone_of(time_zone: str) -> ZoneInfo:
+    """Return the time zone of that name; raises InvalidSpecError (ScheduleInvalid) when there is none."""
     try:
-        zone = ZoneInfo(time_zone)
+        return ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidSpecError(
             f"spec.timeZone: {time_zone!r} is no time zone; must be a name such as 'Europe/Copenhagen'",
             reason=Reason.SCHEDULE_INVALID,
         ) from error
+
+
+def next_time(schedule: str, time_zone: str, after: datetime) -> datetime | None:
+    """Return the first slot of *schedule* after *after*, in UTC; None when no date ever fits.
+
+    Raises InvalidSpecError (ScheduleInvalid) for a text that is no schedule, or a time zone that does not exist.
+    """
+    zone = zone_of(time_zone)
     try:
         slots = CronSim(WORDS.get(schedule, schedule), after.astimezone(zone))
     except CronSimError as error:
