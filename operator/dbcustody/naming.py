@@ -33,13 +33,13 @@ MAX_NAME_LENGTH: Final = 63
 MAX_SCHEDULED_NAME_LENGTH: Final = 52
 """CronJob names: Kubernetes appends `-` and up to ten digits for the Job's name."""
 
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DIGEST_LENGTH = 10
 
 
 def is_dns_label(name: str) -> bool:
     """Return whether *name* is a DNS label of RFC 1123, at most 63 characters."""
-    return len(name) <= MAX_NAME_LENGTH and _DNS_LABEL.match(name) is not None
+    return len(name) <= MAX_NAME_LENGTH and _DNS_LABEL.fullmatch(name) is not None
 
 
 def child_name(owner_name: str, *work: str, limit: int = MAX_NAME_LENGTH) -> str:
