@@ -154,9 +154,10 @@ class _Reading:
 
     def _count(self) -> None:
         pipe: Any = self._process.stdout
+        buffer = memoryview(bytearray(PIPE_BYTES))
         try:
-            while data := os.read(pipe.fileno(), PIPE_BYTES):
-                self._counter.feed(data)
+            while size_bytes := _fill(pipe, buffer):
+                self._counter.feed(buffer[:size_bytes])
         except DamagedError as error:
             self._fault = error
             self._end()
@@ -166,6 +167,14 @@ class _Reading:
         pipe: Any = self._process.stderr
         while data := os.read(pipe.fileno(), _KEPT_BYTES):
             self._complaints += data[: _KEPT_BYTES - len(self._complaints)]
+
+
+def _fill(pipe: Any, buffer: memoryview) -> int:
+    """Read until *buffer* is full or the pipe ends, and return how many bytes there are: pg_restore writes in small pieces."""
+    filled = 0
+    while filled < len(buffer) and (size_bytes := pipe.readinto(buffer[filled:])):
+        filled += size_bytes
+    return filled
 
 
 def _start(client: Client, program: str) -> subprocess.Popen[bytes]:

@@ -70,9 +70,9 @@ class ScriptCounter:
         self._table: TableName = ("", "")
         self._rows = 0
 
-    def feed(self, data: bytes) -> None:
-        """Count what *data* completes; raises DamagedError for a script that pg_restore does not write."""
-        data = self._rest + data if self._rest else data
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Count what *piece* completes; raises DamagedError for a script that pg_restore does not write."""
+        data = self._rest + piece
         position = 0
         while position < len(data):
             reader = self._reader
@@ -145,7 +145,8 @@ class ScriptCounter:
 
     def _read_rows(self, data: bytes, position: int) -> int:
         """Count line ends up to the end of the block; the first belongs to the statement itself."""
-        end = data.find(_BLOCK_END, position)
+        backslash = data.find(b"\\", position)  # fast, and data often has none; to search for the whole end is slow
+        end = -1 if backslash < 0 else data.find(_BLOCK_END, max(position, backslash - 1))
         if end < 0:
             stop = max(position, len(data) - len(_BLOCK_END) + 1)
             self._rows += data.count(b"\n", position, stop)
