@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.kube import ours
-from dbcustody.api.condition import merge
+from dbcustody.api.condition import ConditionType, is_true, merge
 from dbcustody.api.meta import Kind
 from dbcustody.errors import ConflictError, DbcustodyError, InvalidSpecError, RefusedError
 from dbcustody.handlers.backup import plan_backup, plan_missing_backup
@@ -99,9 +99,9 @@ class Reconciler:
                 raise
 
     async def _say_refusal(self, key: Key, error: RefusedError) -> None:
-        """Say in the conditions what the API server refused."""
+        """Say in the conditions what the API server refused; the verdict of what is over is not touched, and the log has it anyway."""
         resource = self._hands.world.get(key)
-        if resource is None:
+        if resource is None or is_true(resource.status.conditions, ConditionType.FINISHED):
             return
         status = resource.status
         conditions = merge(

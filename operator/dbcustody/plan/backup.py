@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.backup import Attempt, Backup, Origin, Progress
-from dbcustody.api.condition import ConditionType, is_true, merge, no, unknown, yes
+from dbcustody.api.backup import Attempt, Backup, Origin, Progress, Stage
+from dbcustody.api.condition import ConditionType, find, is_true, merge, no, unknown, yes
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.api.policy import BackupPolicy
@@ -19,24 +19,24 @@ from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, StartJob
-from dbcustody.plan.backup_outcome import closed, outcome_conditions, succeeded, with_facts
-from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
+from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, has_told_all, judge, newest_pod
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.progress import interval_seconds, waiting
-from dbcustody.plan.request import Missing, Parties, backup_work, names_for, options_for, parties_of, settle_work
+from dbcustody.plan.request import Missing, Parties, backup_work, names_for, parties_of, settle_work
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.backup import BackupStatus
     from dbcustody.api.condition import Condition
-    from dbcustody.api.policy import Level
-    from dbcustody.contract import BackupFacts, JobResult
+    from dbcustody.contract import JobResult
     from dbcustody.plan.actions import Action
 
 GONE_AFTER_SUCCESS_SECONDS: Final = 3600
 GONE_AFTER_FAILURE_SECONDS: Final = 86_400
 MOST_ATTEMPTS: Final = 10
+_BEFORE_THE_DUMP: Final = frozenset({Stage.WAITING, Stage.CONNECTING, Stage.LOCKING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,17 @@ class Case:
         )
 
     @property
-    def level(self) -> Level:
-        """How far the backup has to be proven."""
-        found = self.parties
-        source = options_for(self.backup, found) if isinstance(found, Parties) else self.backup.spec
-        return source.verification.level
+    def may_be_committed(self) -> bool:
+        """Whether a manifest may have been written by now: the dump was seen to have begun, or an earlier pod ended in silence."""
+        job = self.job
+        last = newest_pod(job) if job is not None else None
+        is_silent = job is not None and any(not has_told_all(job, pod) for pod in job.pods if pod is not last)
+        return is_silent or find(self.status.conditions, ConditionType.CAPTURED) is not None
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the last attempt asks the storage what became of those before."""
+        return self.attempt is not None and self.attempt.verb == Verb.SETTLE
 
     @property
     def has_own_job(self) -> bool:
@@ -129,6 +135,9 @@ def _is_stray(job: SeenJob) -> bool:
 
 
 def _seconds_to_live(case: Case) -> float | None:
+    """Return how long the object may stay; None: for ever, and so while a legal hold stands in it."""
+    if case.backup.spec.legal_hold is not None:
+        return None
     ttl, finish = case.backup.spec.ttl_seconds_after_finished, case.status.finish_time
     if ttl is None or finish is None:
         return None
@@ -151,7 +160,8 @@ def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:
         return None
     if not case.has_own_job:
         attempt = Attempt(ordinal=1, job_name=case.backup.metadata.name)
-        return _going_on(case, replace(_with_job(case, case.seen.jobs), attempts=(attempt,)), Reason.RUNNING, "")
+        status = replace(_with_job(case, case.seen.jobs), attempts=(attempt,))
+        return _going_on(case, status, Reason.PENDING, f"Job {attempt.job_name} is its run", again=0.0)
     found = case.parties
     if isinstance(found, Missing):
         return _held_up(case, found.reason, found.message)
@@ -209,13 +219,14 @@ def _job_goes_on(case: Case) -> Plan[BackupStatus] | None:
         held = replace(status, progress=waiting(verdict.message[:200], case.now))
         return _held_up(case, verdict.reason, verdict.message, status=_keep_time(held, case.status))
     if verdict.stand is Stand.STARTING:
-        return _going_on(case, status, Reason.PENDING, "the pod is being started", again=POD_PATIENCE.total_seconds())
-    is_settling = case.attempt is not None and case.attempt.verb == Verb.SETTLE
-    reason = Reason.SETTLING if is_settling else Reason.RUNNING
-    if case.seen.progress is not None and not is_settling:
-        status = replace(status, progress=case.seen.progress)
+        reason = Reason.SETTLING if case.is_settling else Reason.PENDING
+        return _going_on(case, status, reason, "the pod is being started", again=POD_PATIENCE.total_seconds())
     again = interval_seconds(job.start_time, case.now)
-    return _going_on(case, status, reason, verdict.message, again=again)
+    if case.is_settling:
+        return _going_on(case, status, Reason.SETTLING, verdict.message, again=again)
+    status = replace(status, progress=case.seen.progress or status.progress)
+    begun = () if case.seen.progress is None or case.seen.progress.stage in _BEFORE_THE_DUMP else (_HAS_BEGUN,)
+    return _going_on(case, status, Reason.RUNNING, verdict.message, again=again, more=begun)
 
 
 def _keep_time(status: BackupStatus, before: BackupStatus) -> BackupStatus:
@@ -228,23 +239,25 @@ def _keep_time(status: BackupStatus, before: BackupStatus) -> BackupStatus:
 
 def _has_answered(case: Case) -> Plan[BackupStatus] | None:
     """Speak when the last attempt's Job left a result that decides the Backup."""
-    job, attempt = case.job, case.attempt
-    if job is None or attempt is None:
-        return None
-    verdict = judge(job, case.now)
-    result = verdict.result
+    job = case.job
+    result = judge(job, case.now).result if job is not None else None
     if result is None:
         return None
-    if attempt.verb != Verb.SETTLE:
-        return _conclude(case, result.backup, result=result, reason=_good_reason(result), message=result.message)
-    return _settled(case, result)
+    if case.is_settling:
+        return _settled(case, result)
+    if not decides(result, may_be_committed=case.may_be_committed):
+        return None
+    return _conclude(case, result, reason=_reason_of(result), message=result.message)
 
 
-def _good_reason(result: JobResult) -> Reason:
+def _reason_of(result: JobResult) -> Reason:
+    """Return why a Backup ends as it does, from a result that decides."""
+    is_proven = result.exit_code is not ExitCode.DONE or succeeded(result)
+    if not is_proven:
+        return Reason.VERIFICATION_FAILED
     if not succeeded(result):
-        return result.reason if result.exit_code is not ExitCode.DONE else Reason.JOB_LOST
-    adopted = result.backup is not None and result.backup.adopted
-    return Reason.ADOPTED if adopted else Reason.SUCCEEDED
+        return result.reason
+    return Reason.ADOPTED if result.backup is not None and result.backup.adopted else Reason.SUCCEEDED
 
 
 def _settled(case: Case, result: JobResult) -> Plan[BackupStatus] | None:
@@ -252,24 +265,37 @@ def _settled(case: Case, result: JobResult) -> Plan[BackupStatus] | None:
     if result.backup is None:
         return None
     if result.backup.artefact is not None:
-        return _conclude(case, result.backup, result=result, reason=_good_reason(result), message=result.message)
+        return _conclude(case, result, reason=_reason_of(result), message=result.message)
     lost = next((one for one in case.status.attempts if one.verb == Verb.BACKUP and one.reason), None)
     reason = Reason(lost.reason) if lost is not None and lost.reason is not None else Reason.JOB_LOST
-    message = f"the run left no result, and nothing was committed to the storage ({result.message or reason.value})"
-    return _conclude(case, result.backup, result=result, reason=reason, message=message)
+    why = _why_settling(case) or "the run left no result"
+    return _conclude(case, result, reason=reason, message=f"{why}; nothing was committed to the storage")
+
+
+def _why_settling(case: Case) -> str | None:
+    """Return what was said of the run when the storage began to be asked; None when that is not known any more."""
+    before = find(case.status.conditions, ConditionType.SUCCEEDED)
+    return before.message if before is not None and before.reason is Reason.SETTLING and case.is_settling else None
 
 
 def _is_lost(case: Case) -> Plan[BackupStatus]:
     """Speak when nothing else does: the last Job is over without an answer that decides, so the storage is asked."""
     job = case.job
     assert job is not None  # noqa: S101 - the rules before this one spoke for every Backup without a Job
-    verdict = judge(job, case.now)
+    verdict = _as_loss(judge(job, case.now))
     ended = job.finish_time or case.now
     failures = sum(1 for one in case.status.attempts if one.verb == Verb.SETTLE)
     pause = backoff_seconds(failures) - (case.now - ended).total_seconds() if failures else 0.0
     if pause > 0:
         return _held_up(case, Reason.SETTLING, f"{verdict.reason.value}: {verdict.message}", again=pause)
     return _settle(case, verdict)
+
+
+def _as_loss(verdict: Verdict) -> Verdict:
+    """Return *verdict* of a run that is over and decides nothing; one that claims to be done and proves nothing is as good as lost."""
+    if verdict.result is None or verdict.result.exit_code is not ExitCode.DONE:
+        return verdict
+    return replace(verdict, reason=Reason.JOB_LOST, message="the run says that it is done, and its facts were lost")
 
 
 def _settle(case: Case, lost: Verdict) -> Plan[BackupStatus]:
@@ -293,12 +319,11 @@ def _with_last_reason(attempts: tuple[Attempt, ...], reason: Reason) -> tuple[At
     return (*attempts[:-1], replace(attempts[-1], reason=reason.value))
 
 
-def _conclude(
-    case: Case, facts: BackupFacts | None, *, result: JobResult, reason: Reason, message: str
-) -> Plan[BackupStatus]:
-    is_good = succeeded(result)
-    said = outcome_conditions(facts, is_good=is_good, level=case.level, reason=reason, message=message)
-    status = closed(with_facts(case.status, facts), is_good=is_good, reason=reason, now=case.now)
+def _conclude(case: Case, result: JobResult, *, reason: Reason, message: str) -> Plan[BackupStatus]:
+    is_good, facts = succeeded(result), result.backup
+    said = outcome_conditions(facts, is_good=is_good, reason=reason, message=message)
+    ended = (case.job.finish_time if case.job is not None else None) or case.now
+    status = closed(with_facts(case.status, facts), is_good=is_good, reason=reason, ended=ended, now=case.now)
     status = replace(status, attempts=_with_last_reason(status.attempts, result.reason))
     return Plan(status=_said(case, status, said), actions=(Count(result),), look_again_seconds=0.0)
 
@@ -311,13 +336,9 @@ def _going_on(
     *,
     actions: tuple[Action, ...] = (),
     again: float | None = None,
+    more: tuple[Condition, ...] = (),
 ) -> Plan[BackupStatus]:
-    said = (
-        unknown(ConditionType.READY, reason, message),
-        unknown(ConditionType.SUCCEEDED, reason, message),
-        yes(ConditionType.RECONCILING, reason, message),
-        no(ConditionType.FINISHED, reason, message),
-    )
+    said = (unknown(ConditionType.READY, reason, message), *_not_over(case, reason, message), *more)
     return Plan(status=_said(case, status, said), actions=actions, look_again_seconds=again)
 
 
@@ -325,13 +346,19 @@ def _held_up(
     case: Case, reason: Reason, message: str, *, status: BackupStatus | None = None, again: float | None = None
 ) -> Plan[BackupStatus]:
     """Return the plan that says what keeps the Backup from going on; it goes on by itself when that is gone."""
-    said = (
-        no(ConditionType.READY, reason, message),
-        unknown(ConditionType.SUCCEEDED, reason, message),
+    said = (no(ConditionType.READY, reason, message), *_not_over(case, reason, message))
+    return Plan(status=_said(case, status or case.status, said), look_again_seconds=again)
+
+
+def _not_over(case: Case, reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said of a Backup that goes on; while the storage is asked, Succeeded keeps telling why that had to be."""
+    why = _why_settling(case)
+    succeeded_ = (reason, message) if why is None else (Reason.SETTLING, why)
+    return (
+        unknown(ConditionType.SUCCEEDED, *succeeded_),
         yes(ConditionType.RECONCILING, reason, message),
         no(ConditionType.FINISHED, reason, message),
     )
-    return Plan(status=_said(case, status or case.status, said), look_again_seconds=again)
 
 
 def _said(case: Case, status: BackupStatus, said: tuple[Condition, ...]) -> BackupStatus:
@@ -355,4 +382,6 @@ def _marks(case: Case) -> tuple[Action, ...]:
     )
 
 
+_HAS_BEGUN: Final = unknown(ConditionType.CAPTURED, Reason.RUNNING, "the dump has begun")
+"""Stays in status whatever becomes of the pods: from then on, only the storage knows whether something was committed."""
 _RULES: Final = (_is_finished, _is_first_seen, _is_written_down_only, _job_goes_on, _has_answered, _is_lost)

@@ -7,7 +7,7 @@ level that was due. Silence, or a storage that knows nothing, is failure.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.condition import ConditionType, no, unknown, yes
@@ -21,17 +21,56 @@ if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
     from dbcustody.contract import BackupFacts, JobResult
 
-_WORDS = {Level.READ: "every archive was read to its end", Level.CHECKSUM: "every byte was read back"}
+_CONDITIONS_OF_A_DATABASE: Final = frozenset(
+    {ConditionType.CONNECTED, ConditionType.PRIVILEGES_SUFFICIENT, ConditionType.VERSION_SUPPORTED}
+)
+_REASONS_OF_A_DUMP: Final = frozenset(
+    {
+        Reason.BLOCKING_OTHERS,
+        Reason.CUSTODY_CONFLICT,
+        Reason.DATABASE_BUSY,
+        Reason.DATA_CORRUPTION,
+        Reason.DUMP_FAILED,
+        Reason.LOCK_NOT_OBTAINED,
+        Reason.NAME_TAKEN,
+        Reason.RECOVERY_CONFLICT,
+        Reason.SCHEMA_CHANGED,
+        Reason.SKIPPED,
+    }
+)
+MOST_NOT_CAPTURED: Final = 1000
+NOT_CAPTURED_LENGTH: Final = 1024
+_WORDS: Final = {Level.READ: "every archive was read to its end", Level.CHECKSUM: "every byte was read back"}
 
 
 def succeeded(result: JobResult) -> bool:
     """Return whether *result* says that the backup lies in the storage, is good, and passed the level that was due."""
-    has_artefact = result.backup is not None and result.backup.artefact is not None
-    return result.exit_code is ExitCode.DONE and has_artefact
+    facts = result.backup
+    is_proven = facts is not None and facts.artefact is not None and facts.verified_level is not None
+    return result.exit_code is ExitCode.DONE and is_proven
+
+
+def decides(result: JobResult, *, may_be_committed: bool) -> bool:
+    """Return whether the backup's own *result* says all that is needed; where it does not, the storage has to be asked.
+
+    Done without the proof of it says too little, and so does an answer that lost its facts on the way. A failure without facts is
+    believed when nothing can have been committed before it: *may_be_committed* tells whether the dump had begun, or an earlier pod
+    ended in silence.
+    """
+    if result.exit_code is ExitCode.DONE:
+        return succeeded(result)
+    if result.backup is not None:
+        return True
+    return result.complete and (not may_be_committed or _comes_before_a_commit(result.reason))
+
+
+def _comes_before_a_commit(reason: Reason) -> bool:
+    """Return whether a run that ends with *reason* has looked into the storage, found no backup there, and written no manifest."""
+    return reason in _REASONS_OF_A_DUMP or GUIDANCE[reason].condition in _CONDITIONS_OF_A_DATABASE
 
 
 def outcome_conditions(
-    facts: BackupFacts | None, *, is_good: bool, level: Level, reason: Reason, message: str
+    facts: BackupFacts | None, *, is_good: bool, reason: Reason, message: str
 ) -> tuple[Condition, ...]:
     """Return every condition of a Backup that is over; *reason* and *message* are of its end, good or bad."""
     summary = (
@@ -42,10 +81,10 @@ def outcome_conditions(
         summary = (no(ConditionType.READY, reason, message), no(ConditionType.SUCCEEDED, reason, message))
     stalled = () if is_good else (yes(ConditionType.STALLED, reason, message),)
     finished = yes(ConditionType.FINISHED, reason, message)
-    return (*summary, finished, *stalled, *_steps(facts, is_good=is_good, level=level, reason=reason))
+    return (*summary, finished, *stalled, *_steps(facts, is_good=is_good, reason=reason))
 
 
-def _steps(facts: BackupFacts | None, *, is_good: bool, level: Level, reason: Reason) -> tuple[Condition, ...]:
+def _steps(facts: BackupFacts | None, *, is_good: bool, reason: Reason) -> tuple[Condition, ...]:
     if facts is None or facts.artefact is None:
         return (
             no(ConditionType.CAPTURED, reason),
@@ -55,22 +94,25 @@ def _steps(facts: BackupFacts | None, *, is_good: bool, level: Level, reason: Re
     return (
         yes(ConditionType.CAPTURED, Reason.CAPTURED, "the manifest was read back"),
         yes(ConditionType.UPLOADED, Reason.UPLOADED, facts.artefact.location),
-        _verified(facts, is_good=is_good, level=level, reason=reason),
+        _verified(facts, is_good=is_good, reason=reason),
     )
 
 
-def _verified(facts: BackupFacts, *, is_good: bool, level: Level, reason: Reason) -> Condition:
-    """Return the condition Verified: true at level Read only, and never known of a level that nobody asked for."""
+def _verified(facts: BackupFacts, *, is_good: bool, reason: Reason) -> Condition:
+    """Return the condition Verified: true at level Read only, and never known of a level that nobody asked for.
+
+    What was asked for is the Job's matter: a policy may have changed its mind, or be gone, since the run began.
+    """
     if facts.verified_level == Level.READ:
         return yes(ConditionType.VERIFIED, Reason.VERIFIED, _WORDS[Level.READ])
-    if is_good and level is Level.CHECKSUM:
+    if is_good:
         return unknown(ConditionType.VERIFIED, Reason.NOT_REQUESTED, _WORDS[Level.CHECKSUM])
     because = reason if GUIDANCE[reason].condition == ConditionType.VERIFIED else Reason.VERIFICATION_FAILED
     return no(ConditionType.VERIFIED, because, facts.verification_message or "the verification did not pass")
 
 
 def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
-    """Return *status* with what is known of the backup."""
+    """Return *status* with what is known of the backup, within the bounds of the CRD."""
     if facts is None:
         return status
     start, finish = facts.start_time or status.start_time, facts.finish_time
@@ -83,13 +125,16 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
         start_time=start,
         finish_time=finish or status.finish_time,
         tables=facts.tables,
-        not_captured=facts.not_captured,
+        not_captured=tuple(one[:NOT_CAPTURED_LENGTH] for one in facts.not_captured[:MOST_NOT_CAPTURED]),
     )
 
 
-def closed(status: BackupStatus, *, is_good: bool, reason: Reason, now: datetime) -> BackupStatus:
-    """Return *status* with the times of a run that is over, and with what the progress column shows from now on."""
-    finish = status.finish_time or now
+def closed(status: BackupStatus, *, is_good: bool, reason: Reason, ended: datetime, now: datetime) -> BackupStatus:
+    """Return *status* with the times of a run that is over, and with what the progress column shows from now on.
+
+    *ended* is when its last Job did: an operator that was away must not make a run look longer, or let it live longer.
+    """
+    finish = status.finish_time or ended
     start = status.start_time
     last = status.progress or Progress(stage=Stage.WAITING, summary="")
     progress = (

@@ -54,7 +54,15 @@ class Verdict:
 
 def judge(job: SeenJob, now: datetime) -> Verdict:
     """Return where *job* stands at *now*."""
-    rules = (_has_answered, _ended_in_silence, _is_refused_by_the_node, _has_no_pod, _is_running, _pod_has_ended)
+    rules = (
+        _has_answered,
+        _ended_in_silence,
+        _is_suspended,
+        _is_refused_by_the_node,
+        _has_no_pod,
+        _is_running,
+        _pod_has_ended,
+    )
     return next((verdict for rule in rules if (verdict := rule(job, now)) is not None), _STARTING)
 
 
@@ -65,24 +73,34 @@ def backoff_seconds(failures: int) -> float:
 
 
 def newest_result(job: SeenJob) -> JobResult | None:
-    """Return the last answer that a pod of *job* gave to this very request, or None when none did.
+    """Return the answer that the newest pod of *job* gave to this very request, or None when it gave none.
 
-    A termination message without room for the facts is replaced by the record in the log, where that was found.
+    An earlier pod's answer never stands in for it: the newest one may have done what the earlier one could not. A termination message
+    without room for the facts is replaced by the record in the log, where that was found.
     """
-    ended = sorted((pod for pod in job.pods if pod.ended_time is not None), key=lambda pod: str(pod.ended_time))
-    texts = [pod.ended_message for pod in reversed(ended)]
-    results = [_read(text, job) for text in (job.log_result, *texts) if text]
-    found = [result for result in results if result is not None]
+    pod = newest_pod(job)
+    texts = (job.log_result, pod.ended_message if pod is not None and pod.ended_time is not None else None)
+    found = [result for text in texts if text and (result := _read(text, job)) is not None]
     return next((result for result in found if result.complete), found[0] if found else None)
 
 
 def needs_log(job: SeenJob) -> SeenPod | None:
     """Return the pod whose log has to be read because its termination message holds no whole result; None when not needed."""
-    ended = sorted((pod for pod in job.pods if pod.ended_time is not None), key=lambda pod: str(pod.ended_time))
-    if not job.is_finished or not ended:
+    pod = newest_pod(job)
+    if not job.is_finished or pod is None or pod.ended_time is None:
         return None
-    result = _read(ended[-1].ended_message, job)
-    return ended[-1] if result is None or not result.complete else None
+    return None if has_told_all(job, pod) else pod
+
+
+def has_told_all(job: SeenJob, pod: SeenPod) -> bool:
+    """Return whether *pod* of *job* left a whole answer in its termination message."""
+    result = _read(pod.ended_message, job)
+    return result is not None and result.complete
+
+
+def newest_pod(job: SeenJob) -> SeenPod | None:
+    """Return the last pod that was made for *job*; of those of one second the one that ended last, or has not ended."""
+    return max(job.pods, key=lambda pod: (str(pod.created_time), str(pod.ended_time)), default=None)
 
 
 def _read(text: str, job: SeenJob) -> JobResult | None:
@@ -121,7 +139,7 @@ def _why_lost(job: SeenJob) -> Reason:
 
 
 def _how_lost(job: SeenJob) -> str:
-    pod = job.pods[-1] if job.pods else None
+    pod = newest_pod(job)
     parts = [f"Job {job.name} ended without a result", job.outcome_message]
     if pod is not None and pod.exit_code is not None:
         parts.append(f"its pod ended with {pod.ended_reason or 'exit code'} {pod.exit_code}")
@@ -130,9 +148,16 @@ def _how_lost(job: SeenJob) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def _is_suspended(job: SeenJob, _: datetime) -> Verdict | None:
+    """Speak while somebody keeps the Job from having pods: a person, or a queue such as Kueue."""
+    if not job.is_suspended:
+        return None
+    return _blocked(Reason.SUSPENDED, f"Job {job.name} is suspended; it goes on when its `spec.suspend` is false")
+
+
 def _is_refused_by_the_node(job: SeenJob, _: datetime) -> Verdict | None:
     """Speak when the newest pod cannot start: no node, no image, or a container that the node refuses."""
-    pod = _newest_pod(job)
+    pod = newest_pod(job)
     if pod is None:
         return None
     if pod.unscheduled is not None:
@@ -154,7 +179,8 @@ def _has_no_pod(job: SeenJob, now: datetime) -> Verdict | None:
 def lacks_pod(job: SeenJob, now: datetime) -> bool:
     """Return whether *job* has waited for a pod for so long that its Events have to be read."""
     created = job.created_time
-    return not job.is_finished and not job.active and created is not None and now - created >= POD_PATIENCE
+    has_none = not job.is_finished and not job.is_suspended and not job.active
+    return has_none and created is not None and now - created >= POD_PATIENCE
 
 
 def _is_running(job: SeenJob, _: datetime) -> Verdict | None:
@@ -165,17 +191,13 @@ def _is_running(job: SeenJob, _: datetime) -> Verdict | None:
 
 def _pod_has_ended(job: SeenJob, _: datetime) -> Verdict | None:
     """Speak when the newest pod has ended and the Job has not: Kubernetes tries again after a pause, or is about to conclude."""
-    pod = _newest_pod(job)
+    pod = newest_pod(job)
     if pod is None or pod.ended_time is None:
         return None
     result = _read(pod.ended_message, job)
     if result is None or result.exit_code is not ExitCode.UNAVAILABLE:
         return Verdict(stand=Stand.RUNNING, reason=Reason.RUNNING, message=f"the pod of Job {job.name} has ended")
     return _blocked(Reason.RETRYING, f"{result.reason.value}: {result.message}; it is tried again")
-
-
-def _newest_pod(job: SeenJob) -> SeenPod | None:
-    return max(job.pods, key=lambda pod: str(pod.created_time), default=None)
 
 
 def _blocked(reason: Reason, message: str) -> Verdict:

@@ -22,6 +22,8 @@ ANNOTATION_BACKUP_UID: Final = f"{GROUP}/backup-uid"
 ANNOTATION_MANIFEST: Final = f"{GROUP}/manifest"
 """On a CronJob: the digest of what was applied, so that an equal one is not applied again."""
 SCHEDULED_TIMESTAMP: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+PHASES_OVER: Final = frozenset({"Failed", "Succeeded"})
+"""A pod in one of these is over, though its container may still be told as running: its node was lost."""
 BY_HAND: Final = "cronjob.kubernetes.io/instantiate"
 """kubectl's mark on a Job that a person made from a CronJob."""
 
@@ -54,18 +56,18 @@ class SeenPod:
         conditions = {one["type"]: one for one in status.get("conditions") or ()}
         state = next((one.get("state") or {} for one in status.get("containerStatuses") or ()), {})
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        scheduled = conditions.get("PodScheduled") or {}
+        scheduled, phase = conditions.get("PodScheduled") or {}, status.get("phase") or "Pending"
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
-            phase=status.get("phase") or "Pending",
+            phase=phase,
             created_time=_time(metadata.get("creationTimestamp")),
             reason=status.get("reason") or "",
             message=status.get("message") or "",
             unscheduled=scheduled.get("message") or "" if scheduled.get("status") == "False" else None,
             waiting_reason=waiting.get("reason") or "",
             waiting_message=waiting.get("message") or "",
-            is_running="running" in state,
+            is_running="running" in state and phase not in PHASES_OVER,
             is_disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
             exit_code=ended.get("exitCode"),
             ended_reason=ended.get("reason") or "",

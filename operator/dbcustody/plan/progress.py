@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,10 @@ LIVELY: Final = timedelta(seconds=30)
 LIVELY_SECONDS: Final = 1.0
 CALM_SECONDS: Final = 5.0
 TAIL_LINES: Final = 20
+SUMMARY_LENGTH: Final = 256
+WAITING_FOR_LENGTH: Final = 1024
+LARGEST_NUMBER: Final = 2**53 - 1
+"""The largest whole number that JSON carries safely everywhere; the bound of the CRD."""
 
 
 def read_progress(log: str) -> Progress | None:
@@ -29,7 +34,7 @@ def read_progress(log: str) -> Progress | None:
     found = [record for record in _records(log) if record.kind is RecordKind.PROGRESS]
     for record in reversed(found):
         try:
-            return decode(Progress, record.data)
+            return _bounded(decode(Progress, record.data))
         except InvalidSpecError:
             continue
     return None
@@ -39,6 +44,23 @@ def read_result(log: str) -> str | None:
     """Return the text of the last whole result that *log* holds, as a termination message would have it; None when there is none."""
     found = [record for record in _records(log) if record.kind is RecordKind.RESULT]
     return json.dumps(found[-1].data) if found else None
+
+
+def _bounded(progress: Progress) -> Progress:
+    """Return *progress* within what the CRD allows: a status that the API server refuses would hold up the Backup for ever."""
+    said = progress.waiting_for
+    return replace(
+        progress,
+        summary=progress.summary[:SUMMARY_LENGTH],
+        percent=_within(progress.percent, 100),
+        bytes=_within(progress.bytes, LARGEST_NUMBER),
+        bytes_per_second=_within(progress.bytes_per_second, LARGEST_NUMBER),
+        waiting_for=said[:WAITING_FOR_LENGTH] if said is not None else None,
+    )
+
+
+def _within(number: int | None, most: int) -> int | None:
+    return None if number is None else min(max(number, 0), most)
 
 
 def _records(log: str) -> Iterator[Record]:
@@ -59,4 +81,4 @@ def interval_seconds(started: datetime | None, now: datetime) -> float:
 
 def waiting(message: str, now: datetime) -> Progress:
     """Return what a run shows that waits for *message*."""
-    return Progress(stage=Stage.WAITING, summary="Waiting", waiting_for=message, updated_time=now)
+    return Progress(stage=Stage.WAITING, summary="Waiting", waiting_for=message[:WAITING_FOR_LENGTH], updated_time=now)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.backup import Backup, BackupStatus
+    from dbcustody.contract import JobResult
     from dbcustody.plan.actions import Action
     from dbcustody.plan.backup import SeenBackup
     from dbcustody.plan.observed import SeenJob
@@ -83,9 +84,18 @@ def _is_held(case: Case) -> Plan[BackupStatus] | None:
 
 
 def _cannot_be_reached(case: Case) -> Plan[BackupStatus] | None:
-    """Speak when database or storage are gone: whoever deleted them first wants the data to stay, or deletes it by hand."""
-    found = case.parties
-    return _released(case, _left(found.message)) if isinstance(found, Missing) else None
+    """Speak when database or storage are gone: whoever deleted them first wants the data to stay, or deletes it by hand.
+
+    A storage that is elsewhere by now would say that nothing is there, and the data would stay without a word.
+    """
+    found, artefact = case.parties, case.status.artefact
+    if isinstance(found, Missing):
+        return _released(case, _left(found.message))
+    here = found.storage.status.location
+    if artefact is None or here is None or f"{artefact.location}/".startswith(f"{here.rstrip('/')}/"):
+        return None
+    name = found.storage.metadata.name
+    return _released(case, _left(f"it lies in {artefact.location}, and BackupStorage {name!r} is {here}"))
 
 
 def _is_removed(case: Case) -> Plan[BackupStatus] | None:
@@ -94,7 +104,7 @@ def _is_removed(case: Case) -> Plan[BackupStatus] | None:
     if job is None or (verdict := judge(job, case.now)).stand not in {Stand.ANSWERED, Stand.LOST}:
         return None
     if verdict.result is not None and verdict.result.exit_code is ExitCode.DONE:
-        return _released(case)
+        return _released(case, _left_by(verdict.result))
     failures = sum(1 for one in case.status.attempts if one.verb == Verb.PRUNE)
     pause = backoff_seconds(failures) - (case.now - (job.finish_time or case.now)).total_seconds()
     if pause > 0:
@@ -153,6 +163,12 @@ def _released(case: Case, told: tuple[Action, ...] = ()) -> Plan[BackupStatus]:
 
 def _left(why: str) -> tuple[Action, ...]:
     return (Tell(Reason.DATA_LEFT_IN_STORAGE, f"the data stays in the storage: {why}"),)
+
+
+def _left_by(result: JobResult) -> tuple[Action, ...]:
+    """Return what is to be told of a removal that is done but for what an object lock keeps."""
+    held = result.prune is not None and bool(result.prune.held)
+    return _left("an object lock holds it; a later prune takes it when the lock has ended") if held else ()
 
 
 def _others(backup: Backup) -> tuple[str, ...]:

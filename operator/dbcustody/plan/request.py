@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from dbcustody.api.backup import Origin
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, CaptureOptions
@@ -65,15 +66,30 @@ class PartyNames:
 
 
 def names_for(backup: Backup, policy: BackupPolicy | None) -> PartyNames:
-    """Return where to look for *backup*'s parties: what it says itself, what its policy says, what its labels remember."""
+    """Return where to look for *backup*'s parties: what it says itself, what its labels remember, what its policy says.
+
+    The labels of a run that a CronJob started tell where it went; its policy may name another storage by now. Those of a Backup that a
+    person made are the person's: they count only when the policy is gone.
+    """
     spec, labels = backup.spec, backup.metadata.labels
-    database = spec.database_ref or (policy.spec.database_ref if policy is not None else None)
-    storage = spec.storage_ref or (policy.spec.storage_ref if policy is not None else None)
-    return PartyNames(
-        database=database.name if database is not None else labels.get(LABEL_DATABASE),
-        storage=storage.name if storage is not None else labels.get(LABEL_STORAGE),
+    said = PartyNames(
+        database=spec.database_ref.name if spec.database_ref is not None else None,
+        storage=spec.storage_ref.name if spec.storage_ref is not None else None,
         policy=spec.policy_ref.name if spec.policy_ref is not None else None,
     )
+    remembered = replace(said, database=labels.get(LABEL_DATABASE), storage=labels.get(LABEL_STORAGE))
+    ruled = said if policy is None else _names_in(policy)
+    second, third = (ruled, remembered) if spec.origin is Origin.MANUAL else (remembered, ruled)
+    return replace(
+        said,
+        database=said.database or second.database or third.database,
+        storage=said.storage or second.storage or third.storage,
+    )
+
+
+def _names_in(policy: BackupPolicy) -> PartyNames:
+    spec = policy.spec
+    return PartyNames(database=spec.database_ref.name, storage=spec.storage_ref.name, policy=policy.metadata.name)
 
 
 def options_of(spec: CaptureOptions) -> CaptureOptions:
