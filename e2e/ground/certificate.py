@@ -46,6 +46,8 @@ class Authority:
             parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
         builder = _builder(x509.Name(parts), self._name, key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(signer, critical=False)  # strict clients refuse a certificate without it
         builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
         builder = builder.add_extension(both, critical=False)

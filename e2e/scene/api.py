@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import urllib3
 
@@ -78,7 +79,7 @@ class Api:
 
     def list(self, plural: str, namespace: str | None = None, **query: str) -> list[Json]:
         """Return all objects that fit the *query* (labelSelector, fieldSelector)."""
-        words = urllib3.request.urlencode(query)
+        words = urlencode(query)
         found: list[Json] = self.ask("GET", f"{path(plural, namespace)}?{words}")["items"]
         return found
 

@@ -7,6 +7,7 @@ what makes a late request of an old leader harmless are the deterministic names 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DURATION_SECONDS: Final = 15
 RENEW_DEADLINE_SECONDS: Final = 10
 RETRY_SECONDS: Final = 2.0
+_LOG: Final = logging.getLogger(__name__)
 
 
 class LeaseApi(Protocol):
@@ -63,6 +65,7 @@ class Lease:
         self._pause = pause
         self._seen: _Seen | None = None
         self._body: dict[str, Any] | None = None
+        self._trouble = ""
         self.renewed_at: float | None = None
         """By the monotonic clock; None while somebody else leads."""
 
@@ -108,10 +111,18 @@ class Lease:
             taken = await asyncio.wait_for(self._take(), RENEW_DEADLINE_SECONDS - 2 * RETRY_SECONDS)
         except ConflictError:
             return False
-        except (DbcustodyError, TimeoutError):
+        except (DbcustodyError, TimeoutError) as error:
+            self._complain(str(error) or "the API server does not answer in time")
             return False
+        self._trouble = ""
         self.renewed_at = started if taken else None
         return taken
+
+    def _complain(self, trouble: str) -> None:
+        """Log what keeps us from the Lease, once for as long as it stays the same."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            _LOG.warning("the Lease cannot be read or written: %s", trouble)
 
     async def _take(self) -> bool:
         found = await self._api.read()
