@@ -39,6 +39,7 @@ def stream() -> Iterator[io.StringIO]:
         pytest.param(f"host=db password={CANARY} user=app", id="dsn"),
         pytest.param(f"PGPASSWORD={CANARY} pg_dump", id="environment"),
         pytest.param(f'{{"password": "{CANARY}"}}', id="json"),
+        pytest.param(f"{{'password': '{CANARY}'}}", id="python"),
         pytest.param(f"aws_secret_access_key: {CANARY}", id="yaml"),
         pytest.param(f"password='{CANARY} with blanks'", id="quoted"),
         pytest.param(f"SCRAM-SHA-256$4096:{CANARY}", id="scram"),
@@ -55,6 +56,7 @@ def test_each_form_of_a_secret_goes(text: str) -> None:
     [
         pytest.param("connect to db:5432: server does not support SSL", id="endpoint"),
         pytest.param("Secret 'shop-app': has no key 'host'", id="name-of-a-secret"),
+        pytest.param("Secret 'db-secret': is missing or empty", id="name-of-a-secret-that-says-secret"),
         pytest.param("s3://bucket/prefix", id="location"),
     ],
 )

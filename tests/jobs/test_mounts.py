@@ -114,7 +114,7 @@ def test_role_of_the_dump_is_named_in_complaints(tmp_path: Path) -> None:
         ),
         pytest.param(
             lambda root: mount(root, Mount.S3_CREDENTIALS, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b"), lambda t: t.store(),
-            Reason.SECRET_NOT_FOUND, "'s3-ca'", id="ca",
+            Reason.SECRET_KEY_MISSING, "'s3-ca'", id="ca",
         ),
         pytest.param(lambda _: None, lambda t: t.keyring(), Reason.SECRET_NOT_FOUND, "'keys'", id="keyring"),
         pytest.param(
@@ -143,13 +143,13 @@ def test_each_missing_mount_is_named(
 
 
 def test_missing_key_of_a_ca_is_named(tmp_path: Path) -> None:
-    """A CA's Secret that lacks the key is told apart from one that is missing."""
+    """A CA is awaited under its Secret's and its key's name: the pod has only this key, and cannot tell which of the two is missing."""
     tls = Tls(ca_secret_ref=SecretKeyRef(name="shop-ca", key="ca.crt"))
     request = replace(REQUEST, database=DatabaseSpec(connection=replace(CONNECTION, tls=tls)))
     mount(tmp_path, Mount.CONNECTION, url=URL)
-    mount(tmp_path, Mount.CONNECTION_CA, other="x")
+    mount(tmp_path, Mount.CONNECTION_CA)
 
-    with pytest.raises(DbcustodyError, match=r"'shop-ca': has no key 'ca\.crt'") as caught:
+    with pytest.raises(DbcustodyError, match=r"'shop-ca': is missing, or has no key 'ca\.crt'") as caught:
         pod(tmp_path, request).target(Verb.BACKUP)
     (tmp_path / Mount.CONNECTION_CA / "ca.crt").write_text("PEM")
 

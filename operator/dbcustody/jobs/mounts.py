@@ -144,13 +144,19 @@ def _named(connection: Connection, secret_ref: ObjectRef) -> Connection:
 
 
 def _mounted_ca(reference: SecretKeyRef | None, folder: Path) -> Path | None:
-    """Return the mounted CA file; raises UnavailableError (SecretNotFound, SecretKeyMissing) when it is named and not there."""
+    """Return the mounted CA file; raises UnavailableError (SecretKeyMissing) when it is named and not there.
+
+    Of this Secret only the one key is mounted, so that a missing Secret and a missing key look alike from here.
+    """
     if reference is None:
         return None
-    files = read_folder(folder, reference.name)
-    if not files.get(reference.key, "").strip():
-        raise _lacks_key(reference.name, reference.key)
-    return folder / reference.key
+    path = folder / reference.key
+    if not path.is_file() or not (_read_text(path) or "").strip():
+        raise UnavailableError(
+            f"Secret {reference.name!r}: is missing, or has no key {reference.key!r}, or an empty one; add it",
+            reason=Reason.SECRET_KEY_MISSING,
+        )
+    return path
 
 
 def _mounted_store(request: JobRequest, root: Path) -> ObjectStore:
