@@ -23,19 +23,19 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _PLAIN_NAMES: Final = frozenset({"secret_name", "key_id", "key_ids", "token_kind"})
-_SECRET_WORD: Final = r"[\w-]*(?:password|passwd|passphrase|secret|token|access_key|api_key)[\w-]*"
+_TELLTALE: Final = r"[\w-]*(?:password|passwd|passphrase|secret|token|access_key|api_key)[\w-]*"
 _PATTERNS: Final = (
     (re.compile(r"(?P<front>[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]*:[^\s@]*@"), r"\g<front>***@"),
     (
         re.compile(
-            rf"(?P<front>\b(?:{_SECRET_WORD})\"?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)",
+            rf"(?P<front>\b(?:{_TELLTALE})\"?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)",
             re.IGNORECASE,
         ),
         r"\g<front>***",
     ),
     # Behind a name in single quotes only a quoted text is a value: `Secret 'db-secret': is missing` is a sentence.
     (
-        re.compile(rf"(?P<front>\b(?:{_SECRET_WORD})'\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE),
+        re.compile(rf"(?P<front>\b(?:{_TELLTALE})'\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE),
         r"\g<front>***",
     ),
     (re.compile(r"\b(?P<front>SCRAM-SHA-256\$)\S+"), r"\g<front>***"),
