@@ -41,10 +41,11 @@ class Dump:
         self, client: Client, target: PostgresTarget, arguments: Sequence[str], *, tables: Sequence[str] = ()
     ) -> None:
         """Begin to dump; *tables* are lines such as `include table "a"."b"`, given by standard input, or as arguments to an old client."""
-        by_file = bool(tables) and client.major >= FILTER_MAJOR
-        named = ["--filter=-"] if by_file else [_as_argument(line) for line in tables]
+        in_file = [line for line in tables if client.major >= FILTER_MAJOR and _fits_file(line)]
+        named = [_as_argument(line) for line in tables if line not in in_file] if len(in_file) < len(tables) else []
+        by_file = ["--filter=-"] if in_file else []
         self._process = subprocess.Popen(
-            [client.program("pg_dump"), "--no-password", "--format=custom", *arguments, *named],
+            [client.program("pg_dump"), "--no-password", "--format=custom", *arguments, *by_file, *named],
             stdin=subprocess.PIPE if by_file else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -56,8 +57,8 @@ class Dump:
         self._listener = threading.Thread(target=self._listen, name="pg_dump-stderr", daemon=True)
         self._listener.start()
         self._endpoint = target.endpoint
-        if by_file:
-            self._tell("\n".join(tables))
+        if in_file:
+            self._tell("\n".join(_as_line(line) for line in in_file))
         self._widen()
 
     def __enter__(self) -> Self:
@@ -140,6 +141,16 @@ def _fill(pipe: Any, buffer: memoryview) -> int:
             break
         filled += count
     return filled
+
+
+def _fits_file(line: str) -> bool:
+    """Return whether the file can say *line*: it drops every carriage return, and knows no other word for it."""
+    return "\r" not in line
+
+
+def _as_line(line: str) -> str:
+    """Return *line* as the file wants it: in double quotes a backslash stands for an escape, and outside of them none stands."""
+    return line.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _as_argument(line: str) -> str:
