@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.adapters.postgres.pattern import as_dump_pattern
 from dbcustody.jobs.artefact import only
 from dbcustody.jobs.compression import compression_argument
 from dbcustody.jobs.stream import StreamPlan
@@ -51,7 +52,7 @@ def plan_streams(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) 
     ]
     rest = StreamPlan(
         name_of=partial(data_object, 0),
-        arguments=(_DATA, *common, *_without_large_objects(sitting, options)),
+        arguments=(_DATA, *common),
         tables=_rest(named, filled, cut),
     )
     return StreamPlans(streams=(schema, *dealt, rest), portions=cut or (tuple(portions),))
@@ -61,14 +62,14 @@ def _common(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> tu
     compress = compression_argument(options.compression, sitting.client).argument
     wait = f"--lock-wait-timeout={options.lock_wait_seconds}s"
     standby = ("--no-unlogged-table-data",) if sitting.server.in_recovery else ()
-    return (compress, wait, f"--snapshot={snapshot.name}", *standby)
+    return (compress, wait, f"--snapshot={snapshot.name}", *standby, *_without_large_objects(sitting, options))
 
 
 def _named(options: CaptureOptions, snapshot: Snapshot) -> tuple[str, ...]:
     """Return the filter of a partial backup: exactly the tables that were locked, or those that are left out; empty for everything."""
     if options.tables.include:
         return tuple(f"include table {table.pattern}" for table in snapshot.tables)
-    return tuple(f"exclude table {pattern}" for pattern in options.tables.exclude)
+    return tuple(f"exclude table {as_dump_pattern(pattern)}" for pattern in options.tables.exclude)
 
 
 def _rest(

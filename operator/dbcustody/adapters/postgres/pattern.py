@@ -7,7 +7,8 @@ between schema and table, double quotes keep what is between them as it is, lett
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
@@ -36,26 +37,60 @@ def choose_tables(
     return tuple(table for table in tables if table.oid in wanted - unwanted)
 
 
+def as_dump_pattern(pattern: str) -> str:
+    """Return *pattern* such that pg_dump understands by it what we do.
+
+    There, brackets, bars and the like are regular expressions, and a name without a schema means only what the role's search path shows.
+    """
+    parts = _parse(pattern)
+    return ".".join(_quoted(part) for part in ([_ANYTHING] if len(parts) == 1 else []) + parts)
+
+
 def _fits(table: DumpTable, pattern: str) -> bool:
-    parts = _as_expressions(pattern)
-    schema, name = (".*", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-    return bool(re.fullmatch(schema, table.schema, re.DOTALL) and re.fullmatch(name, table.name, re.DOTALL))
+    parts = _parse(pattern)
+    schema, name = ([_ANYTHING] if len(parts) == 1 else []) + parts
+    return all(
+        re.fullmatch("".join(letter.expression for letter in part), text, re.DOTALL)
+        for part, text in ((schema, table.schema), (name, table.name))
+    )
 
 
-def _as_expressions(pattern: str) -> list[str]:
-    """Return the regular expressions of *pattern*'s parts: name, or schema and name."""
-    parts, quoted, at = [""], False, 0
+class _Letter(NamedTuple):
+    """One character of a pattern; one that is no wildcard stands for itself."""
+
+    text: str
+    is_wild: bool = False
+
+    @property
+    def expression(self) -> str:
+        return {"*": ".*", "?": "."}[self.text] if self.is_wild else re.escape(self.text)
+
+
+_ANYTHING: Final = [_Letter("*", is_wild=True)]
+
+
+def _quoted(part: Sequence[_Letter]) -> str:
+    """Return *part* with everything in double quotes that is no wildcard."""
+    runs = ((is_wild, "".join(one.text for one in run)) for is_wild, run in groupby(part, key=lambda one: one.is_wild))
+    return "".join(text if is_wild else '"' + text.replace('"', '""') + '"' for is_wild, text in runs)
+
+
+def _parse(pattern: str) -> list[list[_Letter]]:
+    """Return the parts of *pattern*: name, or schema and name; raises RefusedError (InvalidSpec) when it is none."""
+    parts: list[list[_Letter]] = [[]]
+    quoted, at = False, 0
     while at < len(pattern):
         letter = pattern[at]
         if letter == '"' and quoted and pattern[at + 1 : at + 2] == '"':
-            parts[-1] += '"'
+            parts[-1].append(_Letter(letter))
             at += 1
         elif letter == '"':
             quoted = not quoted
         elif letter == "." and not quoted:
-            parts.append("")
+            parts.append([])
         else:
-            parts[-1] += _expression(letter, quoted=quoted)
+            is_wild = not quoted and letter in "*?"
+            parts[-1].append(_Letter(letter if quoted else letter.lower(), is_wild))
         at += 1
     if quoted or len(parts) > 2 or not all(parts):  # noqa: PLR2004 - schema and name
         raise RefusedError(
@@ -63,9 +98,3 @@ def _as_expressions(pattern: str) -> list[str]:
             reason=Reason.INVALID_SPEC,
         )
     return parts
-
-
-def _expression(letter: str, *, quoted: bool) -> str:
-    if quoted:
-        return re.escape(letter)
-    return {"*": ".*", "?": "."}.get(letter, re.escape(letter.lower()))
