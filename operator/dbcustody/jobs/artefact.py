@@ -1,6 +1,6 @@
 """Objects of a backup on their way into the storage: closed chunk by chunk, counted, hashed, and cut near the limit of the storage.
 
-Nothing is staged: what comes out of a pipe goes into a part of an upload. An archive that nears the limit of one object goes on in the next.
+Nothing is staged: what comes out of a pipe goes into a part of an upload. An archive that nears the limit of an object goes on in the next.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Everything lies in the storage when this is done, and nothing of it counts yet: 
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.postgres import connect
+from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.pattern import choose_tables
-from dbcustody.adapters.postgres.snapshot import count_rows, join_snapshot, read_lsn, take_snapshot
+from dbcustody.adapters.postgres.snapshot import count_rows, join_snapshot, lock_tables, read_lsn, take_snapshot
 from dbcustody.adapters.postgres.surroundings import (
     count_large_objects,
     describe_elsewhere,
@@ -25,10 +27,12 @@ from dbcustody.adapters.postgres.surroundings import (
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.policy import CaptureOptions, RowCounts
 from dbcustody.codec import decode
+from dbcustody.errors import UnavailableError
 from dbcustody.jobs.artefact import Shelf, store_whole
 from dbcustody.jobs.compression import compression_argument
 from dbcustody.jobs.stream import Streams, Tally
 from dbcustody.jobs.streamplan import plan_streams
+from dbcustody.jobs.tools import check_stop
 from dbcustody.jobs.vigil import Vigil
 from dbcustody.repository.catalogue import (
     Catalogue,
@@ -81,6 +85,7 @@ class Capture:
         self._sitting, self._options, self._shelf, self._tools = sitting, options, shelf, tools
         self._tally = Tally()
         self._snapshot_time = tools.now()
+        self._ended = threading.Event()
 
     def run(self) -> Captured:
         """Return what was captured; raises what prevented it, and then leaves only what the sweep takes away."""
@@ -115,12 +120,13 @@ class Capture:
         def before() -> None:
             self._snapshot_time = self._tools.now()
 
-        return take_snapshot(
-            self._sitting.coordinator,
-            lock_wait_seconds=self._options.lock_wait_seconds,
-            choose=choose,
-            before=before,
-        )
+        coordinator, wait_seconds = self._sitting.coordinator, self._options.lock_wait_seconds
+        try:
+            with cancelled_by(self._tools.stop, coordinator):
+                return take_snapshot(coordinator, lock_wait_seconds=wait_seconds, choose=choose, before=before)
+        except UnavailableError:
+            check_stop(self._tools)
+            raise
 
     def _dump(self, snapshot: Snapshot) -> tuple[tuple[StoredObject, ...], dict[int, int]]:
         """Run all streams and the counting side by side; return the objects and the rows by table."""
@@ -134,9 +140,10 @@ class Capture:
             patience_seconds=self._options.cancel_when_blocking_seconds,
         )
         with ExitStack() as stack:
+            counter = self._open_counter(stack, snapshot)
             pool = stack.enter_context(ThreadPoolExecutor(len(plans.streams) + _BESIDES, thread_name_prefix="stream"))
             stack.callback(streams.end)
-            counter = self._open_counter(stack, snapshot)
+            stack.callback(self._ended.set)
             counting = None if counter is None else pool.submit(self._count, counter, snapshot.tables)
             running: list[Future[Any]] = [pool.submit(streams.run, one) for one in plans.streams]
             vigil.watch([*running, *([counting] if counting is not None else [])])
@@ -144,18 +151,22 @@ class Capture:
         return objects, counting.result() if counting is not None else {}
 
     def _open_counter(self, stack: ExitStack, snapshot: Snapshot) -> Session | None:
-        """Return a session that sees the snapshot, whose running statement is cancelled when *stack* ends; None: nothing is counted."""
+        """Return a session that sees the snapshot and holds its tables too, closed when *stack* ends; None: nothing is counted.
+
+        Without locks of its own it would have to wait, in the middle of the dump, behind an ALTER TABLE that waits for the coordinator.
+        """
         if self._options.row_counts is RowCounts.NONE:
             return None
         session = connect(self._sitting.target, direct=False)
         stack.callback(session.close)
-        stack.callback(session.cancel_safe, timeout=5)
         join_snapshot(session, snapshot.name)
+        lock_tables(session, snapshot.tables, wait_seconds=self._options.lock_wait_seconds)
         return session
 
     def _count(self, session: Session, tables: Sequence[DumpTable]) -> dict[int, int]:
-        session.execute("set local max_parallel_workers_per_gather = 0")
-        return {table.oid: count_rows(session, table) for table in tables if table.has_rows}
+        with cancelled_by(self._ended, session):
+            session.execute("set local max_parallel_workers_per_gather = 0")
+            return {table.oid: count_rows(session, table) for table in tables if table.has_rows}
 
     def _read_catalogue(self, tables: Sequence[DumpTable], counts: dict[int, int]) -> Catalogue:
         """Return the catalogue: facts from the snapshot, sequences as they stand now that the last stream has ended."""

@@ -15,6 +15,7 @@ from dbcustody.adapters.postgres import (
     connect,
     find_clients,
     session_options,
+    translated,
 )
 from dbcustody.adapters.postgres.inspection import MissingRights, ServerFacts, read_missing_rights, read_server
 from dbcustody.adapters.postgres.session import Session
@@ -57,7 +58,13 @@ def sit_down(request: JobRequest, options: CaptureOptions, tools: Tools) -> Iter
     """
     target = _named(tools.target(Verb.BACKUP), request, tools)
     tools.report(Progress(stage=Stage.CONNECTING, summary="Connecting", waiting_for=None, updated_time=tools.now()))
-    with connect(target) as coordinator, connect(target, direct=False) as observer:
+    what = f"dump {target.endpoint}"
+    with (
+        translated(what, otherwise=Reason.CONNECTION_LOST),
+        connect(target) as coordinator,
+        connect(target, direct=False) as observer,
+    ):
+        observer.execute(f"set lock_timeout = '{options.lock_wait_seconds}s'")
         server = read_server(coordinator)
         client = choose_client(find_clients(tools.clients), server.major_version, server=target.endpoint)
         missing = read_missing_rights(coordinator)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WAITING: Final = """
 with ours as (
     select array_agg(pid) as pids from pg_stat_activity
-    where usename = current_user and datname = current_database() and application_name = any(%s)
+    where usename = session_user and datname = current_database() and application_name = any(%s)
 )
 select l.pid, l.mode, coalesce(l.relation::regclass::text, l.locktype),
        coalesce(extract(epoch from clock_timestamp() - l.waitstart), 0)::float8
@@ -32,7 +32,7 @@ _COPYING: Final = """
 select c.relid::bigint, c.bytes_processed
 from pg_stat_progress_copy c
 join pg_stat_activity a on a.pid = c.pid
-where c.datname = current_database() and a.usename = current_user and a.application_name = any(%s)
+where c.datname = current_database() and a.usename = session_user and a.application_name = any(%s)
 """
 
 

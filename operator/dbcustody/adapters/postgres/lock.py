@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.errors import InterruptedRunError, UnavailableError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, UnavailableError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     from dbcustody.adapters.postgres.session import Session
 
@@ -72,8 +74,13 @@ class DatabaseLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if not self._session.closed:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go; when an error is on its way already, it counts, and the locks die with their session at the latest."""
+        if self._session.closed:
+            return
+        with suppress(DbcustodyError) if error is not None else nullcontext():
             self.release()
 
     def acquire(

@@ -8,7 +8,8 @@ taken first, and what came or went in between makes the whole begin anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -30,7 +31,6 @@ with member as (
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
 )
 select c.oid::bigint, n.nspname, c.relname, c.relkind = 'r' and (c.relpersistence = 'p' or not pg_is_in_recovery()),
-       case when c.relkind = 'r' then pg_table_size(c.oid) else 0 end,
        coalesce(m.extcondition[array_position(m.extconfig, c.oid)], ''), m.objid is not null
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -39,6 +39,10 @@ where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'informat
   and (m.objid is null or c.oid = any(m.extconfig))
 order by n.nspname, c.relname
 """
+_SIZES: Final = "select t, pg_table_size(t::oid::regclass) from unnest(%s::bigint[]) as t"
+"""It takes a lock, so it is asked only for what is locked already."""
+_GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.WrongObjectType)
+"""There is nothing of this name any more, or something that is no table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,8 @@ class DumpTable:
     schema: str
     name: str
     has_rows: bool
-    size_bytes: int
+    size_bytes: int = 0
+    """0 until it is locked: to measure a table takes a lock."""
     condition: str = ""
     """Of an extension's configuration table: the WHERE clause to which pg_dump keeps."""
     of_extension: bool = False
@@ -69,6 +74,10 @@ class Snapshot:
     lsn: str | None
 
 
+class TableGoneError(UnavailableError):
+    """A table that was listed a moment ago is gone, or has another name."""
+
+
 Choose = Callable[[Sequence[DumpTable]], Sequence[DumpTable]]
 """Which of the tables are wanted."""
 
@@ -82,15 +91,17 @@ def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, b
     for _ in range(ATTEMPTS):
         with translated("list the tables", otherwise=Reason.CONNECTION_LOST):
             wanted = choose(list_tables(session))
-            _begin(session, lock_wait_seconds)
-        if not _lock(session, wanted, lock_wait_seconds):
+            session.execute("begin isolation level repeatable read, read only")
+        try:
+            lock_tables(session, wanted, wait_seconds=lock_wait_seconds)
+        except TableGoneError:
             continue
         before()
         with translated("take the snapshot", otherwise=Reason.CONNECTION_LOST):
             name = _one(session, "select pg_export_snapshot()")
             found = choose(list_tables(session))
             if {table.oid for table in found} <= {table.oid for table in wanted}:
-                return Snapshot(name=name, tables=tuple(found), lsn=read_lsn(session))
+                return Snapshot(name=name, tables=_measured(session, found), lsn=read_lsn(session))
             session.execute("rollback")
     raise UnavailableError(
         f"lock the tables: after {ATTEMPTS} tries there were still new ones; run the dump when no tables are created",
@@ -101,12 +112,9 @@ def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, b
 def list_tables(session: Session) -> list[DumpTable]:
     """Return every table whose data pg_dump would take, ordered by name; those of extensions only where they are configuration."""
     return [
-        DumpTable(
-            oid=oid, schema=schema, name=name, has_rows=has_rows, size_bytes=size or 0, condition=condition,
-            of_extension=of_extension,
-        )
-        for oid, schema, name, has_rows, size, condition, of_extension in session.execute(_TABLES.encode())
-    ]  # fmt: skip
+        DumpTable(oid=oid, schema=schema, name=name, has_rows=has_rows, condition=condition, of_extension=of_extension)
+        for oid, schema, name, has_rows, condition, of_extension in session.execute(_TABLES.encode())
+    ]
 
 
 def join_snapshot(session: Session, name: str) -> None:
@@ -135,28 +143,39 @@ def count_rows(session: Session, table: DumpTable) -> int:
     return int(row[0]) if row else 0
 
 
-def _begin(session: Session, lock_wait_seconds: int) -> None:
-    session.execute("begin isolation level repeatable read, read only")
-    session.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{lock_wait_seconds}s")))
+def lock_tables(session: Session, tables: Sequence[DumpTable], *, wait_seconds: int) -> None:
+    """Lock *tables* in the transaction that *session* is in, so that nobody drops, empties or rewrites one of them.
 
-
-def _lock(session: Session, tables: Sequence[DumpTable], lock_wait_seconds: int) -> bool:
-    """Lock *tables*; False when one of them is gone, and the transaction with it."""
+    Raises TableGoneError when one of them is gone, UnavailableError (LockNotObtained) when one is not had within *wait_seconds*; the
+    transaction is over then.
+    """
     try:
+        session.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{wait_seconds}s")))
         for start in range(0, len(tables), _BATCH):
             names = [
                 sql.SQL("only {}").format(sql.Identifier(table.schema, table.name))
                 for table in tables[start : start + _BATCH]
             ]
             session.execute(sql.SQL("lock table {} in access share mode").format(sql.SQL(", ").join(names)))
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        session.execute("rollback")
-        return False
     except psycopg.Error as error:
-        raise explain(
-            error, f"lock {len(tables)} tables within {lock_wait_seconds} s", otherwise=Reason.CONNECTION_LOST
-        ) from error
-    return True
+        what = f"lock {len(tables)} tables within {wait_seconds} s"
+        _roll_back(session)
+        if isinstance(error, _GONE):
+            raise TableGoneError(f"{what}: one of them is gone", reason=Reason.SCHEMA_CHANGED) from error
+        raise explain(error, what, otherwise=Reason.CONNECTION_LOST) from error
+
+
+def _roll_back(session: Session) -> None:
+    """End the transaction; a connection that is lost has ended it, and why is known already."""
+    with suppress(psycopg.OperationalError):
+        session.execute("rollback")
+
+
+def _measured(session: Session, tables: Sequence[DumpTable]) -> tuple[DumpTable, ...]:
+    """Return *tables*, which must be locked, with their sizes."""
+    filled = [table.oid for table in tables if table.has_rows]
+    sizes: dict[int, int | None] = dict(session.execute(_SIZES, (filled,)).fetchall())
+    return tuple(replace(table, size_bytes=sizes.get(table.oid) or 0) for table in tables)
 
 
 def _one(session: Session, query: str) -> Any:
