@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.keyring import Keyring
-from dbcustody.adapters.objectstore import S3Settings, S3Store, VolumeStore
+from dbcustody.adapters.objectstore import ObjectStore, S3Settings, S3Store, VolumeStore
+from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import CaptureOptions
@@ -22,18 +24,16 @@ from dbcustody.jobs import backup
 from dbcustody.jobs.custody import open_storage
 from dbcustody.jobs.stock import take_stock
 from dbcustody.jobs.tools import Tools, application_name, find_target
+from ground.postgres import PostgresServer
 from ground.root import client_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.adapters.postgres import PostgresTarget
-    from dbcustody.api.backup import Progress, Stage
     from dbcustody.contract import JobResult
     from dbcustody.reason import Reason
     from dbcustody.repository.inventory import Inventory
-    from ground.postgres import PostgresServer
     from ground.s3 import S3Server
 
 CONNECTION: Final = Connection(secret_ref=ObjectRef(name="shop-app"))

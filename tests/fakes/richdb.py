@@ -36,15 +36,22 @@ CONTENT: Final = (
     "create type public.point3 as (x int, y int, z text)",
     "create domain public.email as text check (value ~ '@')",
     "create extension citext with schema public",
-    'create table sales."Order lines" (id bigint generated always as identity primary key, note jsonb, amount numeric(10,2),'
-    " twice numeric generated always as (amount * 2) stored, c public.colour, p public.point3)",
-    'insert into sales."Order lines" (note, amount, c, p) select jsonb_build_object(\'text\', repeat(md5(n::text), n % 9)), n,'
-    " (array['red','blue'])[1 + n % 2]::public.colour, row(n, null, 'a,\"b')::public.point3 from generate_series(1, 3000) n",
-    "create table sales.customer (id serial primary key, name public.citext not null unique, mail public.email,"
-    ' line bigint references sales."Order lines")',
+    (
+        'create table sales."Order lines" (id bigint generated always as identity primary key, note jsonb, amount numeric(10,2),'
+        " twice numeric generated always as (amount * 2) stored, c public.colour, p public.point3)"
+    ),
+    (
+        "insert into sales.\"Order lines\" (note, amount, c, p) select jsonb_build_object('text', repeat(md5(n::text), n % 9)), n,"
+        " (array['red','blue'])[1 + n % 2]::public.colour, row(n, null, 'a,\"b')::public.point3 from generate_series(1, 3000) n"
+    ),
+    (
+        "create table sales.customer (id serial primary key, name public.citext not null unique, mail public.email,"
+        ' line bigint references sales."Order lines")'
+    ),
     "insert into sales.customer (name, mail, line) select 'customer ' || n, n || '@example.org', n from generate_series(1, 300) n",
     f"create table {ODD_SQL}.{ODD_SQL} ({ODD_SQL} text, b bytea)",
-    f"insert into {ODD_SQL}.{ODD_SQL} values (E'\\\\.', null), (E'a\\n\\\\.\\nb\\r\\n', '\\x00ff'), (E'x\\nCOPY x FROM stdin;\\n', ''), (null, null)",
+    f"insert into {ODD_SQL}.{ODD_SQL} values (E'\\\\.', null), (E'a\\n\\\\.\\nb\\r\\n', '\\x00ff'), (null, null)",  # noqa: S608 - ours
+    f"insert into {ODD_SQL}.{ODD_SQL} values (E'x\\nCOPY x FROM stdin;\\n', '')",  # noqa: S608 - ours
     'create table "UPPER.dotted" (a int)',
     'insert into "UPPER.dotted" values (1), (2)',
     "create table empty (a int)",
