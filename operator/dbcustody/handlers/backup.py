@@ -9,7 +9,8 @@ from dbcustody.adapters.kube import NAMESPACES
 from dbcustody.api.meta import Kind
 from dbcustody.handlers.world import Key, Place
 from dbcustody.plan.adoption import is_of_schedule, plan_absent
-from dbcustody.plan.backup import SeenBackup, plan
+from dbcustody.plan.backup import plan
+from dbcustody.plan.backup_case import SeenBackup
 from dbcustody.plan.removal import finalizers_for, plan_removal
 from dbcustody.plan.request import names_for
 

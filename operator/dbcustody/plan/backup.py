@@ -6,106 +6,36 @@ a Backup that is finished is never judged again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.backup import Attempt, Backup, Origin, Progress, Stage
+from dbcustody.api.backup import Attempt, Backup, Stage
 from dbcustody.api.condition import ConditionType, find, is_true, merge, no, unknown, yes
-from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
-from dbcustody.api.policy import BackupPolicy
-from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, StartJob
+from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
 from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
-from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, has_told_all, judge, newest_pod
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
 from dbcustody.plan.manifest import job_manifest
-from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.progress import interval_seconds, waiting
-from dbcustody.plan.request import Missing, Parties, backup_work, names_for, parties_of, settle_work
+from dbcustody.plan.request import Missing, backup_work, settle_work
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dbcustody.api.backup import BackupStatus
     from dbcustody.api.condition import Condition
     from dbcustody.contract import JobResult
     from dbcustody.plan.actions import Action
+    from dbcustody.plan.observed import SeenJob
 
 GONE_AFTER_SUCCESS_SECONDS: Final = 3600
 GONE_AFTER_FAILURE_SECONDS: Final = 86_400
 MOST_ATTEMPTS: Final = 10
 _BEFORE_THE_DUMP: Final = frozenset({Stage.WAITING, Stage.CONNECTING, Stage.LOCKING})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenBackup:
-    """What was seen around a Backup."""
-
-    image: str
-    database: Database | None = None
-    storage: BackupStorage | None = None
-    policy: BackupPolicy | None = None
-    jobs: tuple[SeenJob, ...] = ()
-    """The Jobs that it owns, and the one of a CronJob that bears its name."""
-    progress: Progress | None = None
-    """The last that the running Job told; None when nothing new was heard."""
-    is_namespace_going: bool = False
-    """Whether no Job can be made any more; looked at only when the Backup is being deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A Backup at one moment, with everything that the rules look at."""
-
-    backup: Backup
-    seen: SeenBackup
-    now: datetime
-
-    @property
-    def status(self) -> BackupStatus:
-        """What was last said."""
-        return self.backup.status
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The last attempt that was written down."""
-        return self.status.attempts[-1] if self.status.attempts else None
-
-    @property
-    def job(self) -> SeenJob | None:
-        """The Job of the last attempt, or None when it is not there."""
-        name = self.attempt.job_name if self.attempt is not None else None
-        return next((job for job in self.seen.jobs if job.name == name), None)
-
-    @property
-    def parties(self) -> Parties | Missing:
-        """Who takes part."""
-        return parties_of(
-            database=self.seen.database,
-            storage=self.seen.storage,
-            policy=self.seen.policy,
-            names=names_for(self.backup, self.seen.policy),
-        )
-
-    @property
-    def may_be_committed(self) -> bool:
-        """Whether a manifest may have been written by now: the dump was seen to have begun, or an earlier pod ended in silence."""
-        job = self.job
-        last = newest_pod(job) if job is not None else None
-        is_silent = job is not None and any(not has_told_all(job, pod) for pod in job.pods if pod is not last)
-        return is_silent or find(self.status.conditions, ConditionType.CAPTURED) is not None
-
-    @property
-    def is_settling(self) -> bool:
-        """Whether the last attempt asks the storage what became of those before."""
-        return self.attempt is not None and self.attempt.verb == Verb.SETTLE
-
-    @property
-    def has_own_job(self) -> bool:
-        """Whether the Backup starts its Job itself, and is not made of one that a CronJob started."""
-        return self.backup.spec.origin is Origin.MANUAL
 
 
 def plan(backup: Backup, seen: SeenBackup, now: datetime) -> Plan[BackupStatus]:
@@ -170,7 +100,7 @@ def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:
         case.status,
         attempts=(Attempt(ordinal=1, job_name=name),),
         start_time=case.now,
-        progress=waiting("the Job's pod", case.now),
+        progress=waiting(FOR_A_POD, case.now),
     )
     work = backup_work(case.backup, found, image=case.seen.image)
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
@@ -187,7 +117,7 @@ def _with_job(case: Case, jobs: tuple[SeenJob, ...]) -> BackupStatus:
         job_ref=ObjectRef(name=job.name),
         scheduled_time=job.scheduled_time,
         start_time=job.start_time or job.created_time,
-        progress=waiting("the Job's pod", case.now),
+        progress=waiting(FOR_A_POD, case.now),
     )
 
 

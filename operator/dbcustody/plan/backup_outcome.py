@@ -38,6 +38,9 @@ _REASONS_OF_A_DUMP: Final = frozenset(
         Reason.SKIPPED,
     }
 )
+_REASONS_OF_A_LATE_END: Final = frozenset(
+    {Reason.ARCHIVE_DAMAGED, Reason.COMMIT_CONFLICT, Reason.TIMED_OUT, Reason.VERIFICATION_FAILED}
+)
 MOST_NOT_CAPTURED: Final = 1000
 NOT_CAPTURED_LENGTH: Final = 1024
 _WORDS: Final = {Level.READ: "every archive was read to its end", Level.CHECKSUM: "every byte was read back"}
@@ -54,14 +57,15 @@ def decides(result: JobResult, *, may_be_committed: bool) -> bool:
     """Return whether the backup's own *result* says all that is needed; where it does not, the storage has to be asked.
 
     Done without the proof of it says too little, and so does an answer that lost its facts on the way. A failure without facts is
-    believed when nothing can have been committed before it: *may_be_committed* tells whether the dump had begun, or an earlier pod
-    ended in silence.
+    believed when nothing can have been committed before it: *may_be_committed* tells what is known of that, and some reasons come late.
     """
     if result.exit_code is ExitCode.DONE:
         return succeeded(result)
     if result.backup is not None:
         return True
-    return result.complete and (not may_be_committed or _comes_before_a_commit(result.reason))
+    if not result.complete or result.reason in _REASONS_OF_A_LATE_END:
+        return False
+    return not may_be_committed or _comes_before_a_commit(result.reason)
 
 
 def _comes_before_a_commit(reason: Reason) -> bool:

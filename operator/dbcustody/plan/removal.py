@@ -15,7 +15,8 @@ from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
 from dbcustody.naming import FINALIZER, child_name
 from dbcustody.plan.actions import DeleteJob, Plan, SetFinalizers, StartJob, Tell
-from dbcustody.plan.backup import MOST_ATTEMPTS, Case
+from dbcustody.plan.backup import MOST_ATTEMPTS
+from dbcustody.plan.backup_case import Case
 from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.request import Missing, removal_work
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from dbcustody.api.backup import Backup, BackupStatus
     from dbcustody.contract import JobResult
     from dbcustody.plan.actions import Action
-    from dbcustody.plan.backup import SeenBackup
+    from dbcustody.plan.backup_case import SeenBackup
     from dbcustody.plan.observed import SeenJob
 
 LOOK_AGAIN_SECONDS: Final = 2.0
