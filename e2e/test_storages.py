@@ -122,7 +122,7 @@ def test_bucket_behind_tls_needs_the_right_authority(tenant: Tenant, operator: D
         tenant.wait("backupstorages", "right", "Ready")
         body = tenant.wait("backupstorages", "wrong", "Ready", "False")
 
-    assert conditions(body)["Ready"]["reason"] == "StorageUnreachable"
+    assert conditions(body)["Ready"]["reason"] == "TLSFailed"
     assert "certificate" in conditions(body)["Ready"]["message"].lower()
 
 

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-_REQUEST: Final = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) [^\r\n]* HTTP/1\.1\r\n")
+_REQUEST: Final = re.compile(rb"(GET|HEAD|PUT|POST|PATCH|DELETE) [^\r\n]* HTTP/1\.1\r\n")
+_CONTINUE: Final = b"HTTP/1.1 100 "
 _CHUNK_BYTES: Final = 65536
+_ESTABLISHED: Final = 1
+"""Linux's TCP_ESTABLISHED."""
 
 
 class Where(Enum):
@@ -33,7 +36,8 @@ class Fault:
     """What happens to the first *times* requests whose first line *pattern* is found in.
 
     After *after_bytes* of the request or of its answer the connection is cut. With a *reply* the server never sees the request and the
-    client gets these bytes instead. With *holds* nothing is cut: the request waits until `release` is set; `struck` tells that it came.
+    client gets these bytes instead. With *holds* nothing is cut: the request (or its answer) waits until `release` is set; `struck` tells
+    that it came. A request whose client was killed meanwhile is never passed on.
     """
 
     pattern: str
@@ -47,10 +51,11 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a port of its own and forwards to *host* and *port*; a context manager."""
+    """Listens on a port of its own and forwards to *host* and *port*; a context manager. *address* is where it listens."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, address: str = "127.0.0.1") -> None:
         self._upstream = (host, port)
+        self._address = address
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._links: set[_Link] = set()
@@ -59,7 +64,7 @@ class Proxy:
         """The first line of every request so far, in order."""
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((self._address, 0))
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
@@ -84,7 +89,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """The endpoint, without TLS."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._address}:{self.port}"
 
     def add(self, fault: Fault) -> Fault:
         """Let *fault* strike from now on; returns it."""
@@ -156,6 +161,8 @@ class _Link:
         with suppress(OSError):
             while data := self._client.recv(_CHUNK_BYTES):
                 self._notice(data)
+                if not self._may_go_on(Where.REQUEST):
+                    break
                 if self._fault is not None and self._fault.reply is not None:
                     self._answer(self._fault.reply)
                     break
@@ -166,6 +173,8 @@ class _Link:
     def _to_client(self) -> None:
         with suppress(OSError):
             while data := self._server.recv(_CHUNK_BYTES):
+                if not data.startswith(_CONTINUE) and not self._may_go_on(Where.ANSWER):
+                    break
                 if not self._pass(data, Where.ANSWER, self._client):
                     break
         self._end()
@@ -178,14 +187,20 @@ class _Link:
         self._first = False
         self._sent = {Where.REQUEST: 0, Where.ANSWER: 0}
         self._fault = self._proxy.take(found.group().decode("latin-1").strip() if found else "")
-        if self._fault is not None and self._fault.holds:
-            self._fault.struck.set()
-            self._fault.release.wait()
+
+    def _may_go_on(self, where: Where) -> bool:
+        """Wait while a fault holds this way; return whether somebody still wants what was held."""
+        fault = self._fault
+        if fault is None or not fault.holds or fault.where is not where or fault.release.is_set():
+            return True
+        fault.struck.set()
+        fault.release.wait()
+        return not _has_left(self._client)
 
     def _pass(self, data: bytes, where: Where, end: socket.socket) -> bool:
         """Send *data* on as far as the fault allows; return whether the connection lives on."""
         fault = self._fault
-        if fault is None or fault.holds or fault.where is not where:
+        if fault is None or fault.holds or fault.where is not where or data.startswith(_CONTINUE):
             end.sendall(data)
             return True
         allowed = data[: max(0, fault.after_bytes - self._sent[where])]
@@ -215,3 +230,9 @@ class _Link:
         if last:
             self._client.close()
             self._server.close()
+
+
+def _has_left(client: socket.socket) -> bool:
+    """Return whether the other end has closed its connection, as a kernel does for a killed process; bytes may still lie here unread."""
+    state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state != _ESTABLISHED

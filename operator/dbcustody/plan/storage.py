@@ -27,6 +27,8 @@ PROBE_SECONDS: Final = 300
 ONE_POD: Final = "ReadWriteOncePod"
 ORDER: Final = (ConditionType.STORAGE_REACHABLE, ConditionType.CONFORMANCE_PASSED, ConditionType.ENCRYPTION_READY)
 """In the order in which a probe reaches them."""
+ALIKE: Final = {ConditionType.CONNECTED.value: ConditionType.STORAGE_REACHABLE.value}
+"""What is said of a connection (a certificate that does not fit) is said of the way to the storage here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,8 @@ def _all_good(storage: BackupStorage, message: str) -> tuple[Condition, ...]:
 
 def _steps(storage: BackupStorage, reason: Reason, message: str) -> tuple[Condition, ...]:
     """Return the conditions up to the failing one as true, that one as false, those behind it as unknown."""
-    place = next((at for at, kind in enumerate(ORDER) if kind == GUIDANCE[reason].condition), None)
+    judged = ALIKE.get(GUIDANCE[reason].condition, GUIDANCE[reason].condition)
+    place = next((at for at, kind in enumerate(ORDER) if kind == judged), None)
     if place is None:
         return tuple(unknown(kind, reason, message) for kind in ORDER)
     good = {condition.type: condition for condition in _all_good(storage, "")}
