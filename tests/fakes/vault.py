@@ -22,6 +22,7 @@ from dbcustody.jobs.stock import add_fact, take_stock
 from dbcustody.jobs.tools import Tools
 from dbcustody.repository.binding import MANIFEST_LABEL, OBJECT_LABEL
 from dbcustody.repository.canonical import canonical
+from dbcustody.repository.catalogue import Catalogue, DatabaseFacts, write_catalogue
 from dbcustody.repository.fact import NameClaim, Verified, WrappedKey
 from dbcustody.repository.layout import attempt_prefix, data_key_object, make_backup_id, manifest_key, name_key
 from dbcustody.repository.manifest import (
@@ -46,7 +47,15 @@ if TYPE_CHECKING:
 NOW: Final = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CUSTODY: Final = "shop"
 KEY: Final = bytes(range(200, 232))
-CONTENTS: Final = {"schema.pgc": b"PGDMP schema", "data-000.pgc": b"PGDMP rest", "catalogue.json": b"{}"}
+CATALOGUE: Final = Catalogue(
+    database=DatabaseFacts(name="shop", owner="app", encoding="UTF8", collation="C", ctype="C", locale_provider="libc"),
+    not_captured=("passwords of roles",),
+)
+CONTENTS: Final = {
+    "schema.pgc": b"PGDMP schema",
+    "data-000.pgc": b"PGDMP rest",
+    "catalogue.json": write_catalogue(CATALOGUE),
+}
 
 
 def ring(active: str = "k1", **keys: bytes) -> Keyring:

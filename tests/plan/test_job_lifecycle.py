@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.fakes.seen import NOW, ago, answered, facts, job, pod, result, running, silent, text_of
 
 from dbcustody.contract import Verb
 from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, judge, lacks_pod, needs_log, newest_result
-from dbcustody.plan.observed import SeenJob
 from dbcustody.reason import Reason
+from tests.fakes.seen import NOW, ago, answered, facts, job, pod, result, running, silent, text_of
+
+if TYPE_CHECKING:
+    from dbcustody.plan.observed import SeenJob
 
 GOOD = result(Verb.BACKUP, Reason.SUCCEEDED, "done", backup=facts())
 SHORT = replace(GOOD, backup=None, complete=False)
@@ -28,7 +30,10 @@ SHORT = replace(GOOD, backup=None, complete=False)
         pytest.param(running("j"), Stand.RUNNING, Reason.RUNNING, id="pod-runs"),
         pytest.param(job("j", ready=1), Stand.RUNNING, Reason.RUNNING, id="ready-though-the-pod-was-not-listed"),
         pytest.param(
-            job("j", pods=(pod(unscheduled="0/1 nodes"),)), Stand.BLOCKED, Reason.POD_NOT_SCHEDULED, id="never-scheduled"
+            job("j", pods=(pod(unscheduled="0/1 nodes"),)),
+            Stand.BLOCKED,
+            Reason.POD_NOT_SCHEDULED,
+            id="never-scheduled",
         ),
         pytest.param(
             job("j", pods=(pod(waiting_reason="ErrImagePull"),)),
@@ -110,7 +115,10 @@ def test_the_last_pod_answers() -> None:
 
 @pytest.mark.parametrize(
     ("log_result", "complete"),
-    [pytest.param(None, False, id="short-one-if-nothing-else"), pytest.param(text_of(GOOD), True, id="whole-one-from-the-log")],
+    [
+        pytest.param(None, False, id="short-one-if-nothing-else"),
+        pytest.param(text_of(GOOD), True, id="whole-one-from-the-log"),
+    ],
 )
 def test_the_log_has_what_the_message_had_no_room_for(log_result: str | None, complete: bool) -> None:  # noqa: FBT001
     """A termination message without facts is completed from the log."""

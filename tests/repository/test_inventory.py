@@ -15,9 +15,8 @@ from dbcustody.repository.manifest import manifest_digest, write_manifest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.repository.conftest import Shelf
-
     from dbcustody.repository.manifest import Manifest
+    from tests.repository.conftest import Shelf
 
 
 def remove_manifest(shelf: Shelf, manifest: Manifest) -> None:

@@ -15,9 +15,8 @@ from dbcustody.repository.leftover import deletable, sweepable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.repository.conftest import Shelf
-
     from dbcustody.repository.manifest import Manifest
+    from tests.repository.conftest import Shelf
 
 STRAY = "99999999-6c0e-4a55-8f3a-2f4d5e6a7b8c"
 BACKUP = "20260131T020000Z-gone-5e1d0c2a"

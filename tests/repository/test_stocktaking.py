@@ -259,3 +259,14 @@ def test_signed_tombstones_alone_end_the_time_without_signatures(shelf: Shelf) -
     shelf.remove(commit_key(shelf, signed))
     shelf.commit(signed=False)
     assert [one.doubts for one in shelf.inventory().backups] == [(Doubt.FORGED_MANIFEST,)]
+
+
+def test_deletion_that_stopped_without_the_data_key_is_no_doubt(shelf: Shelf) -> None:
+    """The data key goes before the manifest; the tombstone vouches for that very manifest, and a forged one for none."""
+    manifest = shelf.commit()
+    shelf.remove(attempt_prefix(shelf.custody_id, manifest.backup_id, manifest.attempt) + "key.k1.json")
+    assert shelf.inventory().backups[0].doubts == (Doubt.KEY_MISSING,)
+    tombstone = shelf.say(manifest, FactKind.TOMBSTONE)
+    assert shelf.inventory().doubts == ()
+    shelf.put(tombstone, shelf.contents[tombstone].replace(b"daily", b"dally"))
+    assert shelf.inventory().backups[0].doubts == (Doubt.KEY_MISSING,)

@@ -1,0 +1,222 @@
+"""The prune Job: retention is decided where the truth is, from the inventory itself, and carried out at once.
+
+A request with retention thins out the custody and sweeps what dead runs left. One without is about the single backup that it names: a
+person deleted it and asked for its data to go; then only holds, locks and doubts stand in the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.objectstore import Deletion, DeletionState
+from dbcustody.api.policy import PlanEntry, Retained
+from dbcustody.contract import PruneFacts, Verb
+from dbcustody.errors import InvalidSpecError
+from dbcustody.jobs.commitment import read_claim
+from dbcustody.jobs.custody import open_custody, open_storage, read_custody
+from dbcustody.jobs.deletion import Tally, delete_backup, erase, finish_deletions, remove
+from dbcustody.jobs.stock import take_stock
+from dbcustody.jobs.sweep import GARBAGE, dead_before, sweep
+from dbcustody.jobs.tools import check_stop, custody_id_of
+from dbcustody.jobs.verdict import fail, give
+from dbcustody.plan.retention import Because, RetentionPlan, decide
+from dbcustody.reason import ExitCode, Reason
+from dbcustody.repository.inventory import Doubt
+from dbcustody.repository.layout import backup_prefix, backup_time, make_backup_id, names_prefix
+from dbcustody.repository.leftover import deletable, sweepable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
+
+    from dbcustody.api.policy import Retention
+    from dbcustody.contract import JobRequest, JobResult
+    from dbcustody.jobs.custody import OpenStorage
+    from dbcustody.jobs.tools import Tools
+    from dbcustody.repository.inventory import Inventory, ReadBackup
+
+TOLD_AGAIN: Final = timedelta(days=7)
+"""How long a deletion is reported: the run that did it may have been killed before it could say so."""
+_TOUCHING_IS_FINE: Final = frozenset({Doubt.INCOMPLETE})
+"""A person may delete a backup of which objects are missing; any other doubt may hide a hold, or another's backup."""
+
+
+def run(request: JobRequest, tools: Tools) -> JobResult:
+    """Return what became of retention, or of the removal of one backup.
+
+    RetentionEnforced and Held are good; RetentionFrozen and RetentionNeedsConfirmation deleted nothing by the rules; DeletionFailed names
+    what the storage refused. Raises the errors of storage and keys.
+    """
+    storage, custody_id = open_storage(tools, request), custody_id_of(request)
+    if read_custody(storage.store, custody_id) is None:
+        return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, "nothing was ever stored", prune=_facts(Tally(), names={}))
+    open_custody(storage, request, now=tools.now())
+    inventory = take_stock(storage, custody_id, tools)
+    if request.retention is None:
+        return _remove(storage, inventory, request, tools)
+    return _thin_out(storage, inventory, request, tools, retention=request.retention)
+
+
+def _thin_out(
+    storage: OpenStorage, inventory: Inventory, request: JobRequest, tools: Tools, *, retention: Retention
+) -> JobResult:
+    plan = decide(
+        inventory,
+        retention,
+        time_zone=request.time_zone or "Etc/UTC",
+        now=tools.now(),
+        policy=request.policy_name,
+        confirmed=request.confirm_prune,
+    )
+    tally = Tally()
+    if not inventory.doubts:
+        finish_deletions(storage, inventory, tools, tally)
+        _carry_out(storage, inventory, plan, tools, tally=tally)
+        sweep(storage, inventory, request, tools, custody_id=custody_id_of(request), tally=tally)
+    _note_recent(inventory, tally, tools.now())
+    names = _names(storage, inventory, (*tally.deleted, *tally.held, *tally.failed))
+    facts = _facts(tally, _left(inventory, tally), names=names, plan=plan)
+    return _concluded(inventory, plan, tally, facts)
+
+
+def _carry_out(storage: OpenStorage, inventory: Inventory, plan: RetentionPlan, tools: Tools, *, tally: Tally) -> None:
+    """Delete what *plan* lets go, oldest first; after a refusal nothing more is begun, because the next would be refused as well."""
+    by_id = {one.manifest.backup_id: one for one in inventory.live}
+    for backup_id in plan.deletions:
+        if tally.failed:
+            return
+        check_stop(tools)
+        outcome = delete_backup(storage, inventory, by_id[backup_id], tools, because="retention")
+        tally.note(backup_id, outcome)
+
+
+def _left(inventory: Inventory, tally: Tally) -> tuple[ReadBackup, ...]:
+    """Return the backups that are still there and ours; one that is held by a lock has its tombstone and counts no more."""
+    gone = {*tally.deleted, *tally.held, *tally.failed}
+    return tuple(one for one in inventory.live if one.manifest.backup_id not in gone and not one.is_stranger)
+
+
+def _facts(
+    tally: Tally, left: Collection[ReadBackup] = (), *, names: Mapping[str, str], plan: RetentionPlan | None = None
+) -> PruneFacts:
+    """Return what is told: backups by the names that people know, ids where no name is known any more."""
+    times = [one.manifest.snapshot for one in left]
+    entries = () if plan is None else plan.entries
+    return PruneFacts(
+        retained=Retained(
+            count=len(left),
+            bytes=sum(one.manifest.stored_bytes for one in left),
+            oldest_time=min(times, default=None),
+            newest_time=max(times, default=None),
+        ),
+        plan=tuple(
+            PlanEntry(name=one.name, keep=one.keep, because=one.because, expires_time=one.expires)
+            for one in entries
+            if Because.OTHER_POLICY not in one.because
+        ),
+        plan_hash="" if plan is None else plan.hash,
+        deleted=tuple(names.get(one, one) for one in tally.deleted),
+        held=tuple(names.get(one, one) for one in tally.held),
+        failed=tuple(names.get(one, one) for one in tally.failed),
+        swept_objects=tally.swept_objects,
+        swept_uploads=tally.swept_uploads,
+    )
+
+
+def _concluded(inventory: Inventory, plan: RetentionPlan, tally: Tally, facts: PruneFacts) -> JobResult:
+    """Return the result in the order of what a person has to know first."""
+    if plan.frozen is not None:
+        reason, message = plan.frozen
+        return fail(Verb.PRUNE, reason, message, prune=facts)
+    if tally.failed:
+        return fail(Verb.PRUNE, Reason.DELETION_FAILED, tally.trouble, prune=facts)
+    breaks = f"; the chain of manifests is broken before {', '.join(inventory.breaks)}" if inventory.breaks else ""
+    if tally.held:
+        return give(Verb.PRUNE, Reason.HELD, tally.trouble + breaks, prune=facts)
+    done = f"{facts.retained.count} backups kept, {len(tally.deleted)} deleted, {tally.swept_objects} leftovers removed"
+    return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, done + breaks, prune=facts)
+
+
+def _note_recent(inventory: Inventory, tally: Tally, now: datetime) -> None:
+    """Note as deleted what was deleted lately: whoever did it may have been killed before it could say so."""
+    left = set(deletable(inventory))
+    unfinished = {found.parsed.backup_id for found in inventory.objects if found.key in left}
+    recent = (one.backup_id for one in inventory.gone if now - one.time < TOLD_AGAIN)
+    tally.deleted += [one for one in recent if one not in unfinished]
+
+
+def _names(storage: OpenStorage, inventory: Inventory, backup_ids: Iterable[str]) -> dict[str, str]:
+    """Return the names of *backup_ids*; the claims still know those whose manifest is gone, because an id comes from its name."""
+    known = {one.manifest.backup_id: one.manifest.name for one in inventory.backups}
+    unknown = [one for one in backup_ids if one not in known and one != GARBAGE]
+    custody_id = next((found.parsed.custody_id for found in inventory.objects), None)
+    if not unknown or custody_id is None:
+        return known
+    prefix = names_prefix(custody_id)
+    for entry in storage.store.entries(prefix):
+        name = entry.key.removeprefix(prefix).removesuffix(".json")
+        known |= {one: name for one in unknown if _is_named(one, name)}
+    return known
+
+
+def _is_named(backup_id: str, name: str) -> bool:
+    try:
+        return make_backup_id(name, backup_time(backup_id)) == backup_id
+    except InvalidSpecError:
+        return False
+
+
+def _remove(storage: OpenStorage, inventory: Inventory, request: JobRequest, tools: Tools) -> JobResult:
+    """Delete the one backup that the request names, whatever retention would say; a hold, a lock or a doubt keeps it."""
+    custody_id, tally = custody_id_of(request), Tally()
+    backup_id = read_claim(storage.store, custody_id, request.name)
+    if backup_id is None:
+        return _removed(request, tally)
+    doubts = _doubts_about(inventory, custody_id, backup_id)
+    if doubts:
+        reason = Reason.KEY_MISSING if Doubt.KEY_MISSING in doubts else Reason.ARCHIVE_DAMAGED
+        told = ", ".join(sorted(doubts))
+        return fail(Verb.PRUNE, reason, f"{backup_id}: cannot be believed ({told}) and stays; delete it by hand")
+    backup = next((one for one in inventory.live if one.manifest.backup_id == backup_id), None)
+    if backup is not None and backup.is_held:
+        held = Deletion(key=backup_id, state=DeletionState.HELD, detail="a hold without a release")
+        tally.note(backup_id, held)
+    elif backup is not None:
+        tally.note(backup_id, delete_backup(storage, inventory, backup, tools, because="deleted by a person"))
+    else:
+        tally.note(backup_id, _remove_leftovers(storage, inventory, request, tools, backup_id=backup_id))
+    return _removed(request, tally)
+
+
+def _remove_leftovers(
+    storage: OpenStorage, inventory: Inventory, request: JobRequest, tools: Tools, *, backup_id: str
+) -> Deletion | None:
+    """Remove what is left of a backup without a manifest: of a deletion that was begun, else of attempts that are dead."""
+    prefix = backup_prefix(custody_id_of(request), backup_id)
+    begun = [key for key in deletable(inventory) if key.startswith(prefix)]
+    if begun:
+        return erase(storage, begun, tools)
+    live = {*request.live_attempts, tools.attempt}
+    garbage = sweepable(inventory, older_than=dead_before(request, tools.now()), live_attempts=live)
+    ours = [key for key in garbage if key.startswith(prefix)]
+    return remove(storage, ours) if ours else None
+
+
+def _doubts_about(inventory: Inventory, custody_id: str, backup_id: str) -> set[Doubt]:
+    """Return why what is said of one backup cannot be believed."""
+    prefix = backup_prefix(custody_id, backup_id)
+    doubts = {doubt for key, doubt in inventory.unreadable.items() if key.startswith(prefix)}
+    doubts |= {doubt for one in inventory.backups if one.manifest.backup_id == backup_id for doubt in one.doubts}
+    return doubts - _TOUCHING_IS_FINE
+
+
+def _removed(request: JobRequest, tally: Tally) -> JobResult:
+    """Return what became of the removal; one that is held has to wait, which is no error but not done either: the Backup waits for it."""
+    facts = _facts(tally, names=dict.fromkeys((*tally.deleted, *tally.held, *tally.failed), request.name))
+    if tally.failed:
+        return fail(Verb.PRUNE, Reason.DELETION_FAILED, tally.trouble, prune=facts)
+    if tally.held:
+        return replace(give(Verb.PRUNE, Reason.HELD, tally.trouble, prune=facts), exit_code=ExitCode.REFUSED)
+    return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, f"{request.name}: nothing of it is left", prune=facts)
