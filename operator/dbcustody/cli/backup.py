@@ -18,6 +18,7 @@ from dbcustody.cli.summary import backup_text, retention_text
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError
 from dbcustody.jobs import backup as backup_job
+from dbcustody.jobs import prune as prune_job
 from dbcustody.jobs.commitment import read_claim
 from dbcustody.jobs.compression import NAMED_SINCE
 from dbcustody.reason import ExitCode
@@ -99,8 +100,6 @@ def _take_along(bench: Bench, name: str) -> None:
 
 def _prune(bench: Bench, confirm: str | None) -> JobResult | DbcustodyError:
     """Return what became of retention; the backup before it is good whatever that is, so an error is a result here."""
-    from dbcustody.jobs import prune as prune_job
-
     request = bench.request(Verb.PRUNE)
     request = replace(request, retention=bench.settings.retention, confirm_prune=confirm)
     try:
