@@ -28,6 +28,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dbcustody.contract import JobResult
 
 DURATIONS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
@@ -39,7 +41,7 @@ class Metrics(Collector):
     """All instruments of one process, in a registry of its own."""
 
     def __init__(self, samplers: Iterable[Sampler] = ()) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._samplers = list(samplers)
         registry = self.registry
@@ -77,8 +79,6 @@ class Metrics(Collector):
         self.left_data = Counter(
             "dbcustody_data_left_in_storage", "Backups deleted without their data.", registry=registry
         )
-        self._runs: dict[tuple[str, str], int] = {}
-        self._failures: dict[tuple[str, str, str], int] = {}
         registry.register(self)
 
     def add_sampler(self, sampler: Sampler) -> None:
@@ -90,16 +90,9 @@ class Metrics(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the samplers know now, and the counters of runs."""
+        """Yield what the samplers know now."""
         for sampler in self._samplers:
             yield from sampler()
-        runs = CounterMetricFamily("dbcustody_backup_runs", "Backups that ended.", labels=OBJECT)
-        for labels, count in self._runs.items():
-            runs.add_metric(labels, count)
-        failures = CounterMetricFamily("dbcustody_backup_failures", "Backups that failed.", labels=(*OBJECT, "reason"))
-        for failed, count in self._failures.items():
-            failures.add_metric(failed, count)
-        yield from (runs, failures)
 
     def count_request(self, verb: str, status: int, seconds: float) -> None:
         """Count one request to the API server; *status* 0 means: no answer."""
@@ -121,13 +114,6 @@ class Metrics(Collector):
         """Count the end of a Job."""
         self.results.labels(result.verb.value, result.reason.value).inc()
 
-    def count_backup(self, namespace: str, database: str, *, failed_because: str | None) -> None:
-        """Count the end of a Backup of *database*; *failed_because* None means: it succeeded."""
-        self._runs[namespace, database] = self._runs.get((namespace, database), 0) + 1
-        if failed_because is not None:
-            labels = (namespace, database, failed_because)
-            self._failures[labels] = self._failures.get(labels, 0) + 1
-
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -139,3 +125,16 @@ def gauge(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tupl
     for row, value in rows:
         family.add_metric(row, value)
     return family
+
+
+def counter(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tuple[str, ...], int]]) -> Metric:
+    """Return the counter *name* (exposed with `_total` behind) with a value for each row of labels."""
+    family = CounterMetricFamily(name, text, labels=tuple(labels))
+    for row, value in rows:
+        family.add_metric(row, value)
+    return family
+
+
+def seconds(moment: datetime | None) -> float:
+    """Return *moment* as Prometheus counts time; None is 0."""
+    return moment.timestamp() if moment is not None else 0.0

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DURATION_SECONDS: Final = 15
 RENEW_DEADLINE_SECONDS: Final = 10
 RETRY_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = RENEW_DEADLINE_SECONDS - 2 * RETRY_SECONDS
+"""How long one attempt may take, so that another one is possible before the deadline."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -86,12 +88,15 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew until that has not worked for the renew deadline, then return: the caller must stop at once."""
-        while True:
-            await self._pause(RETRY_SECONDS)
-            await self._attempt()
-            age = self.age_seconds
-            if age is None or age > RENEW_DEADLINE_SECONDS:
-                return
+        while (left := self._seconds_left()) > 0:
+            await self._pause(min(RETRY_SECONDS, left))
+            if (left := self._seconds_left()) > 0:
+                await self._attempt(left)
+
+    def _seconds_left(self) -> float:
+        """Return how long the leadership may be relied on; others take over only some seconds after that."""
+        age = self.age_seconds
+        return 0.0 if age is None else RENEW_DEADLINE_SECONDS - age
 
     async def release(self) -> None:
         """Give the leadership back, so that another replica need not wait; best effort."""
@@ -104,11 +109,11 @@ class Lease:
         except DbcustodyError:
             return
 
-    async def _attempt(self) -> bool:
+    async def _attempt(self, limit_seconds: float = ANSWER_SECONDS) -> bool:
         """Take or renew the Lease if it is ours to take; return whether we lead now."""
         started = self._clock()
         try:
-            taken = await asyncio.wait_for(self._take(), RENEW_DEADLINE_SECONDS - 2 * RETRY_SECONDS)
+            taken = await asyncio.wait_for(self._take(), min(ANSWER_SECONDS, limit_seconds))
         except ConflictError:
             return False
         except (DbcustodyError, TimeoutError) as error:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from dbcustody.api.backup import Backup
+from dbcustody.api.meta import Kind
 from dbcustody.contract import Verb
-from dbcustody.handlers.world import World
-from dbcustody.naming import LABEL_DATABASE
+from dbcustody.handlers.world import Key, Place, World
+from dbcustody.metrics import OBJECT, counter
+from dbcustody.naming import LABEL_POLICY
 from dbcustody.plan.backup_outcome import succeeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
     from dbcustody.contract import JobResult
-    from dbcustody.handlers.world import Key
     from dbcustody.metrics import Metrics
+
+FAMILIES = {Kind.BACKUP_POLICY: "dbcustody_backup", Kind.DATABASE: "dbcustody_database_backup"}
 
 
 class Bookkeeper:
@@ -21,6 +30,8 @@ class Bookkeeper:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.world = World()
+        self._runs: Counter[Key] = Counter()
+        self._failures: Counter[tuple[Key, str]] = Counter()
 
     def count_reconcile(self, key: Key, seconds: float, error: str | None) -> None:
         """Count one look at the resource *key*."""
@@ -31,12 +42,41 @@ class Bookkeeper:
         self._metrics.left_data.inc()
 
     def count_result(self, key: Key, result: JobResult) -> None:
-        """Count the end of a Job that worked for the resource *key*."""
+        """Count the end of a Job that worked for the resource *key*; a run of a Backup counts for its policy and for its database."""
         self._metrics.count_job(result)
         backup = self.world.get(key)
-        if backup is None or result.verb not in {Verb.BACKUP, Verb.SETTLE}:
+        if not isinstance(backup, Backup) or result.verb not in {Verb.BACKUP, Verb.SETTLE}:
             return
-        database = backup.metadata.labels.get(LABEL_DATABASE, "")
-        self._metrics.count_backup(
-            key.namespace, database, failed_because=None if succeeded(result) else result.reason.value
-        )
+        for account in self._accounts(backup):
+            self._runs[account] += 1
+            if not succeeded(result):
+                self._failures[account, result.reason.value] += 1
+
+    def sample(self) -> Iterator[Metric]:
+        """Yield the counters of runs of every policy and database; those without a run stand at 0, so that the first is seen."""
+        for kind, family in FAMILIES.items():
+            keys = [Key(kind, item.metadata.namespace, item.metadata.name) for item in self.world.shelf(kind)]
+            failed: Counter[Key] = Counter()
+            for (key, _), count in self._failures.items():
+                failed[key] += count
+            yield counter(
+                f"{family}_runs", "Backups that ended.", OBJECT, [(_place(key), self._runs[key]) for key in keys]
+            )
+            rows = [(_place(key), failed[key]) for key in keys]
+            yield counter(f"{family}_failed_runs", "Backups that failed.", OBJECT, rows)
+            known = set(keys)
+            reasons = [((*_place(key), why), count) for (key, why), count in self._failures.items() if key in known]
+            yield counter(f"{family}_failures", "Backups that failed, by reason.", (*OBJECT, "reason"), reasons)
+
+    def _accounts(self, backup: Backup) -> Iterator[Key]:
+        namespace, database = backup.metadata.namespace, self.world.database_of(backup)
+        named = backup.spec.policy_ref
+        policy = named.name if named is not None else backup.metadata.labels.get(LABEL_POLICY)
+        if policy:
+            yield Key(Kind.BACKUP_POLICY, namespace, policy)
+        if database:
+            yield Key(Kind.DATABASE, namespace, database)
+
+
+def _place(key: Key) -> Place:
+    return Place(key.namespace, key.name)

@@ -25,7 +25,7 @@ async def plan_database(hands: Hands, observer: Observer, key: Key, database: Da
     seen = SeenDatabase(
         image=hands.settings.image,
         jobs=await observer.look_at(jobs),
-        last_backup=last_good(hands.world.backups.find("database", key.namespace, key.name)),
+        last_backup=last_good(hands.world.backups_of(key.namespace, key.name)),
     )
     return plan(database, seen, hands.now())
 

@@ -126,9 +126,9 @@ class Intake:
         policy = backup.spec.policy_ref.name if backup.spec.policy_ref else backup.metadata.labels.get(LABEL_POLICY)
         if policy:
             yield Key(Kind.BACKUP_POLICY, key.namespace, policy)
-        for database in self._hands.world.databases.find("namespace", key.namespace):
-            if backup in self._hands.world.backups.find("database", key.namespace, database.metadata.name):
-                yield Key(Kind.DATABASE, key.namespace, database.metadata.name)
+        database = self._hands.world.database_of(backup)
+        if database:
+            yield Key(Kind.DATABASE, key.namespace, database)
 
     def _backups(self, *index: str) -> Iterator[Key]:
         for backup in self._hands.world.backups.find(*index):

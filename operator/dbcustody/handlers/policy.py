@@ -11,6 +11,7 @@ from dbcustody.handlers.world import Place, is_finished, is_good
 from dbcustody.naming import LABEL_DATABASE, LABEL_MANAGED_BY
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.manifest import MANAGER
+from dbcustody.plan.observed import SeenCronJob
 from dbcustody.plan.policy import SeenPolicy, is_applied, is_strange, parties_for, plan, wanted_cron_job
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.request import Missing
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.backup import Backup
-    from dbcustody.api.database import Database
     from dbcustody.api.policy import BackupPolicy, BackupPolicyStatus
-    from dbcustody.api.storage import BackupStorage
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
     from dbcustody.handlers.world import Key
     from dbcustody.plan.actions import Plan
-    from dbcustody.plan.observed import SeenCronJob
+    from dbcustody.plan.request import Parties
 
 
 async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Plan[BackupPolicyStatus]:
@@ -35,7 +34,7 @@ async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: Backup
     world = hands.world
     database = world.databases.get(Place(key.namespace, policy.spec.database_ref.name))
     storage = world.storages.get(Place(key.namespace, policy.spec.storage_ref.name))
-    cron_job = world.cron_jobs.get(Place(key.namespace, key.name))
+    cron_job = await _cron_job(hands, key)
     scheduled = [job for job in world.jobs.find("policy", key.namespace, key.name) if is_of_schedule(job)]
     owned = [job for job in world.jobs_of(key) if job.belongs_to(policy.metadata.uid)]
     seen = SeenPolicy(
@@ -43,7 +42,7 @@ async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: Backup
         database=database,
         storage=storage,
         cron_job=cron_job,
-        cron_refusal=await _refusal(hands, policy, database, storage),
+        cron_refusal=await _refusal(hands, policy, cron_job, parties_for(policy, database, storage)),
         jobs=await observer.look_at(owned),
         runs=tuple(run_of(backup) for backup in world.backups.find("policy", key.namespace, key.name)),
         slots_taken=frozenset(_slots(cron_job, [job.scheduled_time for job in scheduled])),
@@ -70,15 +69,22 @@ def run_of(backup: Backup) -> Run:
     )
 
 
+async def _cron_job(hands: Hands, key: Key) -> SeenCronJob | None:
+    """Return the CronJob of the policy's name, whoever made it: one without our labels is not watched, and must not be taken over."""
+    known = hands.world.cron_jobs.get(Place(key.namespace, key.name))
+    if known is not None:
+        return known
+    body = await hands.kube.get(CRON_JOBS, key.namespace, key.name)
+    return None if body is None else SeenCronJob.from_body(body)
+
+
 async def _refusal(
-    hands: Hands, policy: BackupPolicy, database: Database | None, storage: BackupStorage | None
+    hands: Hands, policy: BackupPolicy, cron_job: SeenCronJob | None, parties: Parties | Missing
 ) -> str | None:
     """Return what the API server says against the CronJob that is wanted, by a dry run; it knows best which texts are schedules."""
-    parties = parties_for(policy, database, storage)
     if isinstance(parties, Missing):
         return None
     manifest = wanted_cron_job(policy, parties, image=hands.settings.image)
-    cron_job = hands.world.cron_jobs.get(Place(policy.metadata.namespace, policy.metadata.name))
     if is_applied(cron_job, manifest) or is_strange(policy, cron_job):
         return None
     try:

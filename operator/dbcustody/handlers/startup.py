@@ -21,7 +21,7 @@ from dbcustody.handlers.intake import Intake
 from dbcustody.handlers.listing import list_everything
 from dbcustody.handlers.observe import Observer
 from dbcustody.handlers.reconcile import Reconciler
-from dbcustody.handlers.sampler import sample
+from dbcustody.handlers.sampler import process_metrics, sample
 from dbcustody.handlers.watch import watch
 from dbcustody.logs import set_up_logs
 from dbcustody.metrics import Metrics
@@ -82,6 +82,7 @@ async def _run(settings: Settings) -> int:
                 namespace=settings.namespace,
                 identity=f"{settings.identity}_{uuid.uuid4()}",
             )
+            metrics.add_sampler(lambda: process_metrics(lease, health))
             return await _take_part(kube, lease, settings, Surroundings(stop, health, metrics))
     finally:
         beating.cancel()
@@ -145,7 +146,7 @@ async def _lead(kube: Kube, lease: Lease, settings: Settings, around: Surroundin
     bookkeeper = Bookkeeper(around.metrics)
     hands = Hands(kube=kube, settings=settings, counter=bookkeeper, lease_transitions=lambda: lease.transitions)
     bookkeeper.world = hands.world
-    around.metrics.add_sampler(lambda: sample(hands.world, hands.queue))
+    around.metrics.add_sampler(lambda: (*sample(hands.world, hands.queue), *bookkeeper.sample()))
     observer = Observer(hands)
     intake = Intake(hands, observer)
     await _list_at_first(hands, intake, observer)

@@ -106,7 +106,7 @@ class World:
     def __init__(self) -> None:
         self.databases: Shelf[Database] = Shelf(_by_namespace)
         self.storages: Shelf[BackupStorage] = Shelf(_by_namespace)
-        self.policies: Shelf[BackupPolicy] = Shelf(_by_namespace)
+        self.policies: Shelf[BackupPolicy] = Shelf(_indices_of_policy)
         self.backups: Shelf[Backup] = Shelf(_indices_of_backup)
         self.jobs: Shelf[SeenJob] = Shelf(_indices_of_job)
         self.cron_jobs: Shelf[SeenCronJob] = Shelf(_by_namespace)
@@ -135,6 +135,22 @@ class World:
         """Return the Jobs that say in their labels that they work for the resource."""
         return self.jobs.find("owner", key.namespace, key.kind.value, label_value(key.name))
 
+    def database_of(self, backup: Backup) -> str | None:
+        """Return the name of the Database that *backup* is of: its own word, else its policy's; None when nobody says."""
+        named = _database_named_by(backup)
+        if named is not None or backup.spec.policy_ref is None:
+            return named
+        policy = self.policies.get(Place(backup.metadata.namespace, backup.spec.policy_ref.name))
+        return policy.spec.database_ref.name if policy is not None else None
+
+    def backups_of(self, namespace: str, database: str) -> tuple[Backup, ...]:
+        """Return the Backups of the Database, also those that only name a policy, in no particular order."""
+        found = list(self.backups.find("database", namespace, database))
+        for policy in self.policies.find("database", namespace, database):
+            named = self.backups.find("policy", namespace, policy.metadata.name)
+            found += [backup for backup in named if _database_named_by(backup) is None]
+        return tuple(found)
+
 
 def is_finished(backup: Backup) -> bool:
     """Return whether *backup* is over."""
@@ -150,6 +166,11 @@ def _by_namespace(item: Database | BackupStorage | BackupPolicy | SeenCronJob) -
     yield ("namespace", item.metadata.namespace)
 
 
+def _indices_of_policy(policy: BackupPolicy) -> Iterator[tuple[str, ...]]:
+    yield from _by_namespace(policy)
+    yield ("database", policy.metadata.namespace, policy.spec.database_ref.name)
+
+
 def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     namespace, labels, spec = backup.metadata.namespace, backup.metadata.labels, backup.spec
     if not is_finished(backup):
@@ -157,9 +178,14 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
     if policy:
         yield ("policy", namespace, policy)
-    database = spec.database_ref.name if spec.database_ref is not None else labels.get(LABEL_DATABASE)
+    database = _database_named_by(backup)
     if database:
         yield ("database", namespace, database)
+
+
+def _database_named_by(backup: Backup) -> str | None:
+    named = backup.spec.database_ref
+    return named.name if named is not None else backup.metadata.labels.get(LABEL_DATABASE)
 
 
 def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:

@@ -138,7 +138,7 @@ def _concluded(exam: Examination, decision: Decision, now: datetime) -> Examined
     seconds = GONE_AFTER_SUCCESS_SECONDS if is_good else GONE_AFTER_FAILURE_SECONDS
     return Examined(
         exam=replace(exam, job_ref=None, last_time=now, failures=0 if is_good else exam.failures + 1),
-        actions=(LetJobGo(decision.job_name, seconds), *counted(result)),
+        actions=(*counted(result), LetJobGo(decision.job_name, seconds)),
         verdict=decision.verdict,
     )
 

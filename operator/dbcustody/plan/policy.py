@@ -82,12 +82,13 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
     pruned = plan_pruning(policy, found, _pruning(seen), now)
     status = _with_runs(replace(pruned.status, next_schedule_time=schedule.next_time), seen)
     said = [*_schedule_conditions(policy, found, schedule), *pruned.said]
+    said.append(_recovery_point(policy, seen, now))
     actions: list[Action] = [*schedule.actions, *pruned.actions, *tidy(seen.jobs, policy.status.job_ref)]
     if schedule.trouble is None:
-        slots = _plan_slots(policy, seen, status, now)
-        status, told = slots
-        said.append(judge_recovery_point(_promise(policy), seen.runs, now))
+        status, told = _plan_slots(policy, seen, status, now)
         actions += [*told, *_immediate(policy, seen)]
+    else:
+        status = _from_now_on(policy, status, now)
     return Plan(
         status=_said(policy, status, tuple(said), now), actions=tuple(actions), look_again_seconds=LOOK_AGAIN_SECONDS
     )
@@ -114,8 +115,11 @@ def wanted_cron_job(policy: BackupPolicy, parties: Parties, *, image: str) -> di
 
 
 def is_applied(cron_job: SeenCronJob | None, manifest: dict[str, Any]) -> bool:
-    """Return whether *cron_job* is what *manifest* wants."""
-    return cron_job is not None and cron_job.manifest_hash == manifest["metadata"]["annotations"][ANNOTATION_MANIFEST]
+    """Return whether *cron_job* is what *manifest* wants, also after somebody suspended or resumed it by hand."""
+    if cron_job is None or cron_job.is_suspended != manifest["spec"]["suspend"]:
+        return False
+    wanted: str = manifest["metadata"]["annotations"][ANNOTATION_MANIFEST]
+    return cron_job.manifest_hash == wanted
 
 
 def is_strange(policy: BackupPolicy, cron_job: SeenCronJob | None) -> bool:
@@ -126,13 +130,17 @@ def is_strange(policy: BackupPolicy, cron_job: SeenCronJob | None) -> bool:
 def _without_parties(
     policy: BackupPolicy, seen: SeenPolicy, missing: Missing, now: datetime
 ) -> Plan[BackupPolicyStatus]:
-    """Say that nothing can run: the CronJob goes, and comes back with them; a run under way is finished."""
+    """Say that nothing can run: the CronJob goes, and comes back with them; a run under way is finished.
+
+    What the schedule promises is still judged, so that a policy without a database does not look as if it were backed up.
+    """
     said = (
         no(ConditionType.READY, missing.reason, missing.message),
         yes(ConditionType.RECONCILING, missing.reason, missing.message),
         unknown(ConditionType.SCHEDULE_ACCEPTED, missing.reason, missing.message),
+        _recovery_point(policy, seen, now),
     )
-    status = replace(_with_runs(policy.status, seen), next_schedule_time=None)
+    status = _from_now_on(policy, replace(_with_runs(policy.status, seen), next_schedule_time=None), now)
     actions = (*_remove_cron_job(policy, seen), *tidy(seen.jobs, policy.status.job_ref))
     return Plan(status=_said(policy, status, said, now), actions=actions, look_again_seconds=LOOK_AGAIN_SECONDS)
 
@@ -146,7 +154,8 @@ def _plan_schedule(policy: BackupPolicy, parties: Parties, seen: SeenPolicy, now
         text = f"CronJob {policy.metadata.name!r}: exists and belongs to somebody else"
         return _Schedule(trouble=(Reason.NAME_TAKEN, text))
     if seen.cron_refusal is not None:
-        return _Schedule(_remove_cron_job(policy, seen), (Reason.SCHEDULE_INVALID, seen.cron_refusal))
+        # One that is there stays as it was: the refusal may be a quota's or a webhook's, and backups go on meanwhile.
+        return _Schedule(trouble=(Reason.SCHEDULE_INVALID, seen.cron_refusal))
     if due is None:
         text = f"spec.schedule: no date fits {policy.spec.schedule!r}"
         return _Schedule(_remove_cron_job(policy, seen), (Reason.SCHEDULE_NEVER_FIRES, text))
@@ -188,6 +197,20 @@ def _summary(policy: BackupPolicy, storage: BackupStorage) -> tuple[Condition, .
     if policy.spec.suspend:
         return (yes(ConditionType.READY, Reason.SUSPENDED, "no runs are started while `spec.suspend` is true"),)
     return (yes(ConditionType.READY, Reason.READY),)
+
+
+def _recovery_point(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Condition:
+    """Return the condition RecoveryPointCurrent; a schedule that is none promises nothing."""
+    try:
+        return judge_recovery_point(_promise(policy), seen.runs, now)
+    except InvalidSpecError as error:
+        return unknown(ConditionType.RECOVERY_POINT_CURRENT, error.reason, error.message)
+
+
+def _from_now_on(policy: BackupPolicy, status: BackupPolicyStatus, now: datetime) -> BackupPolicyStatus:
+    """Return *status* with nothing to be judged from before a new spec, whose schedule may be another."""
+    is_new = policy.status.observed_generation != policy.metadata.generation
+    return replace(status, last_slot_time=now) if is_new else status
 
 
 def _plan_slots(

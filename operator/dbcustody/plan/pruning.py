@@ -64,13 +64,11 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
     if status.job_ref is not None:
         return _start(policy, parties, seen, status.job_ref.name, status)
     newest = newest_good(seen.runs)
-    if not _is_due(policy, parties, newest, now):
+    if newest is None or not _is_due(policy, parties, newest, now):
         return Pruned(status=status)
     ordinal = status.ordinal + 1
     name = child_name(policy.metadata.name, policy.metadata.uid, Verb.PRUNE.value, str(ordinal))
-    started = replace(
-        status, ordinal=ordinal, job_ref=ObjectRef(name=name), prune_after=newest.name if newest is not None else None
-    )
+    started = replace(status, ordinal=ordinal, job_ref=ObjectRef(name=name), prune_after=newest.name)
     return _start(policy, parties, seen, name, started)
 
 
@@ -82,10 +80,10 @@ def _start(  # noqa: PLR0917 - what, for whom, under which name
     return Pruned(status=status, actions=(StartJob(manifest),))
 
 
-def _is_due(policy: BackupPolicy, parties: Parties, newest: Run | None, now: datetime) -> bool:
+def _is_due(policy: BackupPolicy, parties: Parties, newest: Run, now: datetime) -> bool:
     """Return whether retention is to be carried out: after each good backup, daily, after a failure, and when a person confirmed."""
     status = policy.status
-    if policy.spec.suspend or parties.storage.spec.access_mode is AccessMode.READ_ONLY or newest is None:
+    if policy.spec.suspend or parties.storage.spec.access_mode is AccessMode.READ_ONLY:
         return False
     if status.pruned_time is None or status.prune_after != newest.name or _is_confirmed(policy):
         return True
@@ -117,7 +115,7 @@ def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetim
     is_good = result is not None and result.exit_code is ExitCode.DONE
     said = yes(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message) if is_good else _not_enforced(verdict)
     status = replace(_with_facts(policy.status, facts), job_ref=None, pruned_time=now)
-    actions = (LetJobGo(job.name, GONE_AFTER_SECONDS), *counted(result), *_forget(facts, seen.runs))
+    actions = (*counted(result), LetJobGo(job.name, GONE_AFTER_SECONDS), *_forget(facts, seen.runs))
     return Pruned(status=status, said=(said,), actions=actions)
 
 

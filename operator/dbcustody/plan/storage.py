@@ -9,7 +9,7 @@ from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.contract import JobRequest, Verb
 from dbcustody.plan.actions import Plan
-from dbcustody.plan.examination import Examination, examine
+from dbcustody.plan.examination import Examination, examine, tidy
 from dbcustody.plan.manifest import Work, job_manifest
 from dbcustody.plan.observed import SeenClaim, SeenJob
 from dbcustody.plan.summary import failed_conditions
@@ -46,7 +46,9 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
     if storage.metadata.is_being_deleted:
         return Plan(status=storage.status)
     if (refused := _refuse_claim(storage, seen)) is not None:
-        return Plan(status=_stated(storage, seen, refused, now))
+        # Without a time of the last probe, one is due as soon as the claim is another.
+        status = replace(_stated(storage, seen, refused, now), probed_time=None, job_ref=None)
+        return Plan(status=status, actions=tidy(seen.jobs, None))
     examined = examine(
         _examination_of(storage),
         seen.jobs,
