@@ -26,7 +26,6 @@ from tests.fakes.shop import ALL_ROWS, COMPRESSIONS, EVENTS, LINES, dump_shop, m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
     from pathlib import Path
 
     from dbcustody.errors import DbcustodyError
