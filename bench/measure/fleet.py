@@ -48,6 +48,7 @@ def measure(*, rounds: int) -> list[Figure]:  # noqa: ARG001 - a cold start of t
             cluster.daemon(component).stop(first=signal.SIGKILL)
         for crd in sorted((REPOSITORY / "crds").glob("*.yaml")):
             cluster.kubectl("apply", "-f", str(crd))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         api = Api(cluster)
         api.create("namespaces", {"metadata": {"name": NAMESPACE}})
         cluster.daemon("kube-controller-manager").stop(first=signal.SIGKILL)
