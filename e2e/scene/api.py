@@ -45,7 +45,9 @@ class Api:
 
     def __init__(self, cluster: Cluster, *, token: str | None = None) -> None:
         keys = cluster.kubeconfig.parent
-        credentials = {} if token else {"cert_file": str(keys / "admin.crt"), "key_file": str(keys / "admin.key")}
+        credentials: dict[str, Any] = (
+            {} if token else {"cert_file": str(keys / "admin.crt"), "key_file": str(keys / "admin.key")}
+        )
         self._server = cluster.server
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(

@@ -117,18 +117,28 @@ class Tenant:
         """Return the pods that do *verb*."""
         return self.api.list("pods", self.name, labelSelector=f"dbcustody.dev/verb={verb}")
 
+    def worker(self, backup: str, *, seconds: float = 120) -> Json:
+        """Return the running pod of the Backup *backup*."""
+
+        def running() -> Json | None:
+            pods = self.api.list("pods", self.name, labelSelector=f"dbcustody.dev/backup={backup}")
+            return next((pod for pod in pods if pod["status"].get("phase") == "Running"), None)
+
+        found: Json = self.until(running, f"a pod of {backup} runs", seconds=seconds)
+        return found
+
     def condition(self, plural: str, name: str, kind: str) -> Json:
         """Return the condition *kind* of an object; empty when it was never said."""
         body = self.api.get(plural, name, self.name)
         return conditions(body or {}).get(kind, {})
 
     def wait(
-        self, plural: str, name: str, kind: str, status: str = "True", *, reason: str = "", seconds: float = 60
+        self, plural: str, name: str, kind: str, status: str = "True", *, reason: str = "", seconds: float = 120
     ) -> Json:
         """Return the object once its condition *kind* has *status* (and *reason*) for its present generation."""
 
         def said() -> Json | None:
-            body = self.api.get(plural, name, self.name) or {}
+            body: Json = self.api.get(plural, name, self.name) or {}
             one = conditions(body).get(kind, {})
             is_current = one.get("observedGeneration") == (body.get("metadata") or {}).get("generation")
             fits = one.get("status") == status and reason in {"", one.get("reason")}
@@ -136,7 +146,7 @@ class Tenant:
 
         return self.until(said, f"{plural}/{name} has {kind}={status} {reason}".rstrip(), seconds=seconds)
 
-    def until(self, found: Callable[[], Any], what: str, *, seconds: float = 60) -> Any:
+    def until(self, found: Callable[[], Any], what: str, *, seconds: float = 120) -> Any:
         """Return the first thing that *found* gives; fails with everything that can be seen when that takes longer than *seconds*."""
         deadline = time.monotonic() + seconds
         while not (thing := found()):
@@ -150,11 +160,11 @@ class Tenant:
         self.wait("databases", "shop", "Ready")
         self.wait("backupstorages", "main", "Ready")
 
-    def finished(self, name: str, *, seconds: float = 60) -> Json:
+    def finished(self, name: str, *, seconds: float = 120) -> Json:
         """Return the Backup once it is over, well or not."""
         return self.wait("backups", name, "Finished", seconds=seconds)
 
-    def succeeded(self, name: str, *, seconds: float = 60) -> Json:
+    def succeeded(self, name: str, *, seconds: float = 120) -> Json:
         """Return the Backup once it has succeeded; one that ends otherwise fails the test at once."""
         body = self.finished(name, seconds=seconds)
         verdict = conditions(body)["Succeeded"]
