@@ -28,7 +28,7 @@ _LARGE_OBJECTS: Final = (
 )
 _FACTS: Final = """
 select pg_get_userbyid(datdba), datconnlimit, pg_encoding_to_char(encoding), datcollate, datctype, shobj_description(d.oid, 'pg_database'),
-       (select array_agg(e::text order by e::text) from unnest(datacl) e),
+       (select array_agg(e::text order by e::text) from unnest(coalesce(datacl, acldefault('d', datdba))) e),
        (select array_agg((coalesce(r.rolname, '-'), setconfig)::text order by (coalesce(r.rolname, '-'), setconfig)::text)
         from pg_db_role_setting s left join pg_roles r on r.oid = setrole where setdatabase = d.oid)
 from pg_database d where datname = current_database()
