@@ -144,7 +144,8 @@ class Tenant:
             fits = one.get("status") == status and reason in {"", one.get("reason")}
             return body if is_current and fits else None
 
-        return self.until(said, f"{plural}/{name} has {kind}={status} {reason}".rstrip(), seconds=seconds)
+        found: Json = self.until(said, f"{plural}/{name} has {kind}={status} {reason}".rstrip(), seconds=seconds)
+        return found
 
     def until(self, found: Callable[[], Any], what: str, *, seconds: float = 120) -> Any:
         """Return the first thing that *found* gives; fails with everything that can be seen when that takes longer than *seconds*."""

@@ -36,29 +36,29 @@ class StreamPlans:
 
 def plan_streams(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> StreamPlans:
     """Return the streams of a dump of *snapshot*."""
-    common = _common(sitting, options, snapshot)
+    shared = _shared_arguments(sitting, options, snapshot)
     filled = {table.oid: table for table in snapshot.tables if table.has_rows}
     portions = [Portion(oid, table.size_bytes) for oid, table in filled.items()]
     cut = deal(portions, options.parallelism) if options.parallelism > 1 else ()
     named = _named(options, snapshot)
-    schema = StreamPlan(name_of=only(SCHEMA_OBJECT), arguments=(*_SCHEMA, *common), tables=named)
+    schema = StreamPlan(name_of=only(SCHEMA_OBJECT), arguments=(*_SCHEMA, *shared), tables=named)
     dealt = [
         StreamPlan(
             name_of=partial(data_object, number),
-            arguments=(_DATA, *common),
+            arguments=(_DATA, *shared),
             tables=tuple(f"include table {filled[portion.key].pattern}" for portion in stream),
         )
         for number, stream in enumerate(cut, start=1)
     ]
     rest = StreamPlan(
         name_of=partial(data_object, 0),
-        arguments=(_DATA, *common),
+        arguments=(_DATA, *shared),
         tables=_rest(named, filled, cut),
     )
     return StreamPlans(streams=(schema, *dealt, rest), portions=cut or (tuple(portions),))
 
 
-def _common(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> tuple[str, ...]:
+def _shared_arguments(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> tuple[str, ...]:
     compress = compression_argument(options.compression, sitting.client).argument
     wait = f"--lock-wait-timeout={options.lock_wait_seconds}s"
     standby = ("--no-unlogged-table-data",) if sitting.server.in_recovery else ()
