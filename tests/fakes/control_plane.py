@@ -21,7 +21,7 @@ from dbcustody.plan.backup import plan
 from dbcustody.plan.backup_case import SeenBackup
 from dbcustody.plan.observed import ANNOTATION_BACKUP_UID, SeenJob, SeenPod
 from dbcustody.plan.removal import plan_removal
-from dbcustody.reason import Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes.seen import (
     IMAGE,
     NOW,
@@ -165,7 +165,9 @@ def through_json(status: BackupStatus | None) -> BackupStatus:
 
 
 def settled(facts: BackupFacts | None, reason: Reason = Reason.SUCCEEDED, message: str = "") -> JobResult:
-    """Return the answer of a Job that looked into the storage."""
+    """Return the answer of a Job that looked into the storage; *facts* without an artefact say that nothing was committed."""
+    if facts is not None and facts.artefact is None and reason is Reason.SUCCEEDED:
+        return replace(result(Verb.SETTLE, Reason.JOB_LOST, message, backup=facts), exit_code=ExitCode.DONE)
     return result(Verb.SETTLE, reason, message, backup=facts)
 
 

@@ -111,6 +111,27 @@ def test_what_was_committed_counts(answer: JobResult, succeeded: tuple[str, str]
     assert plane.status.artefact is not None
 
 
+@pytest.mark.parametrize("reason", [Reason.NAME_TAKEN, Reason.ARCHIVE_DAMAGED], ids=str)
+def test_what_is_wrong_in_the_storage_is_the_verdict(reason: Reason) -> None:
+    """A backup that was deleted since, or cannot be believed, is told as such instead of the run's loss."""
+    plane = settling()
+    plane.ends(plane.last_job.name, settled(NOTHING, reason, "as the storage says"))
+    plane.reconcile()
+
+    assert words(plane, ConditionType.SUCCEEDED) == ("False", reason)
+    assert plane.status.artefact is None
+
+
+@pytest.mark.parametrize("found", [NOTHING, facts(), None], ids=["nothing", "something", "no-facts"])
+def test_an_answer_that_says_try_again_is_no_verdict(found: BackupFacts | None) -> None:
+    """Whatever it adds, a settling Job that could not look to the end is followed by another."""
+    plane = settling()
+    plane.ends(plane.last_job.name, settled(found, Reason.STORAGE_UNREACHABLE))
+    plane.reconcile()
+
+    assert words(plane, ConditionType.FINISHED) == ("False", "Settling")
+
+
 @pytest.mark.parametrize(
     ("answer", "asks"),
     [

@@ -192,12 +192,10 @@ def _reason_of(result: JobResult) -> Reason:
 
 def _settled(case: Case, result: JobResult) -> Plan[BackupStatus] | None:
     """Speak when the storage was asked and answered: what was committed counts, or what is wrong with it, else the reason of the loss."""
-    if result.backup is None:
+    if result.backup is None or result.exit_code is ExitCode.UNAVAILABLE:
         return None
-    if result.backup.artefact is not None:
+    if result.backup.artefact is not None or result.exit_code is not ExitCode.DONE:
         return _conclude(case, result, reason=_reason_of(result), message=result.message)
-    if result.exit_code is not ExitCode.DONE:
-        return _conclude(case, result.backup, result=result, reason=result.reason, message=result.message)
     lost = next((one for one in case.status.attempts if one.verb == Verb.BACKUP and one.reason), None)
     reason = Reason(lost.reason) if lost is not None and lost.reason is not None else Reason.JOB_LOST
     why = _why_settling(case) or "the run left no result"
