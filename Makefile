@@ -8,7 +8,7 @@ GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
 PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help setup servers check format test test-fast test-slow demo bench image cluster-up cluster-down clean
+.PHONY: help setup servers check format test test-fast test-slow demo demo-stop bench image cluster-up cluster-down clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ test-slow: setup ## single cases above 60 s
 demo: $(VENV)/ready ## the user's story on real parts; KEEP=1 leaves the cluster up
 	@PYTHONPATH=e2e $(PYTHON) -m demo $(if $(KEEP),--keep)
 
+demo-stop: $(VENV)/ready ## take down what `make demo KEEP=1` left
+	@PYTHONPATH=e2e $(PYTHON) -m demo --stop
+
 bench: setup ## speed and memory, as ratios within one run; results in bench/results/
 	@PYTHONPATH=e2e:bench $(PYTHON) -m measure
 
@@ -60,5 +63,5 @@ cluster-down: $(VENV)/ready ## stop it without a trace
 	@$(GROUND) down
 
 clean: ## what the commands above left in the checkout; the caches in ~/.cache/dbcustody stay
-	@if [ -x $(PYTHON) ]; then $(GROUND) down || true; fi
+	@if [ -x $(PYTHON) ]; then $(GROUND) down || true; PYTHONPATH=e2e $(PYTHON) -m demo --stop || true; fi
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build

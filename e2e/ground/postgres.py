@@ -66,7 +66,8 @@ def _install(draft: Path, version: str) -> None:
 class PostgresServer:
     """One server with a database of its own folder; a context manager.
 
-    *settings* are added to postgresql.conf; *tls* is a pair of certificate and key files. The superuser is `postgres`, by password.
+    *settings* are added to postgresql.conf; *tls* is a pair of certificate and key files; *programs* is the bin folder of an installation
+    that this machine has already (None: our own of that major). The superuser is `postgres`, by password.
     """
 
     major: int
@@ -74,6 +75,7 @@ class PostgresServer:
     port: int = 0
     settings: dict[str, str] = field(default_factory=dict)
     tls: tuple[Path, Path] | None = None
+    programs: Path | None = None
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
 
     def __enter__(self) -> Self:
@@ -98,7 +100,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        self._daemon.start([server_folder(self.major) / "bin/postgres", "-D", self.data], user=_NOBODY)
+        self._daemon.start([self._program("postgres"), "-D", self.data], user=_NOBODY)
         self._daemon.wait_ready(self._answers, 30)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -137,7 +139,7 @@ class PostgresServer:
         shutil.chown(self.folder, _NOBODY, _NOBODY)
         shutil.chown(secret, _NOBODY, _NOBODY)
         done = subprocess.run(
-            [server_folder(self.major) / "bin/initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}",
+            [self._program("initdb"), "-D", self.data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}",
              "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
             user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -155,6 +157,9 @@ class PostgresServer:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         with (self.data / "pg_hba.conf").open("a") as file:
             file.write("host all all 0.0.0.0/0 scram-sha-256\nhost replication all 0.0.0.0/0 scram-sha-256\n")
+
+    def _program(self, name: str) -> Path:
+        return (self.programs or server_folder(self.major) / "bin") / name
 
     def _tls_settings(self) -> dict[str, str]:
         if self.tls is None:

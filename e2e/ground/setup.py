@@ -26,7 +26,7 @@ _SPACE_BYTES: Final = {True: 16 << 30, False: 4 << 30}
 def prepare(*, with_cluster: bool = True) -> None:
     """Install and build whatever is missing; raises GroundError with one clear word where this machine cannot."""
     started = time.monotonic()
-    _check_machine()
+    check_machine()
     mark = cache_folder() / ("ready-with-cluster" if with_cluster else "ready")
     first = not mark.exists()
     if first:
@@ -59,7 +59,8 @@ def _at_once(tasks: list[Callable[[], object]]) -> None:
             done.result()
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
+    """Raise GroundError with what is needed when this machine cannot be the test ground."""
     if os.geteuid() == 0 and shutil.which("apt-get") and os.uname().machine == "x86_64":
         return
     raise GroundError(

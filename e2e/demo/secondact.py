@@ -1,0 +1,178 @@
+"""Second act: the same database in the custody of the operator, on a real Kubernetes, told with the commands that a user types."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from typing import TYPE_CHECKING, Final
+
+from demo.server import BUCKET
+from scene.api import Api
+from scene.deployment import Deployment
+
+if TYPE_CHECKING:
+    from demo.narration import Narrator
+    from demo.server import Servers
+    from ground.image import Image
+    from ground.kubernetes import Cluster
+    from ground.s3 import S3Server
+
+_OPERATOR: Final = "dbcustody"
+_KEEP_TWO: Final = '{"spec":{"retention":{"keepLast":2,"keepDaily":0,"keepWeekly":0,"keepMonthly":0}}}'
+_TWO_LEFT: Final = "backup.dbcustody.dev/second backup.dbcustody.dev/third"
+_MESSAGE: Final = '-o jsonpath=\'{.status.conditions[?(@.type=="Connected")].message}{"\\n"}\''
+_SECRET: Final = (
+    "kubectl create secret generic shop-database --from-literal=host=postgres.shop.svc --from-literal=port=5432 "
+    "--from-literal=dbname=shop --from-literal=username=shop --from-literal=password="
+)
+
+
+def play(narrator: Narrator, servers: Servers, cluster: Cluster, image: Image) -> None:
+    """Play it; raises CommandFailedError when something goes otherwise."""
+    narrator.chapter("A Kubernetes of one machine is up; PostgreSQL and an S3 server stand beside it")
+    servers.open_to(cluster)
+    s3 = servers.start_s3(cluster)
+    narrator.environment |= {
+        **cluster.environment,
+        "PATH": f"{cluster.environment['PATH'].split(':')[0]}:{narrator.environment['PATH']}",
+        "IMAGE": image.reference,
+        "PASSWORD": servers.postgres.password,
+        "S3_SECRET": s3.secret_key,
+        "KEY": base64.b64encode(os.urandom(32)).decode(),
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=neighbours(cluster, servers, s3))
+    narrator.type("kubectl get nodes")
+    _install(narrator, servers)
+    _describe_the_wish(narrator, servers, s3)
+    _first_backup(narrator)
+    _look_into_the_bucket(narrator, servers, s3)
+    _kill_and_prune(narrator, cluster, image)
+
+
+def neighbours(cluster: Cluster, servers: Servers, s3: S3Server) -> str:
+    """Return the Services by which the examples call the servers beside the cluster: names for addresses, nothing else."""
+    items = []
+    for namespace, name, port, real in (
+        ("shop", "postgres", 5432, servers.postgres.port),
+        ("storage", "s3", 9000, s3.port),
+    ):
+        labels = {"kubernetes.io/service-name": name}
+        items += [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"ports": [{"port": port, "targetPort": real}]},
+            },
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {"name": f"{name}-1", "namespace": namespace, "labels": labels},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [cluster.network.machine_address]}],
+                "ports": [{"port": real}],
+            },
+        ]
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+def _install(narrator: Narrator, servers: Servers) -> None:
+    narrator.chapter("Install the operator")
+    narrator.say(
+        f"IMAGE={narrator.environment['IMAGE']}   (built a moment ago and loaded onto the node; in your cluster: from your registry)"
+    )
+    narrator.type(f"kubectl create namespace {_OPERATOR}")
+    narrator.type("kubectl apply -f crds/")
+    narrator.type(
+        'for file in deploy/*.yaml; do sed "s|dbcustody:latest|$IMAGE|" "$file"; echo ---; done | '
+        f"kubectl apply -n {_OPERATOR} -f -"
+    )
+    del servers
+
+
+def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> None:
+    narrator.chapter("Say which database, and where to; with a wrong password, to begin with")
+    narrator.say("examples/1*.yaml as commands, because this shop's addresses and keys were made a moment ago")
+    narrator.type(f"{_SECRET}wrong")
+    narrator.type(
+        f"kubectl create secret generic backup-s3 --from-literal=AWS_ACCESS_KEY_ID={s3.access_key} "
+        '--from-literal=AWS_SECRET_ACCESS_KEY="$S3_SECRET"'
+    )
+    narrator.type('kubectl create secret generic backup-keyring --from-literal=k2026="$KEY"')
+    narrator.type(
+        f"kubectl create secret generic s3-ca --from-file=ca.crt={servers.authority.path}",
+        shown="kubectl create secret generic s3-ca --from-file=ca.crt",
+    )
+    narrator.type("kubectl apply -f examples/20-database.yaml")
+    narrator.type("sed 's|# caSecretRef|caSecretRef|' examples/30-storage-s3.yaml | kubectl apply -f -")
+    narrator.type(f"kubectl -n {_OPERATOR} rollout status deployment/dbcustody-operator --timeout=120s")
+    narrator.until(f"kubectl get pgdb shop {_MESSAGE}", "password")
+    narrator.until("kubectl get pgstore main", "True")
+    narrator.type("kubectl get pgdb,pgstore")
+    narrator.say("What is wrong?")
+    narrator.type(f"kubectl get pgdb shop {_MESSAGE}")
+    narrator.say(
+        "The Secret is corrected, and nothing else is touched: the operator cannot even read it, its Jobs look again by themselves"
+    )
+    narrator.type(f'{_SECRET}"$PASSWORD" --dry-run=client -o yaml | kubectl apply -f - 2>/dev/null')
+    narrator.watch(
+        "kubectl get pgdb -w", lambda line: line.startswith("shop") and " True " in f"{line} ", timeout_seconds=90
+    )
+
+
+def _first_backup(narrator: Narrator) -> None:
+    narrator.chapter("A policy: every night, and once at once")
+    narrator.type("kubectl apply -f examples/40-policy.yaml")
+    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "shop-nightly"))
+    narrator.type("kubectl get pgdb,pgstore,pgbp")
+    narrator.type("kubectl describe backups | sed -n '/^Status:/,$p' | sed -n 1,60p")
+
+
+def _is_over(line: str, name: str) -> bool:
+    """Return whether *line* of `kubectl get backups -w` says that the backup whose name begins with *name* is good; PROGRESS says Done."""
+    words = line.split()
+    return len(words) > 1 and words[0].startswith(name) and words[1] == "True"
+
+
+def _look_into_the_bucket(narrator: Narrator, servers: Servers, s3: S3Server) -> None:
+    narrator.chapter("What lies in the bucket, seen by the command line")
+    del servers
+    narrator.environment |= {
+        "BACKUP_S3_ENDPOINT": s3.url,
+        "BACKUP_S3_BUCKET": BUCKET,
+        "BACKUP_S3_PREFIX": "postgres",
+        "BACKUP_S3_ACCESS_KEY_ID": s3.access_key,
+        "BACKUP_S3_SECRET_ACCESS_KEY": s3.secret_key,
+        "BACKUP_S3_CA_FILE": str(s3.ca),
+        "BACKUP_ENCRYPTION_KEY": narrator.environment["KEY"],
+        "BACKUP_ENCRYPTION_KEY_ID": "k2026",
+        "DBCUSTODY_CUSTODY_ID": "default.shop",
+        "BACKUP_DIR": "",
+    }
+    for key in s3.keys(BUCKET):
+        narrator.say(f"  {key}")
+    narrator.type("dbcustody backups list")
+
+
+def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
+    narrator.chapter("Keep two; then a backup now, and kill -9 for the operator in the middle of it")
+    narrator.type(f"kubectl patch pgbp shop-nightly --type merge -p '{_KEEP_TWO}'")
+    narrator.type("sed s/shop-before-upgrade/second/ examples/50-backup.yaml | kubectl create -f -")
+    narrator.until("kubectl get pgbak second -o jsonpath='{.status.progress.stage}'", "Dumping", timeout_seconds=60)
+    api = Api(cluster)
+    try:
+        leader = Deployment(cluster, api, image).kill_leader()
+    finally:
+        api.close()
+    narrator.show(f"kill -9 $(pidof dbcustody)        # on the node: {leader}, which leads")
+    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "second"))
+    narrator.type(f"kubectl -n {_OPERATOR} get pods")
+    narrator.say("Nothing was lost and nothing was done twice: the work is a Job's, the operator only looks on")
+    narrator.chapter("A third one: retention lets the oldest go, and never the last good one")
+    narrator.type("sed s/shop-before-upgrade/third/ examples/50-backup.yaml | kubectl create -f -")
+    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "third"))
+    narrator.until("kubectl get backups -o name | sort | xargs", _TWO_LEFT, timeout_seconds=90)
+    narrator.type("kubectl get backups,pgbp -o wide")
+    narrator.type("dbcustody backups list")
