@@ -97,6 +97,13 @@ class Proxy:
             self._faults.append(fault)
         return fault
 
+    def cut(self) -> None:
+        """Break every connection that is open now; what is on its way is lost."""
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.cut()
+
     def count(self, pattern: str) -> int:
         """Return how many requests so far had *pattern* in their first line."""
         return sum(re.search(pattern, line) is not None for line in self.requests)

@@ -38,6 +38,7 @@ class S3Store:
         self.settings = settings
         self._root = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
         self.client: Any = make_client(settings)
+        self._may_lock: bool | None = None
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -52,7 +53,9 @@ class S3Store:
         """Create *key* with *data* by one conditional put; see ObjectStore."""
         created = False
         check_key(key)
-        for attempt in stamina.retry_context(on=RaceError, attempts=_RACE_ATTEMPTS, wait_initial=0.05, wait_max=1):
+        for attempt in stamina.retry_context(
+            on=RaceError, attempts=_RACE_ATTEMPTS, wait_initial=0.05, wait_max=1, wait_jitter=0.1
+        ):
             with attempt:
                 created = self._put(key, data, uuid.uuid4().hex)
         return created
@@ -77,8 +80,14 @@ class S3Store:
             yield ObjectEntry(key=self._key(item), size_bytes=item["Size"], modified=item["LastModified"])
 
     def delete(self, keys: Sequence[str]) -> list[Deletion]:
-        """Delete *keys* in batches; see ObjectStore. In a versioned bucket the version stays until the bucket's lifecycle takes it."""
-        return S3Deleter(self.client, self.settings.bucket, self._root, what=f"delete {self.location}").delete(keys)
+        """Delete *keys*, but what an object lock holds; see ObjectStore and `s3deletion`."""
+        what = f"delete {self.location}"
+        if keys and self._may_lock is None:
+            self._may_lock = self._has_lock(what) is not False
+        deleter = S3Deleter(
+            self.client, self.settings.bucket, self._root, what=what, may_lock=self._may_lock is not False
+        )
+        return deleter.delete(keys)
 
     def list_unfinished(self, prefix: str) -> Iterator[Unfinished]:
         """Yield the multipart uploads below *prefix* that nobody completed or aborted."""
@@ -96,13 +105,18 @@ class S3Store:
 
     def features(self) -> Features:
         """Return what the bucket says of itself."""
-        versioning, date = self._ask("get_bucket_versioning")
-        lock, _ = self._ask("get_object_lock_configuration")
+        what = f"get features of {self.location}"
+        versioning, date = self._ask("get_bucket_versioning", what)
         return Features(
             versioning=None if versioning is None else versioning.get("Status") == "Enabled",
-            object_lock=None if lock is None else "ObjectLockConfiguration" in lock,
+            object_lock=self._has_lock(what),
             clock_skew_seconds=None if date is None else (date - datetime.now(UTC)).total_seconds(),
         )
+
+    def _has_lock(self, what: str) -> bool | None:
+        """Return whether the bucket can lock objects; None when it does not say, or not to us."""
+        lock, _ = self._ask("get_object_lock_configuration", what)
+        return None if lock is None else "ObjectLockConfiguration" in lock
 
     def _put(self, key: str, data: bytes, token: str) -> bool:
         """Try to create *key*; whatever is not a clear yes or no is settled by looking what is there."""
@@ -122,7 +136,10 @@ class S3Store:
 
     def _settle(self, key: str, data: bytes, token: str, error: DbcustodyError) -> bool:
         """Return whether *key*, put with *error* as the only answer, was created by us; see put_once."""
-        found = self._read(key)
+        try:
+            found = self._read(key)
+        except DbcustodyError as unknown:
+            raise (unknown if isinstance(error, ConflictError) else error) from unknown
         if found is None:
             if isinstance(error, ConflictError):
                 raise RaceError(f"{self._at('put', key)}: was there a moment ago and is gone") from error
@@ -159,10 +176,10 @@ class S3Store:
             for page in pages:
                 yield from page.get(name, ())
 
-    def _ask(self, operation: str) -> tuple[dict[str, Any] | None, datetime | None]:
+    def _ask(self, operation: str, what: str) -> tuple[dict[str, Any] | None, datetime | None]:
         """Return the bucket's answer ({} for: nothing set, None for: not told) and the time on its clock."""
         try:
-            with translated(self._at(operation.replace("_", " "), "")):
+            with translated(what):
                 try:
                     answer = getattr(self.client, operation)(Bucket=self.settings.bucket)
                 except ClientError as error:

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSLError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -58,10 +59,11 @@ _REFUSALS: Final = (
 _UNTRUSTED: Final = (
     "CERTIFICATE_VERIFY_FAILED",
     "NO_CERTIFICATE_OR_CRL_FOUND",
-    "CERTIFICATE_OR_CRL",
-    "CA certificate bundle",
+    "doesn't match",
+    "No such file",
+    "Permission denied",
 )
-"""Words of OpenSSL and botocore for a certificate, or a file of authorities, that does not do."""
+"""Words of OpenSSL and urllib3 for a certificate, or a file of authorities, that does not do."""
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "record layer failure", "UNEXPECTED_MESSAGE")
 _TOO_MANY_REQUESTS: Final = 429
 _REQUEST_TIMEOUT: Final = 408
@@ -112,12 +114,13 @@ def _from_failure(error: Exception, what: str) -> DbcustodyError:
         return RefusedError(f"{what}: there are no credentials, given or ambient", reason=Reason.STORAGE_DENIED)
     if isinstance(error, FlexibleChecksumError):
         return DamagedError(f"{what}: what arrived does not fit its checksum")
-    if any(words in text for words in _UNTRUSTED):
+    if isinstance(error, SSLError) and any(words in text for words in _UNTRUSTED):
         return RefusedError(
-            f"{what}: the certificate of {_server(error)} is not trusted; give its CA in `caSecretRef`",
+            f"{what}: the certificate of {_server(error)} is not trusted: its issuer or its host name; "
+            "give its CA in `caSecretRef` and its name in `endpoint`",
             reason=Reason.TLS_FAILED,
         )
-    if any(words in text for words in _NO_TLS):
+    if isinstance(error, SSLError) and any(words in text for words in _NO_TLS):
         return RefusedError(
             f"{what}: {_server(error)} does not speak TLS; check http:// or https:// in `endpoint`",
             reason=Reason.TLS_FAILED,

@@ -52,8 +52,12 @@ class S3Reader:
             if code_of(error) == "InvalidRange":
                 raise DamagedError(f"{self._what}: is shorter than {self.position} bytes") from error
             raise
-        self._body, self._etag, self.metadata = answer["Body"], answer["ETag"], answer.get("Metadata", {})
+        self._body, self.metadata = answer["Body"], answer.get("Metadata", {})
         self.size_bytes = self.position + answer["ContentLength"]
+        if self._etag not in {None, answer["ETag"]}:  # some stores do not heed If-Match here
+            self.close()
+            raise DamagedError(f"{self._what}: changed while it was read")
+        self._etag = answer["ETag"]
         if self.position and not answer.get("ContentRange", "").startswith(f"bytes {self.position}-"):
             self.close()
             raise RefusedError(f"{self._what}: the store ignores ranges", reason=Reason.NOT_CONFORMANT)

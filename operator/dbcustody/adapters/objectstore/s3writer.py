@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import PartLimitReachedError, StoredObject
 from dbcustody.adapters.objectstore.s3error import is_missing, is_passing, translated
-from dbcustody.errors import DbcustodyError
+from dbcustody.errors import ConflictError, DbcustodyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -163,19 +163,14 @@ class S3Writer:
     def _commit_small(self) -> None:
         """Create the object by one put; a store that does not answer is not waited for, the caller knows better what to do."""
         del self._filling[self._filled :]
-        checksum = checksum_of(self._filling, self._settings)
-        try:
-            with translated(self._what):
-                self._client.put_object(
-                    **self._target,
-                    **checksum,
-                    Body=self._filling,
-                    IfNoneMatch="*",
-                    Metadata={TOKEN_METADATA: self._token},
-                )
-        except DbcustodyError:
-            if not self._is_ours():
-                raise
+        with self._settled():
+            self._client.put_object(
+                **self._target,
+                **checksum_of(self._filling, self._settings),
+                Body=self._filling,
+                IfNoneMatch="*",
+                Metadata={TOKEN_METADATA: self._token},
+            )
 
     def _commit_parts(self) -> None:
         if self._filled or not self._part_count:
@@ -186,27 +181,44 @@ class S3Writer:
         self._patiently(self._complete)
 
     def _complete(self) -> None:
-        """Make the parts an object; when the answer is lost or says `taken`, look whose object is there."""
+        """Make the parts an object."""
         parts = sorted(self._parts, key=lambda part: int(part["PartNumber"]))
+        with self._settled():
+            self._client.complete_multipart_upload(
+                **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Run the request that creates the object; whatever the answer was, what is there decides whether it did."""
         try:
             with translated(self._what):
-                self._client.complete_multipart_upload(
-                    **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
-                )
-        except DbcustodyError:
-            if not self._is_ours():
-                raise
+                yield
+        except DbcustodyError as error:
+            self._settle(error)
 
-    def _is_ours(self) -> bool:
-        """Return whether the object there is the one we wrote; raises when that cannot be found out."""
+    def _settle(self, error: DbcustodyError) -> None:
+        """Return when the object there is ours, though the request ended with *error*; raise what is known then otherwise."""
+        try:
+            token = self._token_there()
+        except DbcustodyError as unknown:
+            raise (unknown if isinstance(error, ConflictError) else error) from unknown
+        if token == self._token:
+            return
+        if token is not None:
+            raise ConflictError(f"{self._what}: another object is there already") from error
+        raise error
+
+    def _token_there(self) -> str | None:
+        """Return the token of the object that is there ("" for one that has none), or None when there is no object."""
         with translated(self._what):
             try:
                 found = self._client.head_object(**self._target)
             except ClientError as error:
                 if is_missing(error):
-                    return False
+                    return None
                 raise
-        return bool(found.get("Metadata", {}).get(TOKEN_METADATA) == self._token)
+        return str(found.get("Metadata", {}).get(TOKEN_METADATA, ""))
 
     def _patiently(self, send: Callable[[], None]) -> None:
         """Run *send* again while the store does not answer, until patience ends or the upload is aborted."""
