@@ -107,6 +107,7 @@ def test_everything_deleted_and_applied_again_runs_nothing_again(housed: Tenant,
     housed.storage()
     housed.until_ready()
     housed.policy(immediate=True)
+    housed.until(lambda: housed.names("backups") == [immediate], "the immediate Backup is there again")
     housed.backup("manual", policy="nightly")
     again = {name: housed.succeeded(name) for name in (immediate, "manual")}
 

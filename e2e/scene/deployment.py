@@ -71,6 +71,10 @@ class Deployment:
         assert kill(leader) > 0, f"no process found in {leader['metadata']['name']}"
         return str(leader["metadata"]["name"])
 
+    def kill_all(self) -> None:
+        """SIGKILL every replica's process."""
+        assert sum(kill(pod) for pod in self.pods()) >= len(self.pods())
+
     def logs(self) -> str:
         """Return what all replicas have written, also in containers that were restarted."""
         texts = []

@@ -1,0 +1,84 @@
+"""Secrets and rows that were planted, and everything that can be read afterwards by people who have no business with them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scene.shop import CANARY
+from scene.tenant import KEY_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scene.deployment import Deployment
+    from scene.tenant import Tenant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+
+
+def test_no_secret_and_no_row_is_to_be_read_anywhere(tenant: Tenant, operator: Deployment) -> None:
+    """Good and bad runs alike leave no password, key, token or row value in objects, Events, logs and the bucket."""
+    wrong = f"canary-wrong-{secrets.token_hex(8)}"
+    tenant.secret("wrong", **{**tenant.shop.secret, "password": wrong})
+    url = f"postgresql://{tenant.shop.name}:{wrong}@{tenant.shop.server.host}:{tenant.shop.server.port}/{tenant.shop.name}"
+    tenant.secret("wrong-url", DATABASE_URL=url)
+    tenant.secret("wrong-bucket", AWS_ACCESS_KEY_ID=tenant.store.access_key, AWS_SECRET_ACCESS_KEY=wrong)
+    tenant.database()
+    tenant.storage()
+    tenant.database("bad", opened_by="wrong")
+    tenant.database("bad-url", opened_by="wrong-url")
+    tenant.storage("bad", s3={"credentialsSecretRef": {"name": "wrong-bucket"}, "prefix": "bad"})
+    tenant.until_ready()
+    tenant.policy(retention={"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0})
+    tenant.backup("first", policy="nightly")
+    tenant.succeeded("first")
+    tenant.wait("backuppolicies", "nightly", "RetentionEnforced")
+    for plural, name in (("databases", "bad"), ("databases", "bad-url"), ("backupstorages", "bad")):
+        tenant.wait(plural, name, "Ready", "False")
+    texts = dict(_everything(tenant, operator))
+
+    canaries = [
+        tenant.shop.password,
+        wrong,
+        CANARY,
+        tenant.store.secret_key,
+        tenant.store.access_key,
+        *_forms(tenant.key),
+    ]
+    found = [(where, canary[:12]) for where, text in texts.items() for canary in canaries if canary in text]
+    assert len(texts) > 40
+    assert found == []
+
+
+def _forms(key: bytes) -> list[str]:
+    return [base64.b64encode(key).decode(), base64.urlsafe_b64encode(key).decode(), key.hex(), key.decode("latin-1")]
+
+
+def _everything(tenant: Tenant, operator: Deployment) -> Iterator[tuple[str, str]]:
+    """Yield everything that somebody without the right to read Secrets could read: objects, Events, logs, the bucket."""
+    kinds = (
+        "databases",
+        "backupstorages",
+        "backuppolicies",
+        "backups",
+        "jobs",
+        "cronjobs",
+        "pods",
+        "events",
+        "configmaps",
+    )
+    for plural in kinds:
+        for body in tenant.api.list(plural, tenant.name):
+            yield f"{plural}/{body['metadata']['name']}", json.dumps(body)
+    for pod in tenant.api.list("pods", tenant.name):
+        yield f"log of {pod['metadata']['name']}", tenant.api.log(pod["metadata"]["name"], tenant.name)
+    yield "log of the operator", operator.logs()
+    for key in tenant.store.keys(tenant.bucket):
+        path = tenant.store.file(tenant.bucket, key)
+        yield f"object {key}", path.read_bytes().decode("latin-1")
+    yield "key ids", KEY_ID
