@@ -81,3 +81,10 @@ def test_an_error_without_a_reason_ends_as_its_class_says(error: type[DbcustodyE
     assert GUIDANCE[raised.reason].exit_code in codes
     assert raised.message == str(raised)
     assert error("x", reason=Reason.EVICTED).reason is Reason.EVICTED
+
+
+def test_every_reason_is_given_somewhere() -> None:
+    """A reason that the code never gives would be a promise that nobody keeps."""
+    texts = [path.read_text() for path in (ROOT / "operator").rglob("*.py") if path.name != "reason.py"]
+    given = {name for text in texts for name in re.findall(r"Reason\.([A-Z_]+)", text)}
+    assert sorted({reason.name for reason in Reason} - given) == []

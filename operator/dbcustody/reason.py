@@ -24,7 +24,6 @@ class Reason(StrEnum):
 
     # progress and success
     PENDING = "Pending"
-    WAITING = "Waiting"
     RUNNING = "Running"
     RETRYING = "Retrying"
     SETTLING = "Settling"
@@ -51,7 +50,6 @@ class Reason(StrEnum):
     DATABASE_NOT_FOUND = "DatabaseNotFound"
     STORAGE_NOT_FOUND = "StorageNotFound"
     POLICY_NOT_FOUND = "PolicyNotFound"
-    DATABASE_NOT_READY = "DatabaseNotReady"
     STORAGE_NOT_READY = "StorageNotReady"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason, not a password
@@ -141,7 +139,6 @@ def _unavailable(condition: str, remedy: str) -> Guidance:
 
 GUIDANCE: dict[Reason, Guidance] = {
     Reason.PENDING: _good("Ready", "wait: nothing was tried yet"),
-    Reason.WAITING: _good("Succeeded", "wait: `status.progress.waitingFor` names what is awaited"),
     Reason.RUNNING: _good("Succeeded", "watch with `kubectl get backups.dbcustody.dev -w`"),
     Reason.RETRYING: _unavailable("Succeeded", "wait, or read the message: it names the last error"),
     Reason.SETTLING: _good("Succeeded", "wait: the storage is asked what became of the run"),
@@ -167,7 +164,6 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.DATABASE_NOT_FOUND: _refused("Ready", "create the Database that `spec.databaseRef` names", retries=True),
     Reason.STORAGE_NOT_FOUND: _refused("Ready", "create the BackupStorage that `spec.storageRef` names", retries=True),
     Reason.POLICY_NOT_FOUND: _refused("Ready", "create the BackupPolicy that `spec.policyRef` names", retries=True),
-    Reason.DATABASE_NOT_READY: _refused("Ready", "look at the Database's conditions", retries=True),
     Reason.STORAGE_NOT_READY: _refused("Ready", "look at the BackupStorage's conditions", retries=True),
     Reason.SECRET_NOT_FOUND: _unavailable("Ready", "create the Secret that the message names, in the same namespace"),
     Reason.SECRET_KEY_MISSING: _unavailable("Ready", "add the key that the message names to the Secret"),
