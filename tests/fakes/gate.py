@@ -29,7 +29,10 @@ _INSTALLED: Final = (
         " where extname = 'plpgsql'"
     ),
 )
-_AT_THE_GATE: Final = "select count(*) from pg_stat_activity where application_name like 'dbcustody backup%' and state = 'active' and query ilike 'copy%hold()%'"
+_AT_THE_GATE: Final = """
+select count(*) from pg_stat_activity
+where application_name like 'dbcustody backup%' and state = 'active' and query ilike 'copy%hold()%'
+"""
 
 
 class Gate:

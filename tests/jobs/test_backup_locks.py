@@ -40,7 +40,7 @@ def server(running: PostgresServer) -> Iterator[PostgresServer]:
     """Return the server with a small shop in it."""
     running.execute("create database shop")
     running.execute(
-        "create table a (n int); create table b (id serial primary key, n int); create sequence lone",
+        "create table a (n int); create table b (id serial primary key, n int); create table z (n int); create sequence lone",
         "insert into a select generate_series(1, 1000); insert into b (n) select generate_series(1, 10)",
         database="shop",
     )
@@ -118,8 +118,8 @@ def test_nobody_is_given_way_to_when_that_is_not_wanted(custodian: Custodian, se
     """With `cancelWhenBlockingSeconds` 0 the dump goes on while an ALTER TABLE waits behind it, its row counts included."""
     with Gate(server) as gate, custodian.running(cancel_when_blocking_seconds=0, lock_wait_seconds=3) as run:
         gate.wait_reached()
-        with Statement(server, "alter table b add column m int") as waiting:
-            assert wait_until(lambda: is_waiting(server, "alter table b add column m int"), 10)
+        with Statement(server, "alter table z add column m int") as waiting:
+            assert wait_until(lambda: is_waiting(server, "alter table z add column m int"), 10)
             gate.open()
             reason, message = run.outcome(60)
             assert reason is Reason.SUCCEEDED, message
@@ -141,7 +141,7 @@ def test_turn_is_waited_for(custodian: Custodian, server: PostgresServer, tmp_pa
 
 
 def test_turn_that_does_not_come(custodian: Custodian, server: PostgresServer, tmp_path: Path) -> None:
-    """Who waited for his turn longer than `startingDeadlineSeconds` is skipped, is told the holder, and has written nothing but his name."""
+    """Who waited for his turn longer than `startingDeadlineSeconds` is skipped, is told the holder, and wrote nothing but his name."""
     other = Custodian(server=server, open_store=in_volume(tmp_path))
     with Gate(server) as gate, other.running("first") as first:
         gate.wait_reached()
@@ -161,7 +161,7 @@ def test_sequence_that_goes_on(custodian: Custodian, server: PostgresServer) -> 
         gate.open()
         assert run.outcome()[0] is Reason.SUCCEEDED, run.outcome()
     catalogue = catalogue_of(custodian)
-    assert {table.name: table.rows for table in catalogue.tables} == {"a": 1000, "b": 10, "gated": 1}
+    assert {table.name: table.rows for table in catalogue.tables} == {"a": 1000, "b": 10, "gated": 1, "z": 0}
     assert {one.name: one.last_value for one in catalogue.sequences} == {"b_id_seq": 510, "lone": 1}
 
 
@@ -172,7 +172,7 @@ def test_tables_that_come_during_the_dump(custodian: Custodian, server: Postgres
         server.execute("create table late (n int)", "insert into late values (1)", database="shop")
         gate.open()
         assert run.outcome()[0] is Reason.SUCCEEDED, run.outcome()
-    assert {table.name for table in catalogue_of(custodian).tables} == {"a", "b", "gated"}
+    assert {table.name for table in catalogue_of(custodian).tables} == {"a", "b", "gated", "z"}
 
 
 def catalogue_of(custodian: Custodian) -> Catalogue:
