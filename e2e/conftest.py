@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,6 +124,7 @@ def housed(tenant: Tenant) -> Tenant:
 
 
 @pytest.fixture
-def storehouse(tenant: Tenant) -> Storehouse:
-    """Return what lies in the tenant's bucket for its database."""
-    return Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")
+def storehouse(tenant: Tenant) -> Iterator[Storehouse]:
+    """Yield what lies in the tenant's bucket for its database."""
+    with closing(Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")) as house:
+        yield house

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -50,9 +51,9 @@ COMMITTED = {"after-the-manifest", "while-it-is-verified", "before-the-proof"}
 
 
 @pytest.fixture(scope="module")
-def proxy(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[tuple[Tenant, Proxy]]:
-    """Yield a tenant whose requests to the storage pass a proxy, with one good backup."""
-    with tenancy() as tenant:
+def proxy(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[tuple[Tenant, Proxy, Storehouse]]:
+    """Yield a tenant whose requests to the storage pass a proxy, with one good backup; and what really lies in the storage."""
+    with tenancy() as tenant, closing(Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")) as house:
         store = tenant.store
         with Proxy(store.host, store.port, address=store.host) as between:
             tenant.shop.grow(20)
@@ -61,15 +62,14 @@ def proxy(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[tup
             tenant.until_ready()
             tenant.backup("good")
             tenant.succeeded("good")
-            yield tenant, between
+            yield tenant, between, house
 
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in POINTS])
-def test_killed(proxy: tuple[Tenant, Proxy], name: str) -> None:
+def test_killed(proxy: tuple[Tenant, Proxy, Storehouse], name: str) -> None:
     """What was committed counts and is proven; what was not is lost and says so; the next run succeeds."""
-    tenant, between = proxy
-    house = Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")
+    tenant, between, house = proxy
     point, is_committed = POINTS[name], name in COMMITTED
     before = house.check_all_whole()
     fault = between.add(Fault(point.pattern, where=point.where, holds=True))
@@ -89,9 +89,9 @@ def test_killed(proxy: tuple[Tenant, Proxy], name: str) -> None:
     assert tenant.shop.sessions() == 0
 
 
-def test_killed_while_it_waits_for_a_lock(proxy: tuple[Tenant, Proxy], operator: Deployment) -> None:
+def test_killed_while_it_waits_for_a_lock(proxy: tuple[Tenant, Proxy, Storehouse], operator: Deployment) -> None:
     """Nothing was read yet; the server forgets the sessions, and whoever held the lock never noticed."""
-    tenant, _ = proxy
+    tenant, _, _ = proxy
     operator.wait_ready()
     with tenant.shop.connect() as blocker, blocker.transaction():
         blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
@@ -106,10 +106,9 @@ def test_killed_while_it_waits_for_a_lock(proxy: tuple[Tenant, Proxy], operator:
 
 
 @pytest.mark.usefixtures("operator")
-def test_two_attempts_commit_at_once(proxy: tuple[Tenant, Proxy]) -> None:
+def test_two_attempts_commit_at_once(proxy: tuple[Tenant, Proxy, Storehouse]) -> None:
     """An attempt that was taken for dead comes back after another one was committed: one manifest, and both tell of the same backup."""
-    tenant, between = proxy
-    house = Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")
+    tenant, between, house = proxy
     fault = between.add(Fault(r"PUT .*/manifest\.json", holds=True))
     tenant.backup("twice")
     assert fault.struck.wait(100)

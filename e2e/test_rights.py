@@ -76,7 +76,7 @@ def test_nothing_but_the_list_is_allowed(account: Api, tenant: Tenant) -> None:
     """Every verb on every resource that this cluster serves was asked for: what is allowed is the architecture's list."""
     found = {}
     for group, resource in sorted(_served(account)):
-        verbs = {verb for verb in VERBS if _may(account, tenant.name, group, resource, verb)}
+        verbs = {verb for verb in VERBS if _may(account, tenant.name, (group, resource), verb)}
         if verbs and resource not in EVERYBODY:
             found[group, resource] = verbs
 
@@ -86,15 +86,15 @@ def test_nothing_but_the_list_is_allowed(account: Api, tenant: Tenant) -> None:
 
 def _served(account: Api) -> Iterator[tuple[str, str]]:
     """Yield group and name of every resource, subresources too."""
-    groups = [("", "api/v1")]
-    for group in account.ask("GET", "apis")["groups"]:
-        groups.append((group["name"], f"apis/{group['preferredVersion']['groupVersion']}"))
-    for name, path in groups:
+    found = account.ask("GET", "apis")["groups"]
+    groups = [(group["name"], f"apis/{group['preferredVersion']['groupVersion']}") for group in found]
+    for name, path in [("", "api/v1"), *groups]:
         for resource in account.ask("GET", path)["resources"]:
             yield name, resource["name"]
 
 
-def _may(account: Api, namespace: str, group: str, resource: str, verb: str) -> bool:
+def _may(account: Api, namespace: str, what: tuple[str, str], verb: str) -> bool:
+    group, resource = what
     name, _, subresource = resource.partition("/")
     attributes = {"namespace": namespace, "group": group, "resource": name, "subresource": subresource, "verb": verb}
     review = {"spec": {"resourceAttributes": attributes}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ground.s3 import S3Server
@@ -21,15 +21,25 @@ class Storehouse:
     bucket: str
     custody_id: str
 
+    @cached_property
+    def client(self) -> Any:
+        """The one connection; making another for each look would take longer than the look."""
+        return self.store.client()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
     def keys(self, below: str = "") -> list[str]:
         """Return the keys of the custody."""
-        return self.store.keys(self.bucket, f"{self.custody_id}/{below}")
+        prefix = f"{self.custody_id}/{below}"
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
     def read(self, key: str) -> bytes:
         """Return an object's bytes."""
-        with closing(self.store.client()) as client:
-            body: bytes = client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            return body
+        body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
 
     def manifests(self) -> dict[str, Json]:
         """Return the manifest of each backup id that was committed and not deleted since."""
@@ -48,7 +58,7 @@ class Storehouse:
     def backup_id(self, name: str) -> str | None:
         """Return the backup id that the Backup *name* claimed; None when it did not get that far."""
         key = f"{self.custody_id}/names/{name}.json"
-        if key not in self.store.keys(self.bucket, key):
+        if key not in self.keys("names/"):
             return None
         claim = json.loads(self.read(key))
         return str(claim.get("backupId"))
@@ -60,18 +70,19 @@ class Storehouse:
 
     def attempts(self, backup_id: str) -> set[str]:
         """Return the attempts of a backup id of which anything lies there."""
-        below = f"{self.custody_id}/backups/{backup_id}/"
-        rests = (key.removeprefix(below) for key in self.store.keys(self.bucket, below))
+        below = f"backups/{backup_id}/"
+        rests = (key.removeprefix(f"{self.custody_id}/{below}") for key in self.keys(below))
         return {rest.partition("/")[0] for rest in rests if "/" in rest}
 
     def uploads(self) -> int:
         """Return how many multipart uploads were begun and neither completed nor aborted."""
-        with closing(self.store.client()) as client:
-            return len(client.list_multipart_uploads(Bucket=self.bucket).get("Uploads") or ())
+        return len(self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads") or ())
 
     def check_whole(self, backup_id: str) -> None:
         """Fail unless every object that the manifest names lies there with the digest that it names."""
-        manifest = self.manifests()[backup_id]
+        self._check(backup_id, self.manifests()[backup_id])
+
+    def _check(self, backup_id: str, manifest: Json) -> None:
         for item in manifest["objects"]:
             key = f"{self.custody_id}/backups/{backup_id}/{manifest['attempt']}/{item['name']}"
             found = hashlib.sha256(self.read(key)).hexdigest()
@@ -79,10 +90,10 @@ class Storehouse:
 
     def check_all_whole(self) -> set[str]:
         """Fail unless every committed backup is whole; returns their ids."""
-        found = set(self.manifests())
-        for backup_id in found:
-            self.check_whole(backup_id)
-        return found
+        found = self.manifests()
+        for backup_id, manifest in found.items():
+            self._check(backup_id, manifest)
+        return set(found)
 
 
 def _id(key: str) -> str:
