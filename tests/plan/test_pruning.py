@@ -1,0 +1,220 @@
+"""When retention is carried out, and what is said of it; what goes is decided by the Job, where the truth is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dbcustody.api.condition import ConditionType
+from dbcustody.api.meta import ObjectRef
+from dbcustody.api.policy import BackupPolicy, PlanEntry, Retained
+from dbcustody.api.storage import S3, AccessMode
+from dbcustody.contract import PruneFacts, Verb
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
+from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, StartJob
+from dbcustody.plan.pruning import MOST_ENTRIES, Pruned, SeenPruning, plan_pruning
+from dbcustody.plan.recovery_point import Run
+from dbcustody.plan.request import Parties
+from dbcustody.reason import Reason
+from tests.fakes.seen import (
+    IMAGE,
+    NOW,
+    ago,
+    answered,
+    condition,
+    database,
+    job,
+    policy,
+    result,
+    running,
+    silent,
+    storage,
+    with_metadata,
+    with_status,
+)
+
+PARTIES = Parties(database=database(), storage=storage())
+READ_ONLY = replace(
+    PARTIES, storage=storage(s3=S3(bucket="b"), acknowledge_unencrypted=True, access_mode=AccessMode.READ_ONLY)
+)
+MONDAY = Run(name="monday", uid="uid-monday", is_finished=True, is_good=True, is_ours=True, data_time=ago(100))
+FAILED = Run(name="bad", is_finished=True, is_good=False)
+PRUNED = with_status(policy(), pruned_time=ago(3600), prune_after="monday", ordinal=4, prune_hash="abc")
+PRUNING = with_status(PRUNED, job_ref=ObjectRef(name="p"))
+FACTS = PruneFacts(
+    retained=Retained(count=2, bytes=10),
+    plan=(PlanEntry(name="monday", keep=True, because=("Daily",)), PlanEntry(name="old", keep=False)),
+    plan_hash="def",
+    deleted=("old", "hand-made"),
+)
+GOOD = result(Verb.PRUNE, Reason.RETENTION_ENFORCED, "2 kept, 2 deleted", prune=FACTS)
+
+
+def said(one: BackupPolicy, reason: Reason, status: str = "False") -> Any:
+    """Return *one* with what was last said of its retention."""
+    return with_status(one, conditions=(condition(ConditionType.RETENTION_ENFORCED, status, reason),))
+
+
+def confirmed(one: BackupPolicy, text: str) -> Any:
+    """Return *one* with the annotation by which a person confirms."""
+    return with_metadata(one, annotations={ANNOTATION_CONFIRM_PRUNE: text})
+
+
+def look(one: BackupPolicy, *jobs: Any, runs: tuple[Run, ...] = (MONDAY,), parties: Parties = PARTIES) -> Pruned:
+    """Return the next step of *one*'s retention."""
+    return plan_pruning(one, parties, SeenPruning(image=IMAGE, jobs=jobs, runs=runs, live_attempts=("uid-pod",)), NOW)
+
+
+def request_of(found: Pruned) -> dict[str, Any]:
+    """Return what the Job that *found* starts is asked."""
+    (action,) = found.actions
+    assert isinstance(action, StartJob)
+    env = action.manifest["spec"]["template"]["spec"]["containers"][0]["env"]
+    asked: dict[str, Any] = json.loads(env[0]["value"])
+    return asked
+
+
+WAITING = said(PRUNED, Reason.RETENTION_NEEDS_CONFIRMATION)
+
+
+@pytest.mark.parametrize(
+    ("one", "runs", "parties", "expected"),
+    [
+        pytest.param(policy(), (), PARTIES, False, id="nothing-to-thin-out"),
+        pytest.param(policy(), (FAILED,), PARTIES, False, id="only-failures"),
+        pytest.param(policy(), (MONDAY,), PARTIES, True, id="after-the-first-good-backup"),
+        pytest.param(PRUNED, (MONDAY,), PARTIES, False, id="done-after-this-one"),
+        pytest.param(
+            PRUNED, (MONDAY, replace(MONDAY, name="tuesday", data_time=ago(1))), PARTIES, True, id="after-the-next"
+        ),
+        pytest.param(PRUNED, (MONDAY, FAILED), PARTIES, False, id="not-after-a-bad-one"),
+        pytest.param(with_status(PRUNED, pruned_time=ago(86_399)), (MONDAY,), PARTIES, False, id="within-the-day"),
+        pytest.param(with_status(PRUNED, pruned_time=ago(86_400)), (MONDAY,), PARTIES, True, id="daily"),
+        pytest.param(with_status(policy(suspend=True), pruned_time=None), (MONDAY,), PARTIES, False, id="suspended"),
+        pytest.param(policy(), (MONDAY,), READ_ONLY, False, id="read-only"),
+        pytest.param(
+            said(with_status(PRUNED, pruned_time=ago(299)), Reason.DELETION_FAILED),
+            (MONDAY,),
+            PARTIES,
+            False,
+            id="too-soon",
+        ),
+        pytest.param(
+            said(with_status(PRUNED, pruned_time=ago(300)), Reason.DELETION_FAILED),
+            (MONDAY,),
+            PARTIES,
+            True,
+            id="again",
+        ),
+        pytest.param(
+            said(PRUNED, Reason.RETENTION_ENFORCED, "True"), (MONDAY,), PARTIES, False, id="enforced-waits-for-its-day"
+        ),
+        pytest.param(said(PRUNED, Reason.RETENTION_FROZEN), (MONDAY,), PARTIES, False, id="frozen-waits-for-its-day"),
+        pytest.param(WAITING, (MONDAY,), PARTIES, False, id="waits-for-a-person"),
+        pytest.param(confirmed(WAITING, "abc"), (MONDAY,), PARTIES, True, id="confirmed"),
+        pytest.param(confirmed(WAITING, "xyz"), (MONDAY,), PARTIES, False, id="confirmed-another-plan"),
+        pytest.param(confirmed(PRUNED, "abc"), (MONDAY,), PARTIES, False, id="nothing-to-confirm"),
+    ],
+)
+def test_when_retention_is_carried_out(
+    one: BackupPolicy,
+    runs: tuple[Run, ...],
+    parties: Parties,
+    expected: bool,  # noqa: FBT001 - a table
+) -> None:
+    """After each good backup, daily, five minutes after a failure, and when a person confirmed the very plan that waits."""
+    assert bool(look(one, runs=runs, parties=parties).actions) is expected
+
+
+def test_what_the_job_is_asked() -> None:
+    """The Job gets the policy's retention, the zone that its days are counted in, what was confirmed, and who may still write."""
+    one = confirmed(with_status(policy(time_zone="Europe/Copenhagen"), ordinal=4), "abc")
+    found = look(one)
+    asked = request_of(found)
+
+    assert (asked["verb"], asked["timeZone"], asked["confirmPrune"]) == ("prune", "Europe/Copenhagen", "abc")
+    assert asked["liveAttempts"] == ["uid-pod"]
+    assert asked["retention"]["keepDaily"] == 7
+    assert (found.status.ordinal, found.status.prune_after) == (5, "monday")
+
+
+def test_a_job_that_was_only_written_down_is_created() -> None:
+    """The operator stopped between status and Job, or somebody deleted the Job: the very same is made."""
+    found = look(PRUNING)
+    (action,) = found.actions
+
+    assert isinstance(action, StartJob)
+    assert (action.manifest["metadata"]["name"], found.status) == ("p", PRUNING.status)
+
+
+def test_retention_was_enforced() -> None:
+    """Status shows the plan with its reasons; only objects that we made are removed with their data."""
+    hand_made = Run(name="hand-made", uid="uid-h", is_finished=True, is_good=True)
+    old = replace(MONDAY, name="old", uid="uid-old")
+    found = look(PRUNING, answered("p", GOOD), runs=(MONDAY, old, hand_made))
+
+    assert [(one.type, one.status, one.reason) for one in found.said] == [
+        (ConditionType.RETENTION_ENFORCED, "True", Reason.RETENTION_ENFORCED)
+    ]
+    assert (found.status.retained, found.status.plan, found.status.prune_hash) == (FACTS.retained, FACTS.plan, "def")
+    assert (found.status.job_ref, found.status.pruned_time) == (None, NOW)
+    assert [type(action) for action in found.actions] == [Count, LetJobGo, DeleteBackup]
+    assert DeleteBackup("old", "uid-old") in found.actions
+
+
+def test_held_data_is_no_failure() -> None:
+    """What an object lock keeps is said, and retention is enforced all the same."""
+    held = result(Verb.PRUNE, Reason.HELD, "1 is held until tomorrow", prune=replace(FACTS, deleted=(), held=("old",)))
+    found = look(PRUNING, answered("p", held))
+
+    assert [(one.status, one.reason) for one in found.said] == [("True", Reason.HELD)]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.RETENTION_NEEDS_CONFIRMATION, Reason.RETENTION_FROZEN, Reason.DELETION_FAILED, Reason.DATA_CORRUPTION],
+)
+def test_retention_was_not_enforced(reason: Reason) -> None:
+    """The reason and the plan's hash are said, so that a person can confirm; nothing is forgotten that was not deleted."""
+    refused = result(Verb.PRUNE, reason, "why", prune=replace(FACTS, deleted=()))
+    found = look(PRUNING, answered("p", refused))
+
+    assert [(one.status, one.reason, one.message) for one in found.said] == [("False", reason, "why")]
+    assert found.status.prune_hash == "def"
+    assert [action for action in found.actions if isinstance(action, DeleteBackup)] == []
+
+
+def test_silence_enforces_nothing() -> None:
+    """A Job without a result changes no figure, and is tried again."""
+    found = look(PRUNING, silent("p", Verb.PRUNE))
+
+    assert [(one.status, one.reason) for one in found.said] == [("False", Reason.JOB_LOST)]
+    assert (found.status.prune_hash, found.status.pruned_time) == ("abc", NOW)
+    assert found.actions == (LetJobGo("p", 3600),)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reasons"),
+    [
+        pytest.param(running("p", Verb.PRUNE), [], id="running"),
+        pytest.param(job("p", Verb.PRUNE, age=1), [], id="starting"),
+        pytest.param(job("p", Verb.PRUNE, age=20, warnings=("quota",)), [Reason.POD_NOT_CREATED], id="held-up"),
+    ],
+)
+def test_while_the_job_goes_on(seen: Any, reasons: list[Reason]) -> None:
+    """Only what holds the Job up is said."""
+    found = look(PRUNING, seen)
+
+    assert ([one.reason for one in found.said], found.actions, found.status) == (reasons, (), PRUNING.status)
+
+
+def test_the_plan_in_status_is_bounded() -> None:
+    """A hundred entries at most: a status that cannot be written would stop everything."""
+    many = replace(FACTS, plan=tuple(PlanEntry(name=f"b{number}", keep=True) for number in range(300)), plan_hash="")
+    found = look(PRUNING, answered("p", replace(GOOD, prune=many)))
+
+    assert len(found.status.plan) == MOST_ENTRIES
+    assert found.status.prune_hash is None
