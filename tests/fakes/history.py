@@ -37,7 +37,7 @@ class Told:
 
 def read_backup(told: Told) -> ReadBackup:
     """Return the backup that *told* tells of."""
-    backup_id = make_backup_id(told.name, told.snapshot)
+    backup_id = make_backup_id(told.name, max(told.snapshot, datetime(1970, 1, 1, tzinfo=UTC)))
     digest = hashlib.sha256(backup_id.encode()).hexdigest()
     about = {"backup_id": backup_id, "manifest_sha256": digest, "time": told.snapshot}
     manifest = Manifest(
