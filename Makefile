@@ -32,7 +32,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, and the pure test
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(PYTEST) $(PURE) --cov --cov-report=term -q
+	@$(PYTEST) $(PURE) -n auto --cov --cov-report=term -q
 
 test: setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
 	@$(PYTEST) tests -m "not slow and not cluster"
