@@ -35,8 +35,8 @@ ALLOWED: Final = {
     ("", "persistentvolumeclaims"): {"get"},
 }
 """The architecture's list, whole; the Lease beside the operator is a matter of its own namespace."""
-EVERYBODY: Final = {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}
-"""What any authenticated user may ask about himself."""
+EVERYBODY: Final = {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "clustertrustbundles"}
+"""What Kubernetes grants to any authenticated user: to ask about himself, and public certificates."""
 
 
 @pytest.fixture(scope="module")

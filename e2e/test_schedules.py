@@ -36,9 +36,9 @@ def test_scheduled_run_is_recorded_and_shown(housed: Tenant, storehouse: Storeho
     """The CronJob's Job is the backup: its Backup says Scheduled and for when, and the policy's recovery point is current."""
     housed.policy("every-minute", schedule="* * * * *")
     (name, *_) = housed.until(lambda: housed.names("backups"), "a run was recorded", seconds=100)
-    housed.api.patch("backuppolicies", "every-minute", housed.name, {"spec": {"suspend": True}})
     body = housed.succeeded(name)
     policy = housed.wait("backuppolicies", "every-minute", "RecoveryPointCurrent")
+    housed.api.patch("backuppolicies", "every-minute", housed.name, {"spec": {"suspend": True}})
     housed.wait("backuppolicies", "every-minute", "Ready", reason="Suspended")
 
     assert body["spec"]["origin"] == "Scheduled"
