@@ -79,13 +79,20 @@ class Servers:
 
     def __enter__(self) -> Self:
         self.folder = scratch_folder("demo")
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         self.authority = Authority(self.folder / "authority", "demo")
         certificate = self.authority.issue("postgres", "postgres", names=["127.0.0.1", "postgres.shop.svc"])
         self.postgres = PostgresServer(
             MAJOR, settings=dict(_IN_A_HURRY), tls=certificate, programs=self.programs.server
         )
         self._stack.enter_context(self.postgres)
-        return self
 
     def __exit__(self, *details: object) -> None:
         if self.keep:
@@ -111,7 +118,15 @@ class Servers:
         self.postgres.execute(
             f"create role shop login password '{self.postgres.password}'", "create database shop owner shop"
         )
-        command = [self.programs.clients / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"customers={CUSTOMERS}"]
+        command: list[str | Path] = [
+            self.programs.clients / "psql",
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            f"customers={CUSTOMERS}",
+        ]
         done = subprocess.run(
             [*command, "-f", REPOSITORY / "e2e/demo/shop.sql"],
             env={"PATH": "/usr/bin:/bin", **self.libpq},
