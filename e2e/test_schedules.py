@@ -25,7 +25,7 @@ class Bad(NamedTuple):
 
 
 BAD = {
-    "six-fields": Bad({"schedule": "0 0 2 * * *"}, None, "five fields"),
+    "six-fields": Bad({"schedule": "0 0 2 * * *"}, None, "must have 5 fields"),
     "every": Bad({"schedule": "@every 1h"}, None, "schedule"),
     "unknown-zone": Bad({"timeZone": "Europe/Atlantis"}, "ScheduleInvalid", "Europe/Atlantis"),
     "never-fires": Bad({"schedule": "0 3 30 2 *"}, "ScheduleNeverFires", "no date fits"),
