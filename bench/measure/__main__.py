@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-
 if TYPE_CHECKING:
-    from measure.figure import Figure
     from collections.abc import Sequence
+
+    from measure.figure import Figure
 
 SECTIONS: Final = ("image", "backup", "memory", "fleet", "latency")
 RESULTS: Final = Path(__file__).resolve().parents[1] / "results"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ground.postgres import PostgresServer
 from ground.root import MAJORS, client_folder
 from ground.s3 import S3Server
 from measure.database import MAJOR, server_with, size_bytes
 from measure.figure import Figure
-from ground.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

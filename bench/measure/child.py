@@ -14,7 +14,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbcustody.adapters.keyring import make_keyring
 from dbcustody.adapters.objectstore import S3Settings, S3Store

@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dbcustody.adapters.objectstore import ObjectStore, S3Settings, S3Store, VolumeStore
-from dbcustody.api.policy import CaptureOptions, Retention
-from dbcustody.contract import Verb
+from dbcustody.adapters.objectstore import VolumeStore
+from dbcustody.api.policy import CaptureOptions
 from dbcustody.errors import DbcustodyError, UnavailableError
 from dbcustody.jobs import prune
-from dbcustody.jobs.stock import add_fact
 from dbcustody.reason import ExitCode, Reason
-from dbcustody.repository.fact import Hold, Release, Tombstone
+from dbcustody.repository.fact import Hold, Release
 from dbcustody.repository.layout import (
-    FactKind,
     attempt_prefix,
     backup_prefix,
-    fact_key,
     make_backup_id,
     manifest_key,
     name_key,
 )
-from dbcustody.repository.manifest import manifest_digest, write_manifest
+from dbcustody.repository.manifest import write_manifest
 from ground.proxy import Fault, Proxy
 from ground.s3 import S3Server
-from tests.fakes.vault import CUSTODY, Vault, tools_for
+from tests.fakes.prunes import (
+    DEAD,
+    TODAY,
+    bury,
+    everything,
+    facts_of,
+    left_of,
+    nights,
+    open_bucket,
+    pruned,
+    say,
+)
+from tests.fakes.vault import CUSTODY, Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dbcustody.contract import JobResult, PruneFacts
-    from dbcustody.repository.manifest import Manifest
 
-TODAY = datetime.now(UTC).replace(microsecond=0)
-KEEP_TWO = Retention(keep_last=2, keep_daily=0, keep_weekly=0, keep_monthly=0)
-DEAD = "22222222-2222-4222-8222-222222222222"
 NO_RIGHT = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n\r\n"
     b"<Error><Code>AccessDenied</Code><Message>no right to delete</Message></Error>"
@@ -61,22 +64,6 @@ def proxy(server: S3Server) -> Iterator[Proxy]:
         yield proxy
 
 
-def open_bucket(server: S3Server, bucket: str, endpoint: str | None = None) -> S3Store:
-    """Return the store in a bucket of *server*."""
-    return S3Store(
-        S3Settings(
-            bucket=bucket,
-            prefix="backups",
-            endpoint=endpoint or server.url,
-            addressing_style="path",
-            access_key_id=server.access_key,
-            secret_access_key=server.secret_key,
-            part_bytes=5 * 1024 * 1024,
-            max_attempts=2,
-        )
-    )
-
-
 @pytest.fixture
 def bucket(server: S3Server) -> str:
     """Return a new bucket."""
@@ -92,60 +79,6 @@ def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
     store = open_bucket(request.getfixturevalue("server"), request.getfixturevalue("bucket"))
     yield Vault(store)
     store.close()
-
-
-def pruned(
-    vault: Vault, *, store: ObjectStore | None = None, later: timedelta = timedelta(0), **changes: Any
-) -> JobResult:
-    """Return the result of a prune, by default one that keeps two, at a later time if wanted."""
-    request = vault.request(Verb.PRUNE, **({"retention": KEEP_TWO, "policy_name": "nightly"} | changes))
-    return prune.run(request, tools_for(store or vault.store, vault.keyring, now=TODAY + later))
-
-
-def facts_of(result: JobResult) -> PruneFacts:
-    """Return the facts of *result*."""
-    assert result.prune is not None
-    return result.prune
-
-
-def nights(vault: Vault, number: int, **changes: Any) -> list[Manifest]:
-    """Commit so many nightly backups, the last one today, and return them, oldest first."""
-    return [
-        vault.commit(f"night-{night}", TODAY - timedelta(days=number - night, minutes=9), **changes)
-        for night in range(1, number + 1)
-    ]
-
-
-def left_of(vault: Vault, manifest: Manifest) -> set[str]:
-    """Return the names of what lies below a backup."""
-    prefix = backup_prefix(CUSTODY, manifest.backup_id)
-    return {entry.key.removeprefix(prefix) for entry in vault.store.entries(prefix)}
-
-
-def everything(vault: Vault) -> list[str]:
-    """Return every key in the store."""
-    return [entry.key for entry in vault.store.entries("")]
-
-
-def say(vault: Vault, kind: type[Hold | Release], manifest: Manifest) -> None:
-    """Write a hold or its release."""
-    digest = manifest_digest(write_manifest(manifest))
-    fact = kind(backup_id=manifest.backup_id, manifest_sha256=digest, number=1, because="audit", time=TODAY)
-    add_fact(vault.storage, CUSTODY, fact)
-
-
-def bury(vault: Vault, manifest: Manifest) -> None:
-    """Write a backup's tombstone, as a prune does before anything else."""
-    digest = manifest_digest(write_manifest(manifest))
-    tombstone = Tombstone(
-        backup_id=manifest.backup_id,
-        manifest_sha256=digest,
-        previous_manifest_sha256=manifest.previous_manifest_sha256,
-        generation=manifest.generation,
-        because="retention",
-        time=TODAY,
-    )
-    add_fact(vault.storage, CUSTODY, tombstone)
 
 
 def test_what_the_plan_lets_go_is_gone(vault: Vault) -> None:
@@ -406,96 +339,3 @@ def test_empty_custody_is_fine(vault: Vault) -> None:
 
     assert (result.reason, facts_of(result).retained.count) == (Reason.RETENTION_ENFORCED, 0)
     assert everything(vault) == before
-
-
-def removed(vault: Vault, name: str, **changes: Any) -> JobResult:
-    """Return the result of the removal of the backup *name*."""
-    return pruned(vault, retention=None, name=name, policy_name=None, **changes)
-
-
-def test_removal_deletes_the_one_it_names(vault: Vault) -> None:
-    """A person's deletion takes exactly the named backup, the newest included, and is done when asked again."""
-    manifests = nights(vault, 3)
-    result = removed(vault, "night-3")
-
-    assert (result.reason, result.exit_code) == (Reason.RETENTION_ENFORCED, ExitCode.DONE)
-    assert facts_of(result).deleted == ("night-3",)
-    assert left_of(vault, manifests[2]) == {"tombstone.json"}
-    assert [one.manifest.name for one in vault.stock().live] == ["night-1", "night-2"]
-    assert removed(vault, "night-3").exit_code is ExitCode.DONE
-    assert removed(vault, "never-taken").exit_code is ExitCode.DONE
-
-
-def test_removal_honours_a_hold(vault: Vault) -> None:
-    """A held backup is not removed: no error, but not done, so that the Backup waits until the release."""
-    manifests = nights(vault, 1)
-    say(vault, Hold, manifests[0])
-    before = everything(vault)
-    held = removed(vault, "night-1")
-
-    assert (held.reason, held.exit_code, facts_of(held).held) == (Reason.HELD, ExitCode.REFUSED, ("night-1",))
-    assert everything(vault) == before
-    say(vault, Release, manifests[0])
-    assert removed(vault, "night-1").exit_code is ExitCode.DONE
-
-
-def test_removal_of_what_cannot_be_believed_is_refused(vault: Vault) -> None:
-    """A forged fact might hide a hold: nothing is deleted, and a person is told to do it by hand."""
-    (manifest,) = nights(vault, 1)
-    key = fact_key(CUSTODY, manifest.backup_id, FactKind.HOLD, 1)
-    say(vault, Hold, manifest)
-    data = vault.store.read(key)
-    assert data is not None
-    vault.store.delete([key])
-    vault.store.put_once(key, data.replace(b"audit", b"abuse"))
-    before = everything(vault)
-
-    result = removed(vault, "night-1")
-
-    assert (result.reason, result.exit_code) == (Reason.ARCHIVE_DAMAGED, ExitCode.REFUSED)
-    assert "ForgedFact" in result.message
-    assert everything(vault) == before
-
-
-def test_removal_without_the_key_is_refused(vault: Vault) -> None:
-    """Who lost the key cannot see holds: it is said that the key is missing."""
-    (manifest,) = nights(vault, 1)
-    folder = attempt_prefix(CUSTODY, manifest.backup_id, manifest.attempt)
-    vault.store.delete([f"{folder}key.k1.json"])
-
-    assert removed(vault, "night-1").reason is Reason.KEY_MISSING
-
-
-def test_removal_of_a_backup_with_missing_objects(vault: Vault) -> None:
-    """A backup that lacks an object may be removed by a person: that ends the doubt which froze retention."""
-    (manifest, *_) = nights(vault, 3)
-    folder = attempt_prefix(CUSTODY, manifest.backup_id, manifest.attempt)
-    vault.store.delete([f"{folder}data-000.pgc"])
-
-    assert pruned(vault).reason is Reason.RETENTION_FROZEN
-    assert removed(vault, "night-1").exit_code is ExitCode.DONE
-    assert pruned(vault).reason is Reason.RETENTION_ENFORCED
-
-
-def test_removal_of_what_was_never_committed(vault: Vault) -> None:
-    """What a lost run left goes once nobody can be at work on it; a removal does not wait for that."""
-    backup_id = make_backup_id("lost", TODAY)
-    vault.claim("lost", backup_id)
-    vault.store.put_once(f"{attempt_prefix(CUSTODY, backup_id, DEAD)}schema.pgc", b"x")
-
-    assert removed(vault, "lost").exit_code is ExitCode.DONE
-    assert [key for key in everything(vault) if DEAD in key]
-    assert removed(vault, "lost", later=timedelta(days=2)).exit_code is ExitCode.DONE
-    assert not [key for key in everything(vault) if DEAD in key]
-
-
-def test_removal_finishes_an_interrupted_one(vault: Vault) -> None:
-    """A removal that was killed after the tombstone, or after the manifest, is finished by the next."""
-    manifests = nights(vault, 2)
-    for manifest in manifests:
-        bury(vault, manifest)
-    vault.store.delete([manifest_key(CUSTODY, manifests[1].backup_id)])
-
-    for manifest in manifests:
-        assert removed(vault, manifest.name).exit_code is ExitCode.DONE
-        assert left_of(vault, manifest) == {"tombstone.json"}
