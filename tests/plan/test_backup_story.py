@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dbcustody.contract import JobResult
     from dbcustody.plan.observed import SeenJob
 
-SURE = (Reason.AUTHENTICATION_FAILED, Reason.DUMP_FAILED, Reason.PRIVILEGES_MISSING, Reason.SKIPPED)
 UNSURE = (
     Reason.INTERNAL_ERROR,
     Reason.INTERRUPTED,
@@ -33,6 +32,18 @@ UNSURE = (
     Reason.TIMED_OUT,
 )
 NO_ANSWER = (Reason.STORAGE_UNREACHABLE, Reason.STORAGE_DENIED, Reason.INTERNAL_ERROR, Reason.TIMED_OUT)
+ENDS = (
+    "is lost",
+    "is deleted",
+    "is done",
+    "has no room for its facts",
+    "answers another question",
+    "runs out of time",
+    *["fails and cannot know"] * 3,
+    "fails and knows",
+)
+PROVES_A_COMMIT = ("is done", "has no room for its facts", "answers another question")
+SILENT = ("is lost", "is deleted", "runs out of time")
 VERDICT = (
     ConditionType.FINISHED,
     ConditionType.SUCCEEDED,
@@ -52,11 +63,14 @@ class Story(RuleBasedStateMachine):
         self.committed = False
         self.verdict: object = None
 
-    @initialize(is_scheduled=st.booleans())
-    def begin(self, *, is_scheduled: bool) -> None:
-        """A person asks for the backup, or a CronJob already runs it."""
+    @initialize(is_scheduled=st.booleans(), is_heard=st.booleans())
+    def begin(self, *, is_scheduled: bool, is_heard: bool) -> None:
+        """A person asks for the backup, or a CronJob already runs it; half of the stories begin in the middle of the dump."""
         self.plane = scheduled() if is_scheduled else ControlPlane(backup())
         self.whole = self.plane.seen
+        if is_heard:
+            self.plane.reconcile()
+            self.run_is_heard_dumping()
 
     @rule(dies_after=st.sampled_from([NEVER, NEVER, 0, 1, 2]))
     def reconcile(self, dies_after: int) -> None:
@@ -84,57 +98,50 @@ class Story(RuleBasedStateMachine):
         """The Job's pod tells how far it is."""
         self.plane.runs(self._job.name, progress(stage=stage))
 
-    @precondition(lambda self: self._is_dumping)
+    @precondition(lambda self: self._backup_works)
     @rule()
-    def pod_commits(self) -> None:
-        """The manifest is written."""
-        self.committed = True
-
-    @precondition(lambda self: self.plane.at_work is not None)
-    @rule()
-    def pod_is_lost(self) -> None:
-        """The Job ends without a word."""
-        self.plane.ends(self._job.name, None)
-
-    @precondition(lambda self: self.plane.at_work is not None)
-    @rule()
-    def job_is_deleted(self) -> None:
-        """Somebody deletes the Job."""
-        self.plane.jobs.pop(self._job.name)
+    def run_is_heard_dumping(self) -> None:
+        """The run comes to its dump, and an operator is there to hear it."""
+        self.plane.runs(self._job.name, progress(stage=Stage.DUMPING))
+        self.plane.reconcile()
 
     @precondition(lambda self: self._backup_works)
-    @rule(is_short=st.booleans(), is_foreign=st.booleans())
-    def backup_is_done(self, *, is_short: bool, is_foreign: bool) -> None:
-        """The run commits if it has not yet, and answers; perhaps without its facts, perhaps to another question."""
-        self.committed = True
-        answer = result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts())
-        short = replace(answer, backup=None, complete=False)
-        foreign = {"request_sha256": "1" * 64} if is_foreign else {}
-        self.plane.ends(self._job.name, short if is_short else answer, **foreign)
+    @rule(end=st.sampled_from(ENDS), reason=st.sampled_from(UNSURE), commits=st.sampled_from([True, True, False]))
+    def run_ends(self, end: str, reason: Reason, *, commits: bool) -> None:
+        """The run ends in one of the ways in which runs end, before or after it wrote the manifest."""
+        name = self._job.name
+        if self.committed and end.startswith("fails"):
+            end = "is done"  # it finds the backup of a run whose Job was deleted before anybody saw it
+        late = self._is_dumping and end == "fails and cannot know"
+        self.committed |= end in PROVES_A_COMMIT or (commits and (late or end in SILENT))
+        if end == "is deleted":
+            self.plane.jobs.pop(name)
+            return
+        foreign = {"request_sha256": "1" * 64} if end == "answers another question" else {}
+        self.plane.ends(name, self._answer(end, reason), **foreign)
 
-    @precondition(lambda self: self._backup_works and not self.committed)
-    @rule(reason=st.sampled_from(SURE + UNSURE))
-    def backup_fails(self, reason: Reason) -> None:
-        """The run fails before it wrote a manifest."""
-        self.plane.ends(self._job.name, result(Verb.BACKUP, reason, "told by the run"))
-
-    @precondition(lambda self: self._is_dumping and self.committed)
-    @rule(reason=st.sampled_from(UNSURE))
-    def backup_fails_late(self, reason: Reason) -> None:
-        """The run fails after it wrote the manifest, and does not know it."""
-        self.plane.ends(self._job.name, result(Verb.BACKUP, reason, "told by the run"))
-
-    @precondition(lambda self: self._settle_works)
-    @rule()
-    def storage_answers(self) -> None:
-        """The settling Job tells what lies there."""
-        self.plane.ends(self._job.name, self._truth())
+    def _answer(self, end: str, reason: Reason) -> JobResult | None:
+        good = result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts())
+        told = reason if end == "fails and cannot know" else Reason.DUMP_FAILED
+        return {
+            "is lost": None,
+            "answers another question": good,
+            "is done": good,
+            "has no room for its facts": replace(good, backup=None, complete=False),
+            "runs out of time": result(Verb.BACKUP, Reason.TIMED_OUT, "told by the run"),
+        }.get(end, result(Verb.BACKUP, told, "told by the run"))
 
     @precondition(lambda self: self._settle_works)
-    @rule(reason=st.sampled_from(NO_ANSWER))
-    def storage_does_not_answer(self, reason: Reason) -> None:
-        """The settling Job cannot look."""
-        self.plane.ends(self._job.name, settled(None, reason, "no answer"))
+    @rule(end=st.sampled_from(["truth", "truth", "silence", "deleted", *NO_ANSWER]))
+    def question_ends(self, end: str) -> None:
+        """The settling Job tells what lies there, or cannot look, or is lost itself."""
+        name = self._job.name
+        if end == "deleted":
+            self.plane.jobs.pop(name)
+        elif end == "silence":
+            self.plane.ends(name, None)
+        else:
+            self.plane.ends(name, self._truth() if end == "truth" else settled(None, Reason(end), "no answer"))
 
     @invariant()
     def conditions_obey_the_rules(self) -> None:
@@ -202,9 +209,9 @@ class Story(RuleBasedStateMachine):
             for _ in range(4):
                 self.plane.reconcile()
             if self._backup_works:
-                self.backup_is_done(is_short=False, is_foreign=False)
+                self.run_ends("is done", Reason.JOB_LOST, commits=True)
             elif self._settle_works:
-                self.storage_answers()
+                self.question_ends("truth")
         self.status_tells_the_truth()
         self.conditions_obey_the_rules()
         assert self._is_over
@@ -241,4 +248,6 @@ class Story(RuleBasedStateMachine):
 
 
 TestStory = Story.TestCase
-TestStory.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+TestStory.settings = settings(
+    max_examples=100, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
