@@ -1,0 +1,157 @@
+"""Every single request of the operator fails, or loses its answer, or is its last: the end is the same, and no work is done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, ours
+from dbcustody.api.meta import Kind
+from dbcustody.contract import Verb
+from dbcustody.handlers.world import KINDS
+from dbcustody.reason import Reason
+from tests.fakes.kube import Fault
+from tests.fakes.seen import NOW
+from tests.handlers.scene import TEAM, Scene
+
+Flow = Callable[[Scene], Awaitable[None]]
+
+
+def make_parties(scene: Scene) -> None:
+    """Create the Database and the BackupStorage that everything needs."""
+    scene.make(Kind.DATABASE, "shop")
+    scene.make(Kind.BACKUP_STORAGE, "main")
+
+
+async def a_backup(scene: Scene) -> None:
+    """Go from three new resources to a Backup that is over."""
+    make_parties(scene)
+    scene.make(Kind.BACKUP, "monday")
+    await scene.turns(5)
+
+
+async def a_backup_without_a_result(scene: Scene) -> None:
+    """Lose the Job's pod with its message, so that the storage is asked."""
+    scene.answers[Verb.BACKUP] = None
+    await a_backup(scene)
+    await scene.turns(3)
+
+
+async def a_policy_that_begins(scene: Scene) -> None:
+    """See a policy get its CronJob and its immediate backup, and retention after it."""
+    make_parties(scene)
+    scene.make(Kind.BACKUP_POLICY, "nightly", immediate=True)
+    await scene.turns(9)
+
+
+async def a_policy_that_fires(scene: Scene) -> None:
+    """See the CronJob start a Job, which is recorded as a Backup."""
+    make_parties(scene)
+    scene.make(Kind.BACKUP_POLICY, "nightly", schedule="0 12 * * *")
+    while scene.kube.peek(CRON_JOBS, TEAM, "nightly") is None:
+        await scene.turn()
+    scene.fire("nightly", NOW)
+    await scene.turns(8)
+
+
+async def a_storage_that_is_edited(scene: Scene) -> None:
+    """Change the spec while the probe runs: its answer would be about yesterday."""
+    scene.make(Kind.BACKUP_STORAGE, "main")
+    while not scene.kube.all(PODS):
+        await scene.turn()
+
+    def edit(body: dict[str, Any]) -> None:
+        body["spec"]["s3"]["bucket"] = "other"
+
+    scene.kube.change(ours("backupstorages"), TEAM, "main", edit)
+    await scene.turns(6)
+
+
+async def a_backup_that_is_deleted_with_its_data(scene: Scene) -> None:
+    """Delete a Backup with `deletionPolicy: Delete` while it runs."""
+    make_parties(scene)
+    scene.make(Kind.BACKUP, "monday", deletionPolicy="Delete")
+    while not any(verb == Verb.BACKUP for verb, _ in scene.jobs):
+        await scene.turn()
+    scene.kube.remove(ours("backups"), TEAM, "monday")
+    await scene.turns(9)
+
+
+FLOWS = [
+    a_backup,
+    a_backup_without_a_result,
+    a_policy_that_begins,
+    a_policy_that_fires,
+    a_storage_that_is_edited,
+    a_backup_that_is_deleted_with_its_data,
+]
+
+
+def end_of(scene: Scene) -> dict[str, Any]:
+    """Return what matters of how things ended, whatever names and numbers came to be on the way."""
+    found: dict[str, Any] = {}
+    for kind in Kind:
+        for body in scene.kube.all(ours(kind.plural)):
+            resource = KINDS[kind].from_body(body)
+            said = {one.type.value: (one.status.value, one.reason.value) for one in resource.status.conditions}
+            found[f"{kind.value} {resource.metadata.name}"] = said | {"finalizers": resource.metadata.finalizers}
+    found["cron jobs"] = [body["metadata"]["name"] for body in scene.kube.all(CRON_JOBS)]
+    found["unfinished"] = [
+        body["metadata"]["name"] for body in scene.kube.all(JOBS) if not body["status"].get("conditions")
+    ]
+    found["unreleased"] = [
+        body["metadata"]["name"] for body in scene.kube.all(JOBS) if "ttlSecondsAfterFinished" not in body["spec"]
+    ]
+    found["jobs"] = sorted(verb for verb, _ in scene.jobs)
+    return found
+
+
+async def play(flow: Flow, fault: tuple[int, Fault] | None = None) -> Scene:
+    """Return the scene after *flow*, in which one request goes wrong."""
+    scene = Scene()
+    scene.kube.fault = fault
+    await flow(scene)
+    return scene
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
+    """Whichever request goes wrong, the end is the same, every Job is created once, and none is left behind."""
+    undisturbed = await play(flow)
+    expected, requests = end_of(undisturbed), len(undisturbed.kube.calls)
+
+    different = {}
+    for number in range(requests):
+        scene = await play(flow, (number, fault))
+        assert scene.kube.fault is None, f"request {number} never came"
+        assert scene.deaths == (fault is Fault.DIES)
+        assert scene.most_working == 1
+        assert len(set(scene.jobs)) == len(scene.jobs)
+        if end_of(scene) != expected:
+            different[number, undisturbed.kube.calls[number]] = end_of(scene)
+
+    assert different == {}
+
+
+async def test_the_undisturbed_flows_end_well() -> None:
+    """What all kill points are compared with is success itself."""
+    backup, lost = await play(a_backup), await play(a_backup_without_a_result)
+    begun, fired = await play(a_policy_that_begins), await play(a_policy_that_fires)
+    storage, deleted = await play(a_storage_that_is_edited), await play(a_backup_that_is_deleted_with_its_data)
+
+    assert end_of(backup)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
+    assert end_of(backup)["jobs"] == ["backup", "inspect", "probe"]
+    assert end_of(lost)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
+    assert end_of(lost)["jobs"] == ["backup", "inspect", "probe", "settle"]
+    assert end_of(begun)["BackupPolicy nightly"]["RetentionEnforced"] == ("True", Reason.RETENTION_ENFORCED)
+    assert end_of(begun)["jobs"] == ["backup", "inspect", "probe", "prune"]
+    assert end_of(fired)["BackupPolicy nightly"]["RetentionEnforced"] == ("True", Reason.RETENTION_ENFORCED)
+    assert end_of(fired)["jobs"] == ["backup", "inspect", "probe", "prune"]
+    assert end_of(fired)["cron jobs"] == ["nightly"]
+    assert end_of(storage)["BackupStorage main"]["Ready"] == ("True", Reason.READY)
+    assert end_of(storage)["jobs"] == ["probe", "probe"]
+    assert "Backup monday" not in end_of(deleted)
+    assert end_of(deleted)["jobs"] == ["backup", "inspect", "probe", "prune"]
