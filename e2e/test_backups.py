@@ -93,7 +93,7 @@ def test_two_policies_of_one_database_dump_one_after_the_other(housed: Tenant, s
 
 def test_everything_deleted_and_applied_again_runs_nothing_again(housed: Tenant, storehouse: Storehouse) -> None:
     """The storage remembers the names: the Backup that comes back adopts what lies there, and no second dump is made."""
-    housed.policy(immediate=True)
+    housed.policy(immediate=True, retention={"keepLast": 5})
     (immediate,) = housed.until(lambda: housed.names("backups"), "the immediate Backup is there")
     housed.backup("manual", policy="nightly")
     first = {name: housed.succeeded(name)["status"]["artefact"] for name in (immediate, "manual")}
@@ -106,7 +106,7 @@ def test_everything_deleted_and_applied_again_runs_nothing_again(housed: Tenant,
     housed.database()
     housed.storage()
     housed.until_ready()
-    housed.policy(immediate=True)
+    housed.policy(immediate=True, retention={"keepLast": 5})
     housed.until(lambda: housed.names("backups") == [immediate], "the immediate Backup is there again")
     housed.backup("manual", policy="nightly")
     again = {name: housed.succeeded(name) for name in (immediate, "manual")}
