@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.backup import Backup, BackupStatus, Origin, Progress
+from dbcustody.api.backup import Backup, BackupStatus, Origin, Progress, Stage
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.codec import decode, encode
@@ -28,6 +28,7 @@ from tests.fakes.seen import (
     backup,
     database,
     policy,
+    progress,
     result,
     scheduled_job,
     storage,
@@ -193,3 +194,16 @@ def scheduled(*, by_hand: bool = False, **job: Any) -> ControlPlane:
     plane = ControlPlane(one, jobs={made.name: made})
     plane.seen = replace(plane.seen, policy=policy())
     return plane
+
+
+def dumping() -> ControlPlane:
+    """Return a control plane in which the Backup's Job was seen to dump."""
+    plane = started()
+    plane.runs(plane.last_job.name, progress(stage=Stage.DUMPING))
+    plane.reconcile()
+    return plane
+
+
+def verbs(plane: ControlPlane) -> list[Verb]:
+    """Return what the Jobs were asked to do, in order."""
+    return [verb for verb, _ in plane.started]
