@@ -42,7 +42,7 @@ class UnavailableError(DbcustodyError):
 
 
 class InterruptedRunError(UnavailableError):
-    """The process was told to stop (SIGTERM); nothing was committed."""
+    """The process was told to stop (SIGTERM), or its time was over."""
 
     default_reason = Reason.INTERRUPTED
 

@@ -6,13 +6,14 @@ happens after finds it again by its name. Nothing is ever deleted here.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.policy import CaptureOptions, Level
 from dbcustody.contract import Verb
-from dbcustody.errors import ConflictError, RefusedError
+from dbcustody.errors import ConflictError, InterruptedRunError, RefusedError
 from dbcustody.jobs.artefact import Shelf
 from dbcustody.jobs.capture import Capture
 from dbcustody.jobs.commitment import claim_name, commit, make_manifest, undertake
@@ -29,6 +30,8 @@ from dbcustody.reason import Reason
 from dbcustody.repository.binding import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.custody import OpenStorage
     from dbcustody.jobs.tools import Tools
@@ -122,9 +125,22 @@ def prove(storage: OpenStorage, standing: Standing, *, level: Level, tools: Tool
     if standing.verified_before is None or (level is Level.READ and standing.verified_before is not Level.READ):
         manifest = standing.manifest
         key = open_data_key(storage, manifest.place, standing.key_ids) if manifest.encryption else None
-        standing = replace(standing, verified=verify(storage, manifest, level=level, tools=tools, data_key=key))
+        with _telling_of_commit(manifest.backup_id):
+            verified = verify(storage, manifest, level=level, tools=tools, data_key=key)
+        standing = replace(standing, verified=verified)
         record_verified(storage, standing, tools.now())
     return conclude(storage, standing, level=level)
+
+
+@contextmanager
+def _telling_of_commit(backup_id: str) -> Iterator[None]:
+    """Let an interruption say that the backup itself is safe: whoever reads of a stopped run must not believe it lost."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        raise InterruptedRunError(
+            f"{error.message}; backup {backup_id} is committed and not verified yet: a run of the same name takes it up from there"
+        ) from error
 
 
 def conclude(storage: OpenStorage, standing: Standing, *, level: Level, verb: Verb = Verb.BACKUP) -> JobResult:

@@ -127,9 +127,8 @@ def _run(
 
 def _interrupted(verb: Verb, error: DbcustodyError, deadline: Deadline | None) -> JobResult:
     if deadline is not None and deadline.has_passed:
-        return fail(
-            verb, Reason.TIMED_OUT, f"{verb.value}: not done after {deadline.seconds} s of work; nothing was committed"
-        )
+        message = f"{verb.value}: not done after {deadline.seconds} s of work ({error.message})"
+        return fail(verb, Reason.TIMED_OUT, message)
     if error.reason is not Reason.INTERRUPTED:
         return fail(verb, Reason.INTERRUPTED, f"{verb.value}: stopped from outside ({error.message})")
     return fail(verb, Reason.INTERRUPTED, error.message)

@@ -66,12 +66,14 @@ class Streams:
                     self._running.discard(dump)
 
     def end(self) -> None:
-        """Kill every pg_dump; nothing of an unfinished stream is committed after that."""
+        """End every pg_dump; nothing of an unfinished stream is committed after that."""
         with self._lock:
             self._is_ended = True
             running = list(self._running)
         for dump in running:
             dump.end()
+        for dump in running:
+            dump.see_ended()
 
     def _begin(self, plan: StreamPlan) -> Dump:
         with self._lock:

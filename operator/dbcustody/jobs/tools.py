@@ -63,7 +63,7 @@ class Tools:
 def check_stop(tools: Tools) -> None:
     """Raise InterruptedRunError when the work is to end."""
     if tools.stop.is_set():
-        raise InterruptedRunError("the run was told to stop; nothing was committed")
+        raise InterruptedRunError("the run was told to stop")
 
 
 def database_of(request: JobRequest) -> DatabaseSpec:

@@ -1,13 +1,15 @@
 """pg_dump as a child of ours: its archive comes out of a pipe, its complaints are read while it works, its exit status is checked.
 
-Nothing about the database stands in its arguments: libpq reads the environment. It gets a process group of its own, so that it can be ended
-as a whole and is not hit by what is meant for us.
+Nothing of the connection stands in its arguments: libpq reads the environment. It gets a process group of its own, so that it can be ended
+as a whole and is not hit by what is meant for us. It is ended by SIGTERM first: then it cancels its query, whose
+end a busy server would notice much later by itself; and the kernel sends it that signal when we die without a word.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -31,6 +33,8 @@ FILTER_MAJOR: Final = 17
 _KEPT_LINES: Final = 50
 _LONGEST_LINE: Final = 2000
 _PATIENCE_SECONDS: Final = 10
+_PARTING_SECONDS: Final = 3
+_TERMINATED: Final = "terminated by user"
 _INHERITED: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "PGPASSFILE")
 
 
@@ -45,7 +49,15 @@ class Dump:
         named = [_as_argument(line) for line in tables if line not in in_file] if len(in_file) < len(tables) else []
         by_file = ["--filter=-"] if in_file else []
         self._process = subprocess.Popen(
-            [client.program("pg_dump"), "--no-password", "--format=custom", *arguments, *by_file, *named],
+            [
+                *_tied_to_us(),
+                client.program("pg_dump"),
+                "--no-password",
+                "--format=custom",
+                *arguments,
+                *by_file,
+                *named,
+            ],
             stdin=subprocess.PIPE if by_file else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,24 +104,37 @@ class Dump:
                 f"pg_dump of {self._endpoint}: was ended by signal {-status} ({signal.Signals(-status).name})",
                 reason=Reason.INTERRUPTED,
             )
+        if any(_TERMINATED in line for line in self._complaints):
+            raise UnavailableError(f"pg_dump of {self._endpoint}: was ended by SIGTERM", reason=Reason.INTERRUPTED)
         if status != 0:
             raise explain_text("\n".join(self._complaints), f"pg_dump of {self._endpoint} (exit status {status})")
 
     def end(self) -> None:
-        """End the process if it still runs; from any thread. Whoever reads its pipe comes to the end of it."""
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """Ask the process to end if it still runs; from any thread. Whoever reads its pipe comes to the end of it."""
+        self._send(signal.SIGTERM)
+
+    def see_ended(self) -> None:
+        """Wait until the process has ended; one that cannot even cancel its query (a dead network) is killed. From any thread."""
+        try:
+            self._process.wait(_PARTING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._send(signal.SIGKILL)
+            self._process.wait()
 
     def kill(self) -> None:
         """End the process if it still runs, and let go of its pipes."""
         self.end()
-        self._process.wait()
+        self.see_ended()
         self._listener.join(_PATIENCE_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 with suppress(OSError, ValueError):
                     pipe.close()
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def _tell(self, text: str) -> None:
         """Write the filter; a pg_dump that ended already says why by its exit status."""
@@ -141,6 +166,12 @@ def _fill(pipe: Any, buffer: memoryview) -> int:
             break
         filled += count
     return filled
+
+
+def _tied_to_us() -> list[str]:
+    """Return the words before a command that make the kernel end it when the thread that started it is gone; util-linux has them."""
+    program = shutil.which("setpriv")
+    return [] if program is None else [program, "--pdeathsig", "TERM", "--"]
 
 
 def _fits_file(line: str) -> bool:
