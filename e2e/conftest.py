@@ -67,6 +67,7 @@ def deployment(cluster: Cluster, api: Api, image: Image) -> Deployment:
 @pytest.fixture
 def operator(deployment: Deployment) -> Deployment:
     """Return the operator, with both replicas ready now, whatever the test before did to it."""
+    deployment.replace_punished()
     deployment.wait_ready(seconds=90)
     return deployment
 

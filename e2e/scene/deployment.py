@@ -53,6 +53,13 @@ class Deployment:
 
         assert wait_until(ready, seconds, pause_seconds=0.2), collect(self.api, OPERATOR_NAMESPACE)
 
+    def replace_punished(self) -> None:
+        """Delete the pods whose restart the kubelet holds back because tests killed them so often; new ones start at once."""
+        for pod in self.pods():
+            statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+            if any("waiting" in one.get("state", {}) and one.get("restartCount", 0) > 0 for one in statuses):
+                self.api.delete("pods", pod["metadata"]["name"], OPERATOR_NAMESPACE)
+
     def leader(self) -> Json | None:
         """Return the pod that holds the Lease, or None while no living one does."""
         lease = self.api.get("leases", NAME, OPERATOR_NAMESPACE) or {}
