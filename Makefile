@@ -62,6 +62,6 @@ cluster-up: setup ## a complete Kubernetes on this machine, with a kubeconfig to
 cluster-down: $(VENV)/ready ## stop it without a trace
 	@$(GROUND) down
 
-clean: ## what the commands above left in the checkout; the caches in ~/.cache/dbcustody stay
+clean: ## what the commands above left in the checkout; the caches outside of it stay
 	@if [ -x $(PYTHON) ]; then $(GROUND) down || true; PYTHONPATH=e2e $(PYTHON) -m demo --stop || true; fi
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build

@@ -112,7 +112,8 @@ def _backup(
     tombstone = next(iter(_of(facts, Tombstone)), None)
     doubt = _doubt_of_manifest(said, first_signed)
     if doubt is Doubt.KEY_MISSING and tombstone is not None:
-        doubt = None  # a deletion takes the data key before the manifest; the tombstone names its digest and vouches for it
+        # a deletion takes the data key before the manifest; the tombstone names its digest and vouches for it
+        doubt = None
     doubts = [] if doubt is None else [doubt]
     if doubt is not Doubt.MISPLACED and tombstone is None and not _is_complete(said.manifest, objects):
         doubts.append(Doubt.INCOMPLETE)
