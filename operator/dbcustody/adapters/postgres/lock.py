@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Self
@@ -21,7 +21,6 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from dbcustody.adapters.postgres.session import Session
 
@@ -74,14 +73,11 @@ class DatabaseLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go; when an error is on its way already, it counts, and the locks die with their session at the latest."""
-        if self._session.closed:
-            return
-        with suppress(DbcustodyError) if error is not None else nullcontext():
-            self.release()
+    def __exit__(self, *_: object) -> None:
+        """Let go; where that cannot be said to the server, the locks die with their session, and what the block came to counts."""
+        if not self._session.closed:
+            with suppress(DbcustodyError):
+                self.release()
 
     def acquire(
         self,
