@@ -169,7 +169,7 @@ def in_volume(folder: Path) -> Callable[[], ObjectStore]:
 
 
 @contextmanager
-def in_bucket(server: S3Server, bucket: str, **changes: Any) -> Iterator[Callable[[], ObjectStore]]:
+def in_bucket(server: S3Server, bucket: str, /, **changes: Any) -> Iterator[Callable[[], ObjectStore]]:
     """Return what opens a storage in *bucket*, with little patience; *changes* are to its settings. What was opened is closed."""
     settings = S3Settings(
         bucket=bucket, endpoint=server.url, addressing_style="path", access_key_id=server.access_key,
