@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -179,12 +179,13 @@ def test_a_new_spec_abandons_the_running_job() -> None:
     assert started(afterwards.actions) == [next_job_name(one)]
 
 
-def test_an_answer_about_an_older_spec_still_counts_until_the_next() -> None:
-    """A Job that had ended before the edit was seen is concluded; the new spec is examined right after."""
-    one = replace(RUNNING, metadata=metadata(generation=2), judged_generation=1)
+def test_an_answer_about_an_older_spec_is_no_answer() -> None:
+    """A Job that ended before the edit was seen says nothing about the new spec: it may go, and another one starts."""
+    one = replace(RUNNING, metadata=metadata(generation=2))
     found = look(one, answered("j", GOOD))
 
-    assert found.verdict is not None
+    assert (found.verdict, found.exam.job_ref, found.exam.last_time) == (None, None, RUNNING.last_time)
+    assert found.actions == (LetJobGo("j", 600),)
     assert decide(replace(found.exam, observed_generation=2), None, NOW).step is Step.START
 
 

@@ -15,7 +15,7 @@ from dbcustody.api.storage import S3, AccessMode
 from dbcustody.contract import PruneFacts, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, StartJob
-from dbcustody.plan.pruning import MOST_ENTRIES, Pruned, SeenPruning, plan_pruning
+from dbcustody.plan.pruning import MOST_ENTRIES, Pruned, SeenPruning, plan_pruning, refused_retention
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.request import Parties
 from dbcustody.reason import Reason
@@ -218,3 +218,15 @@ def test_the_plan_in_status_is_bounded() -> None:
 
     assert len(found.status.plan) == MOST_ENTRIES
     assert found.status.prune_hash is None
+
+
+def test_a_refused_job_is_retention_s_matter() -> None:
+    """Ready is left alone, and what was abnormal stays said."""
+    stalled = condition(ConditionType.STALLED, "True", Reason.NAME_TAKEN)
+    ready = condition(ConditionType.READY, "True", Reason.READY)
+    found = refused_retention((ready, stalled), Reason.POD_NOT_CREATED, "exceeded quota")
+
+    assert [(one.type, one.status, one.reason) for one in found] == [
+        (ConditionType.STALLED, "True", Reason.NAME_TAKEN),
+        (ConditionType.RETENTION_ENFORCED, "False", Reason.POD_NOT_CREATED),
+    ]

@@ -22,6 +22,8 @@ from dbcustody.handlers.policy import plan_policy
 from dbcustody.handlers.say import say
 from dbcustody.handlers.storage import plan_storage
 from dbcustody.handlers.world import Place
+from dbcustody.plan.actions import StartJob
+from dbcustody.plan.pruning import refused_retention
 from dbcustody.plan.summary import refused_conditions
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
     from dbcustody.handlers.world import Key, Resource
-    from dbcustody.plan.actions import Plan
+    from dbcustody.plan.actions import Action, Plan
 
 _PLANS: Final[dict[Kind, Callable[..., Any]]] = {
     Kind.DATABASE: plan_database,
@@ -95,18 +97,22 @@ class Reconciler:
             try:
                 await perform(self._hands, key, self._hands.world.get(key) or resource, action)
             except RefusedError as error:
-                await self._say_refusal(key, error)
+                await self._say_refusal(key, action, error)
                 raise
 
-    async def _say_refusal(self, key: Key, error: RefusedError) -> None:
+    async def _say_refusal(self, key: Key, action: Action, error: RefusedError) -> None:
         """Say in the conditions what the API server refused; the verdict of what is over is not touched, and the log has it anyway."""
         resource = self._hands.world.get(key)
         if resource is None or is_true(resource.status.conditions, ConditionType.FINISHED):
             return
         status = resource.status
+        if key.kind is Kind.BACKUP_POLICY and isinstance(action, StartJob):
+            said = refused_retention(status.conditions, error.reason, error.message)
+        else:
+            said = refused_conditions(error.reason, error.message)
         conditions = merge(
             status.conditions,
-            refused_conditions(error.reason, error.message),
+            said,
             generation=resource.metadata.generation,
             now=self._hands.now(),
         )

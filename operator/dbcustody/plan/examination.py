@@ -95,10 +95,11 @@ def examine(
     job = _named(seen, exam.job_ref)
     decision = decide(exam, job, now)
     examined = _carry_out(exam, decision, now=now, manifest=manifest, what=what)
-    stop = (DeleteJob(job.name, job.metadata.uid),) if job is not None and decision.step is Step.ABANDON else ()
+    # What a new spec abandons is cleared away like any Job that the status does not name, and before another one is started.
+    current = None if decision.step is Step.ABANDON else exam.job_ref
     return replace(
         examined,
-        actions=(*examined.actions, *stop, *tidy(seen, exam.job_ref)),
+        actions=(*tidy(seen, current), *examined.actions),
         look_again_seconds=decision.look_again_seconds,
     )
 
@@ -191,8 +192,8 @@ def _is_suspended(exam: Examination, job: SeenJob | None, _: datetime) -> Decisi
 
 
 def _is_about_an_older_spec(exam: Examination, job: SeenJob | None, _: datetime) -> Decision | None:
-    """Speak when the spec moved while the Job goes on: its answer would be about yesterday."""
-    if job is None or job.is_finished or exam.metadata.generation == exam.observed_generation:
+    """Speak when the spec moved since the Job was started: its answer is about yesterday, also when it has ended meanwhile."""
+    if job is None or exam.metadata.generation == exam.observed_generation:
         return None
     return Decision(step=Step.ABANDON, job_name=job.name)
 

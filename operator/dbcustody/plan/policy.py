@@ -83,7 +83,7 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
     status = _with_runs(replace(pruned.status, next_schedule_time=schedule.next_time), seen)
     said = [*_schedule_conditions(policy, found, schedule), *pruned.said]
     said.append(_recovery_point(policy, seen, now))
-    actions: list[Action] = [*schedule.actions, *pruned.actions, *tidy(seen.jobs, policy.status.job_ref)]
+    actions: list[Action] = [*schedule.actions, *tidy(seen.jobs, policy.status.job_ref), *pruned.actions]
     if schedule.trouble is None:
         status, told = _plan_slots(policy, seen, status, now)
         actions += [*told, *_immediate(policy, seen)]

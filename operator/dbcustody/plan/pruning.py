@@ -19,6 +19,7 @@ from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.recovery_point import Run, newest_good
 from dbcustody.plan.request import Parties, prune_work
+from dbcustody.plan.summary import carried
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
     name = child_name(policy.metadata.name, policy.metadata.uid, Verb.PRUNE.value, str(ordinal))
     started = replace(status, ordinal=ordinal, job_ref=ObjectRef(name=name), prune_after=newest.name)
     return _start(policy, parties, seen, name, started)
+
+
+def refused_retention(before: Sequence[Condition], reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said when the API server refuses retention's Job: that is no matter of the schedule, and leaves Ready alone."""
+    return (*carried(before), no(ConditionType.RETENTION_ENFORCED, reason, message))
 
 
 def _start(  # noqa: PLR0917 - what, for whom, under which name
