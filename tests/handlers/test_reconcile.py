@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ import pytest
 from dbcustody.adapters.kube import CLAIMS, CRON_JOBS, EVENTS, JOBS, NAMESPACES, PODS, ours
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind
-from dbcustody.contract import Verb
+from dbcustody.contract import Verb, frame, progress_record, result_record
 from dbcustody.errors import ConflictError, RefusedError, UnavailableError
 from dbcustody.handlers.world import Key, Place
 from dbcustody.naming import LABEL_VERB
-from dbcustody.plan.observed import SCHEDULED_TIMESTAMP
+from dbcustody.plan.observed import SCHEDULED_TIMESTAMP, SeenJob
 from dbcustody.reason import Reason
-from tests.fakes.seen import NOW
-from tests.handlers.scene import TEAM, Scene
+from tests.fakes.seen import NOW, progress, result
+from tests.handlers.scene import TEAM, Scene, good_answer
 
 SHOP = Key(Kind.DATABASE, TEAM, "shop")
 
@@ -294,8 +295,6 @@ async def test_a_password_corrected_afterwards_is_found() -> None:
     """Nothing is touched: the next try, within its pause, finds that it works."""
     stage = Scene()
     stage.make(Kind.DATABASE, "shop")
-    from tests.fakes.seen import result  # noqa: PLC0415 - only here
-
     stage.answers[Verb.INSPECT] = result(Verb.INSPECT, Reason.AUTHENTICATION_FAILED, "the password is wrong")
     await stage.turns(4)
     wrong = stage.condition(Kind.DATABASE, "shop", ConditionType.READY)
@@ -308,12 +307,6 @@ async def test_a_password_corrected_afterwards_is_found() -> None:
 
 async def test_the_long_result_is_read_from_the_log() -> None:
     """A termination message without room for the facts is completed from the pod's log."""
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
-    from dbcustody.contract import frame, result_record  # noqa: PLC0415 - only here
-    from dbcustody.plan.observed import SeenJob  # noqa: PLC0415 - only here
-    from tests.handlers.scene import good_answer  # noqa: PLC0415 - only here
-
     stage = Scene()
     stage.make(Kind.DATABASE, "shop")
     whole = good_answer(Verb.INSPECT, "")
@@ -329,9 +322,6 @@ async def test_the_long_result_is_read_from_the_log() -> None:
 
 async def test_progress_is_visible_while_it_runs() -> None:
     """The running Job's last record stands in status."""
-    from dbcustody.contract import frame, progress_record  # noqa: PLC0415 - only here
-    from tests.fakes.seen import progress  # noqa: PLC0415 - only here
-
     stage = parties(Scene())
     stage.make(Kind.BACKUP, "monday")
     await stage.turn()
