@@ -21,6 +21,8 @@ from tests.handlers.scene import TEAM, Scene
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from dbcustody.handlers.intake import Intake
+
 
 def around() -> Surroundings:
     """Return a process."""
@@ -34,8 +36,7 @@ async def some_turns(work: Coroutine[Any, Any, None], count: int = 20) -> None:
         await asyncio.sleep(0)
     task.cancel()
     (broken,) = await asyncio.gather(task, return_exceptions=True)
-    if not isinstance(broken, asyncio.CancelledError):
-        raise AssertionError(broken)
+    assert isinstance(broken, asyncio.CancelledError), broken
 
 
 @pytest.fixture(autouse=True)
@@ -88,35 +89,36 @@ async def _fail() -> None:
     raise UnavailableError("503")
 
 
-async def test_a_watch_that_keeps_silent_is_deaf() -> None:
-    """Three listings in a row bring news of a kind of which the watch is silent; one alone may be on its way."""
+@pytest.mark.parametrize(
+    ("listings", "heard", "is_deaf"),
+    [
+        pytest.param([{"jobs"}], set(), False, id="one-may-be-on-its-way"),
+        pytest.param([{"jobs"}] * 2, set(), False, id="two-as-well"),
+        pytest.param([{"jobs"}] * 3, set(), True, id="three-in-a-row"),
+        pytest.param([{"jobs"}, {"jobs"}, set(), {"jobs"}], set(), False, id="not-in-a-row"),
+        pytest.param([{"jobs"}] * 4, {"jobs"}, False, id="the-watch-speaks-of-jobs"),
+        pytest.param([{"jobs"}] * 3, {"databases"}, True, id="the-watch-speaks-of-others"),
+        pytest.param([{"jobs"}] * 3 + [set()], set(), False, id="it-hears-again"),
+    ],
+)
+async def test_a_deaf_watch_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, listings: list[set[str]], heard: set[str], *, is_deaf: bool
+) -> None:
+    """Listings that keep bringing news of a kind of which the watch is silent make the process unhealthy, until it hears again."""
     stage, process = Scene(), around()
-    operator = stage.operator
-    task = asyncio.create_task(_list_again(operator.hands, operator.intake, process))
-    complaints = []
-    for number in range(3):
-        make_unheard(stage, f"shop-{number}")
-        listed = len(stage.kube.calls)
-        while len(stage.kube.calls) < listed + 12:  # noqa: ASYNC110 - two listings of six kinds each
-            await asyncio.sleep(0)
-        complaints.append(process.health.complaints())
-        if not complaints[-1]:
-            continue
-    task.cancel()
+    left = list(listings)
 
-    assert process.health.complaints() == complaints[-1]
-    assert complaints[0] == ()
+    async def list_(_: object, intake: Intake) -> set[str]:
+        if not left:
+            await asyncio.Event().wait()
+        intake.heard.update(heard)
+        return left.pop(0)
 
+    monkeypatch.setattr(startup, "list_everything", list_)
+    await some_turns(_list_again(stage.operator.hands, stage.operator.intake, process))
 
-async def test_a_watch_that_hears_is_not_deaf() -> None:
-    """What a listing brings before the watch does is no complaint, as long as the watch speaks of that kind."""
-    stage, process = Scene(), around()
-    operator = stage.operator
-    operator.intake.heard.add("databases")
-    make_unheard(stage, "shop")
-    await some_turns(_list_again(operator.hands, operator.intake, process))
-
-    assert process.health.complaints() == ()
+    assert left == []
+    assert process.health.complaints() == (("the watch does not tell what happens",) if is_deaf else ())
 
 
 async def test_a_listing_that_fails_is_repeated() -> None:
