@@ -78,6 +78,8 @@ class JobRequest:
     time_zone: str | None = None
     confirm_prune: str | None = None
     """The plan hash that a person confirmed by annotation."""
+    held_names: tuple[str, ...] = ()
+    """Backups that a legal hold of their resource keeps: retention leaves them alone."""
     live_attempts: tuple[str, ...] = ()
     """Pod UIDs that may still write: a sweep leaves their objects alone."""
     timeout_seconds: int = 3600

@@ -272,7 +272,7 @@ COLUMNS = {
     ],
     Kind.BACKUP: [
         ("Succeeded", "string", f"{SUCCEEDED}.status", 0),
-        ("Database", "string", ".spec.databaseRef.name", 0),
+        ("Database", "string", ".status.database", 0),
         ("Progress", "string", ".status.progress.summary", 0),
         ("Size", "string", ".status.artefact.stored", 0),
         ("Verified", "string", f"{VERIFIED}.status", 0),

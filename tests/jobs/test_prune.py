@@ -153,6 +153,16 @@ def test_hold_keeps_until_its_release(vault: Vault) -> None:
     assert facts_of(pruned(vault)).deleted == ("night-1",)
 
 
+def test_hold_of_the_resource_keeps(vault: Vault) -> None:
+    """A Backup that is held by its own resource stays whole, though no fact in the storage says so."""
+    manifests = nights(vault, 3)
+    before = left_of(vault, manifests[0])
+
+    assert facts_of(pruned(vault, held_names=("night-1",))).deleted == ()
+    assert left_of(vault, manifests[0]) == before
+    assert facts_of(pruned(vault)).deleted == ("night-1",)
+
+
 def test_hold_written_meanwhile_keeps(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hold that is written after the inventory was taken still keeps its backup."""
     manifests = nights(vault, 3)

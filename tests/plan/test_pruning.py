@@ -230,3 +230,10 @@ def test_a_refused_job_is_retention_s_matter() -> None:
         (ConditionType.STALLED, "True", Reason.NAME_TAKEN),
         (ConditionType.RETENTION_ENFORCED, "False", Reason.POD_NOT_CREATED),
     ]
+
+
+def test_backups_that_a_legal_hold_keeps_are_named_to_the_job() -> None:
+    """The Job never reads a resource: whose hold it has to respect stands in its request."""
+    held = replace(MONDAY, name="evidence", is_held=True)
+
+    assert request_of(look(policy(), runs=(MONDAY, held)))["heldNames"] == ["evidence"]

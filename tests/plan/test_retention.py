@@ -150,6 +150,17 @@ def test_words_of_a_plan() -> None:
     assert plan.deletions == (plan.entries[1].backup_id,)
 
 
+def test_a_hold_of_the_resource_keeps_like_one_in_the_storage() -> None:
+    """A backup whose Backup carries a legal hold stays, whatever the slots say, and no other does."""
+    history = [Told(snapshot=START + timedelta(days=day), level="Checksum") for day in range(3)]
+    plan = plan_of(inventory_of(history), NONE, held_names=frozenset({"shop-0"}))
+
+    assert {entry.name: entry.because for entry in plan.entries if entry.keep} == {
+        "shop-2": ("Last", "LastGood"),
+        "shop-0": ("Held",),
+    }
+
+
 def test_unreadable_documents_freeze() -> None:
     """A fact or manifest that could not be read freezes the plan, which says how many there are."""
     inventory = replace(inventory_of([Told()]), unreadable={f"k{n}": Doubt.UNREADABLE for n in range(5)})

@@ -131,6 +131,7 @@ class BackupStatus:
     artefact: Artefact | None = None
     server: Server | None = None
     tool: Tool | None = None
+    database: str | None = None
     scheduled_time: datetime | None = None
     start_time: datetime | None = None
     snapshot_time: datetime | None = None

@@ -60,6 +60,7 @@ def run_of(backup: Backup) -> Run:
         uid=backup.metadata.uid,
         is_finished=is_finished(backup),
         is_good=is_good(backup),
+        is_held=backup.spec.legal_hold is not None,
         is_ours=backup.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER,
         reason=succeeded.reason.value if succeeded is not None else "",
         begun_time=status.start_time or backup.metadata.creation_timestamp,

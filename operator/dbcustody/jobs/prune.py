@@ -68,6 +68,7 @@ def _thin_out(
         time_zone=request.time_zone or "Etc/UTC",
         now=tools.now(),
         policy=request.policy_name,
+        held_names=frozenset(request.held_names),
         confirmed=request.confirm_prune,
     )
     tally = Tally()

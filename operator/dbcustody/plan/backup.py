@@ -20,7 +20,7 @@ from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, s
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting
-from dbcustody.plan.request import Missing, backup_work, settle_work
+from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -294,7 +294,8 @@ def _not_over(case: Case, reason: Reason, message: str) -> tuple[Condition, ...]
 def _said(case: Case, status: BackupStatus, said: tuple[Condition, ...]) -> BackupStatus:
     generation = case.backup.metadata.generation
     conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
-    return replace(status, conditions=conditions, observed_generation=generation)
+    database = names_for(case.backup, case.seen.policy).database or status.database
+    return replace(status, conditions=conditions, observed_generation=generation, database=database)
 
 
 def _job_name(case: Case, verb: Verb, ordinal: int) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from dbcustody.plan.job_lifecycle import Verdict
 
 INSPECTION_SECONDS: Final = 120
+MOST_EXTENSIONS: Final = 500
+MOST_GRANTS: Final = 1000
+"""As many as the CRD takes: one more, and the API server would refuse the whole status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +120,8 @@ def _with_facts(status: DatabaseStatus, facts: InspectionFacts | None) -> Databa
         endpoint=facts.endpoint,
         database=facts.database,
         convention=facts.convention,
-        server=facts.server,
-        missing_grants=facts.missing_grants,
+        server=replace(facts.server, extensions=facts.server.extensions[:MOST_EXTENSIONS]),
+        missing_grants=facts.missing_grants[:MOST_GRANTS],
     )
 
 

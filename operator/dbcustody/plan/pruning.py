@@ -81,7 +81,8 @@ def refused_retention(before: Sequence[Condition], reason: Reason, message: str)
 def _start(  # noqa: PLR0917 - what, for whom, under which name
     policy: BackupPolicy, parties: Parties, seen: SeenPruning, name: str, status: BackupPolicyStatus
 ) -> Pruned:
-    work = prune_work(policy, parties, live_attempts=seen.live_attempts, image=seen.image)
+    held = tuple(run.name for run in seen.runs if run.is_held)
+    work = prune_work(policy, parties, live_attempts=seen.live_attempts, held_names=held, image=seen.image)
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_POLICY, policy.metadata))
     return Pruned(status=status, actions=(StartJob(manifest),))
 

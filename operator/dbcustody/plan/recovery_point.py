@@ -38,6 +38,8 @@ class Run:
     uid: str = ""
     is_finished: bool = False
     is_good: bool = False
+    is_held: bool = False
+    """Whether a legal hold stands on it."""
     is_ours: bool = False
     """Whether the operator made the object; only such are removed when their data is pruned."""
     reason: str = ""

@@ -148,14 +148,22 @@ def scheduled_work(policy: BackupPolicy, parties: Parties, *, image: str) -> Wor
     return replace(work, waiting_seconds=options.starting_deadline_seconds)
 
 
-def prune_work(policy: BackupPolicy, parties: Parties, *, live_attempts: tuple[str, ...], image: str) -> Work:
-    """Return the work that carries out *policy*'s retention; *live_attempts* are pods that may still write."""
+def prune_work(
+    policy: BackupPolicy,
+    parties: Parties,
+    *,
+    live_attempts: tuple[str, ...],
+    image: str,
+    held_names: tuple[str, ...] = (),
+) -> Work:
+    """Return the work that carries out *policy*'s retention; *live_attempts* are pods that may still write, *held_names* stay."""
     request = replace(
         _policy_request(Verb.PRUNE, policy, parties),
         options=options_of(policy.spec),
         retention=policy.spec.retention,
         time_zone=policy.spec.time_zone,
         confirm_prune=policy.metadata.annotations.get(ANNOTATION_CONFIRM_PRUNE),
+        held_names=held_names,
         live_attempts=live_attempts,
         timeout_seconds=PRUNE_SECONDS,
     )

@@ -126,12 +126,14 @@ def decide(
     time_zone: str,
     now: datetime,
     policy: str | None = None,
+    held_names: frozenset[str] = frozenset(),
     confirmed: str | None = None,
 ) -> RetentionPlan:
     """Return what *retention* decides at *now* about the backups of *inventory* that are not deleted.
 
-    With *policy*, backups of other policies and of none stay as they are; None decides about the whole custody. *confirmed* is the hash of
-    the plan that a person has seen and wants carried out. Raises InvalidSpecError (ScheduleInvalid) for an unknown time zone.
+    With *policy*, backups of other policies and of none stay as they are; None decides about the whole custody. *held_names* are held by
+    their resources, as others are by a fact in the storage. *confirmed* is the hash of the plan that a person has seen and wants carried
+    out. Raises InvalidSpecError (ScheduleInvalid) for an unknown time zone.
     """
     terms = _Terms(retention=retention, zone=zone_of(time_zone), now=now)
     own = [one for one in inventory.live if policy is None or one.manifest.policy == policy]
@@ -140,7 +142,8 @@ def decide(
         _judge(kin, terms, grounds)
     own_ids = {one.manifest.backup_id for one in own}
     for one in inventory.live:
-        _add_protection(one, grounds, is_own=one.manifest.backup_id in own_ids)
+        is_held = one.is_held or one.manifest.name in held_names
+        _add_protection(one, grounds, is_own=one.manifest.backup_id in own_ids, is_held=is_held)
     doomed = [one for one in own if not grounds[one.manifest.backup_id]]
     plan_hash = _hash(doomed)
     return RetentionPlan(
@@ -216,10 +219,10 @@ def _keep_for_days(kin: Sequence[ReadBackup], good: Sequence[ReadBackup], terms:
             ground.append(_Ground(slotless, until))
 
 
-def _add_protection(one: ReadBackup, grounds: _Grounds, *, is_own: bool) -> None:
+def _add_protection(one: ReadBackup, grounds: _Grounds, *, is_own: bool, is_held: bool) -> None:
     """Write down what no rule of a policy can lift."""
     protections = (
-        (one.is_held, Because.HELD),
+        (is_held, Because.HELD),
         (bool(one.doubts), Because.IN_DOUBT),
         (not is_own, Because.OTHER_POLICY),
     )
