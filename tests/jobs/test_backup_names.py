@@ -104,6 +104,18 @@ def test_name_of_a_deleted_backup_is_refused(custodian: Custodian) -> None:
     assert custodian.outcome("another")[0] is Reason.SUCCEEDED
 
 
+def test_backup_whose_key_is_missing_is_named_so(server: PostgresServer, tmp_path: Path) -> None:
+    """Without its data key nobody can say whose a manifest is: the missing key is told, and nothing is written beside it."""
+    custodian = Custodian(server=server, open_store=in_volume(tmp_path))
+    custodian.take()
+    (key,) = tmp_path.rglob("key.*.json")
+    key.unlink()
+    before = sorted(tmp_path.rglob("*"))
+
+    assert custodian.outcome()[0] is Reason.KEY_MISSING
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("harm", [b"", b"{}", b"cut"], ids=["emptied", "replaced", "cut"])
 def test_damaged_manifest_is_not_written_again(custodian: Custodian, tmp_path: Path, harm: bytes) -> None:
     """A manifest that cannot be believed is told, and no second one is put beside it."""

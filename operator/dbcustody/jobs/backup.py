@@ -28,6 +28,7 @@ from dbcustody.jobs.verdict import fail, give
 from dbcustody.jobs.verification import verify
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import Place
+from dbcustody.repository.inventory import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,8 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 def find_standing(storage: OpenStorage, custody_id: str, backup_id: str, tools: Tools) -> Standing | None:
     """Return the committed backup of *backup_id* as it lies in *storage*, or None when nothing was committed.
 
-    Raises RefusedError: NameTaken when it was deleted, because a name stands for one backup for ever; ArchiveDamaged when its manifest
-    cannot be believed, because writing a second one beside it would hide that.
+    Raises RefusedError: NameTaken when it was deleted, because a name stands for one backup for ever; KeyMissing when nobody can say
+    whose it is without a key that is not there; ArchiveDamaged when its manifest cannot be believed: a second one would hide that.
     """
     inventory = take_stock(storage, custody_id, tools)
     if any(one.backup_id == backup_id for one in inventory.gone):
@@ -69,7 +70,9 @@ def find_standing(storage: OpenStorage, custody_id: str, backup_id: str, tools: 
     if found is not None and found.is_deleted:
         raise _deleted(backup_id)
     if doubts:
-        raise RefusedError(f"backup {backup_id}: {'; '.join(doubts)[:400]}", reason=Reason.ARCHIVE_DAMAGED)
+        is_key_missing = found is not None and set(found.doubts) == {Doubt.KEY_MISSING}
+        reason = Reason.KEY_MISSING if is_key_missing else Reason.ARCHIVE_DAMAGED
+        raise RefusedError(f"backup {backup_id}: {'; '.join(doubts)[:400]}", reason=reason)
     return None if found is None else _standing(storage, found)
 
 

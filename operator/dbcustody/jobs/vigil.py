@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, Any, Final
 
+from dbcustody.adapters.postgres import translated
 from dbcustody.adapters.postgres.crowd import copied_bytes, find_waiter
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.errors import UnavailableError
@@ -60,6 +61,8 @@ class Vigil:
                 next_look = time.monotonic() + LOOK_SECONDS
 
     def _look(self) -> None:
+        with translated("look whether the locks still stand", otherwise=Reason.CONNECTION_LOST):
+            self._sitting.coordinator.execute("select")
         observer, applications = self._sitting.observer, [self._sitting.target.application]
         waiter = find_waiter(observer, applications)
         if waiter is not None and 0 < self._patience_seconds < waiter.seconds:
