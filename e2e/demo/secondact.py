@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _OPERATOR: Final = "dbcustody"
 _KEEP_TWO: Final = '{"spec":{"retention":{"keepLast":2,"keepDaily":0,"keepWeekly":0,"keepMonthly":0}}}'
-_TWO_LEFT: Final = "backup.dbcustody.dev/second backup.dbcustody.dev/third"
+_TWO_LEFT: Final = "backup.dbcustody.dev/second backup.dbcustody.dev/third\n"
+"""Followed by the end of the line, preceded by nothing: the first one's name would sort between them."""
 _MESSAGE: Final = '-o jsonpath=\'{.status.conditions[?(@.type=="Connected")].message}{"\\n"}\''
 _SECRET: Final = (
     "kubectl create secret generic shop-database --from-literal=host=postgres.shop.svc --from-literal=port=5432 "
@@ -157,22 +158,29 @@ def _look_into_the_bucket(narrator: Narrator, servers: Servers, s3: S3Server) ->
 
 
 def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
-    narrator.chapter("Keep two; then a backup now, and kill -9 for the operator in the middle of it")
+    narrator.chapter("Keep two; two more backups at once, and kill -9 for the operator in the middle of it")
     narrator.type(f"kubectl patch pgbp shop-nightly --type merge -p '{_KEEP_TWO}'")
-    narrator.type("sed s/shop-before-upgrade/second/ examples/50-backup.yaml | kubectl create -f -")
-    narrator.until("kubectl get pgbak second -o jsonpath='{.status.progress.stage}'", "Dumping", timeout_seconds=60)
+    for name in ("second", "third"):
+        narrator.type(f"sed s/shop-before-upgrade/{name}/ examples/50-backup.yaml | kubectl create -f -")
+    narrator.until("kubectl get pgbak -o jsonpath='{.items[*].status.progress.stage}'", "Dumping", timeout_seconds=60)
     api = Api(cluster)
     try:
         leader = Deployment(cluster, api, image).kill_leader()
     finally:
         api.close()
     narrator.show(f"kill -9 $(pidof dbcustody)        # on the node: {leader}, which leads")
-    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "second"))
+    left = {"second", "third"}
+
+    def are_over(line: str) -> bool:
+        left.difference_update([name for name in left if _is_over(line, name)])
+        return not left
+
+    narrator.watch("kubectl get backups -w", are_over)
     narrator.type(f"kubectl -n {_OPERATOR} get pods")
-    narrator.say("Nothing was lost and nothing was done twice: the work is a Job's, the operator only looks on")
-    narrator.chapter("A third one: retention lets the oldest go, and never the last good one")
-    narrator.type("sed s/shop-before-upgrade/third/ examples/50-backup.yaml | kubectl create -f -")
-    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "third"))
+    narrator.say(
+        "One dump at a time, nothing lost, nothing done twice: the work is a Job's, the operator only looks on"
+    )
+    narrator.chapter("Retention let the oldest go, and never lets the last good one go")
     narrator.until("kubectl get backups -o name | sort | xargs", _TWO_LEFT, timeout_seconds=90)
     narrator.type("kubectl get backups,pgbp -o wide")
     narrator.type("dbcustody backups list")
