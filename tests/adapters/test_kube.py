@@ -144,6 +144,13 @@ async def test_what_is_absent_is_none(server: Server) -> None:
     [
         pytest.param(409, "already exists", ConflictError, Reason.NAME_TAKEN, id="taken"),
         pytest.param(422, "the test operation: test failed", ConflictError, Reason.NAME_TAKEN, id="test-of-a-patch"),
+        pytest.param(
+            422,
+            "the server rejected our request due to an error in our request",
+            ConflictError,
+            Reason.NAME_TAKEN,
+            id="untrue-test",
+        ),
         pytest.param(422, "spec.schedule: Invalid", RefusedError, Reason.POD_NOT_CREATED, id="invalid"),
         pytest.param(403, "exceeded quota", RefusedError, Reason.POD_NOT_CREATED, id="forbidden"),
         pytest.param(410, "too old", UnavailableError, Reason.CONNECTION_LOST, id="page-too-old"),

@@ -27,6 +27,8 @@ CONNECTIONS: Final = 32
 TIMEOUT_SECONDS: Final = 15.0
 PAGE_SIZE: Final = 500
 REFUSALS: Final = frozenset({400, 403, 405, 413, 415, 422})
+UNTRUE_TESTS: Final = ("test failed", "the server rejected our request due to an error in our request")
+"""What the API server says (with 422) when a JSON patch's own test does not hold: older ones the first, Kubernetes 1.37 the second."""
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
@@ -259,8 +261,8 @@ def _judged(path: str, status: int, answer: bytes) -> bytes | None:
 
 def _error(path: str, status: int, text: str) -> DbcustodyError:
     """Return the error that *status* and the API server's *text* mean."""
-    # The API server answers 422 with this text when a JSON patch's own test does not hold.
-    if status == HTTPStatus.CONFLICT or (status == HTTPStatus.UNPROCESSABLE_ENTITY and "test failed" in text):
+    is_test = status == HTTPStatus.UNPROCESSABLE_ENTITY and any(words in text for words in UNTRUE_TESTS)
+    if status == HTTPStatus.CONFLICT or is_test:
         return ConflictError(f"{path}: {text}", reason=Reason.NAME_TAKEN)
     if status in REFUSALS:
         return RefusedError(text, reason=Reason.POD_NOT_CREATED)

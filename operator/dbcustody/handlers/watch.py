@@ -15,7 +15,7 @@ import kopf
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, open_session
 from dbcustody.api.meta import Kind
 from dbcustody.handlers.world import Place
-from dbcustody.naming import FINALIZER, GROUP, LABEL_VERB, VERSION
+from dbcustody.naming import GROUP, LABEL_VERB, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from dbcustody.handlers.intake import Intake
 
 CONNECTIONS: Final = 50
+NO_FINALIZER: Final = f"{GROUP}/nobody-sets-this"
+"""Kopf takes its own finalizer off whatever has no handler that needs one: it must not be called like ours."""
 DELETED: Final = "DELETED"
 
 
 def operator_settings() -> kopf.OperatorSettings:
     """Return Kopf's settings: bounded connections and times, nothing posted, nothing written, no peering, no scanning."""
     settings = kopf.OperatorSettings()
-    settings.persistence.finalizer = FINALIZER
+    settings.persistence.finalizer = NO_FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP, v1=False)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP, v1=False)
     settings.networking.connect_timeout = 10
