@@ -121,7 +121,7 @@ def settle_work(backup: Backup, parties: Parties, *, image: str) -> Work:
     options = options_for(backup, parties)
     request = _request(Verb.SETTLE, backup, parties)
     return replace(
-        _work_for(backup, parties, image=image),
+        _small_work_for(backup, parties, image=image),
         request=replace(request, options=options, timeout_seconds=max(SETTLE_SECONDS, options.timeout_seconds)),
     )
 
@@ -130,7 +130,7 @@ def removal_work(backup: Backup, parties: Parties, *, image: str) -> Work:
     """Return the work that deletes *backup*'s data: a prune without retention is about the one backup that it names."""
     request = _request(Verb.PRUNE, backup, parties)
     return replace(
-        _work_for(backup, parties, image=image),
+        _small_work_for(backup, parties, image=image),
         request=replace(request, retention=None, timeout_seconds=PRUNE_SECONDS),
     )
 
@@ -210,6 +210,13 @@ def _work_for(backup: Backup, parties: Parties, *, image: str) -> Work:
         backup_name=backup.metadata.name,
         templates=(parties.database.spec.job, parties.storage.spec.job, policy_job, backup.spec.job),
     )
+
+
+def _small_work_for(backup: Backup, parties: Parties, *, image: str) -> Work:
+    """Return the work without what people said about a dump's memory: what killed the dump must not kill who asks for its remains."""
+    work = _work_for(backup, parties, image=image)
+    templates = (replace(one, resources=None) if one is not None else None for one in work.templates)
+    return replace(work, templates=tuple(templates))
 
 
 def _policy_work(policy: BackupPolicy, parties: Parties, request: JobRequest, *, image: str) -> Work:
