@@ -35,11 +35,11 @@ check: $(VENV)/ready ## format, lint, types, import contracts, and the pure test
 	@$(PYTEST) $(PURE) -n auto --cov --cov-report=term -q
 
 test: setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
-	@$(PYTEST) tests -m "not slow and not cluster"
+	@$(PYTEST) tests -m "not slow and not cluster" -n auto --dist loadfile
 	@$(PYTEST) tests e2e -m "cluster and not slow"
 
 test-fast: servers ## the same without Kubernetes
-	@$(PYTEST) tests -m "not slow and not cluster" -q
+	@$(PYTEST) tests -m "not slow and not cluster" -n auto --dist loadfile -q
 
 test-slow: setup ## single cases above 60 s
 	@$(PYTEST) tests e2e -m slow
