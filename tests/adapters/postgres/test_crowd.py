@@ -96,7 +96,6 @@ def test_first_who_waits_is_found(server: PostgresServer, observer: Session, sta
             assert what in str(found)
             assert 0 <= found.seconds < 20
             assert find_waiter(observer, ["somebody else"]) is None
-    server.execute("drop index if exists a_n_idx", database="shop")
 
 
 def test_who_waits_for_him_who_waits_for_us(server: PostgresServer, observer: Session) -> None:
