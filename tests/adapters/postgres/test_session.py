@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -21,7 +23,6 @@ from ground.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 
@@ -75,8 +76,9 @@ def pooler(server: PostgresServer, folder: Path, *, mode: str, extra: str = "") 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
+    for path in (folder, *folder.parents):
+        if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
+            path.chmod(0o755)
     (folder / "users").write_text(f'"app" "{CANARY}"\n')
     (folder / "settings").write_text(
         f"[databases]\nshop=host={server.host} port={server.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\n"
@@ -127,12 +129,15 @@ def test_settings_of_a_hostile_role_do_not_reach_us(each_server: PostgresServer)
 
 def test_clients_backends_watch_their_client(each_server: PostgresServer) -> None:
     """The options for pg_dump are accepted by every server and set what they promise."""
+    each_server.execute("alter database shop set statement_timeout = '1min'")
     with connect(target_of(each_server)) as session:
         options = session_options(session)
     with psycopg.connect(each_server.url("shop"), options=options) as client:
-        row = client.execute("show client_connection_check_interval").fetchone()
+        row = client.execute(
+            "select current_setting('client_connection_check_interval'), current_setting('statement_timeout')"
+        ).fetchone()
 
-    assert row == ("10s",)
+    assert row == ("10s", "0")
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,17 @@ def is_pooled(session: Session) -> bool:
 
 
 def session_options(session: Session) -> str:
-    """Return the start-up options with which a client's backends die soon after their client (libpq's PGOPTIONS).
+    """Return the start-up options for a client (libpq's PGOPTIONS): no short timeout of role or database cuts its first statements, and its
+    backends die soon after it where the server's platform can watch its clients.
 
-    Empty when a pooler stands between, which would refuse them, or when the server's platform cannot watch its clients.
+    Empty when a pooler stands between, which would refuse them.
     """
     if is_pooled(session):
         return ""
     row = session.execute("select pg_catalog.current_setting('client_connection_check_interval', true)").fetchone()
     watched = row is not None and row[0] not in {None, "", "0"}
-    return f"-c client_connection_check_interval={CHECK_INTERVAL_MILLISECONDS}" if watched else ""
+    interval = f" -c client_connection_check_interval={CHECK_INTERVAL_MILLISECONDS}" if watched else ""
+    return f"-c statement_timeout=0{interval}"
 
 
 def _open(target: PostgresTarget) -> Session:
