@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, ours
 from dbcustody.api.meta import Kind
+from dbcustody.api.policy import BackupPolicy, PlanEntry
 from dbcustody.errors import UnavailableError
 from dbcustody.handlers.listing import list_everything
+from dbcustody.handlers.say import say
 from dbcustody.handlers.world import Key, Place
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, LABEL_VERB
 from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
@@ -66,6 +69,18 @@ def plan(body: dict[str, Any]) -> None:
 def note(body: dict[str, Any]) -> None:
     """Say something that concerns nobody else."""
     body["status"]["ordinal"] = 7
+
+
+async def test_what_we_write_ourselves_concerns_others_as_well() -> None:
+    """The watch brings our own write back as no news: whoever looks at it is queued when it is written."""
+    stage = await everything()
+    stage.kube.watchers = []
+    hands = stage.operator.hands
+    nightly = hands.world.get(NIGHTLY)
+    assert isinstance(nightly, BackupPolicy)
+    await say(hands, NIGHTLY, nightly, replace(nightly.status, plan=(PlanEntry(name="monday", keep=True),)))
+
+    assert await queued(stage) == {MONDAY}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.meta import Kind
 from dbcustody.errors import DbcustodyError
 from dbcustody.handlers.backup import backup_key
+from dbcustody.handlers.neighbourhood import concerned
 from dbcustody.handlers.world import Key, Place, is_finished
 from dbcustody.naming import LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY
 from dbcustody.plan.adoption import is_of_schedule
@@ -44,7 +45,7 @@ class Intake:
             _LOG.error("%s %s/%s cannot be read: %s", kind.value, *place, error.message)
             return False
         if after is not None:
-            self._queue(key, *self._concerned(key, before, after))
+            self._queue(key, *concerned(self._hands.world, key, before, after))
         return after is not None
 
     def resource_gone(self, kind: Kind, place: Place, uid: str | None = None) -> None:
@@ -52,7 +53,7 @@ class Intake:
         key = Key(kind, *place)
         before = self._hands.world.shelf(kind).drop(place, uid)
         if before is not None:
-            self._queue(key, *self._concerned(key, before, None))
+            self._queue(key, *concerned(self._hands.world, key, before, None))
 
     def job(self, body: Mapping[str, Any]) -> bool:
         """Keep the Job in *body* and queue its owner; returns whether it was news."""
@@ -105,48 +106,9 @@ class Intake:
         for key in keys:
             self._hands.queue.add(key)
 
-    def _concerned(self, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
-        """Yield the resources whose plan looks at this one, when something that they look at changed."""
-        if key.kind is Kind.BACKUP:
-            yield from self._beside_backup(key, before, after)
-        elif key.kind is Kind.BACKUP_POLICY:
-            if before is None or after is None or _plan_changed(before, after):
-                yield from self._backups("policy", key.namespace, key.name)
-        elif before is None or after is None or _is_told_apart(before, after):
-            policies = self._hands.world.policies.find("namespace", key.namespace)
-            yield from (Key(Kind.BACKUP_POLICY, key.namespace, policy.metadata.name) for policy in policies)
-            yield from self._backups("unfinished", key.namespace)
-
-    def _beside_backup(self, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
-        one = after or before
-        was, is_ = (resource is not None and is_finished(_backup(resource)) for resource in (before, after))
-        if one is None or (before is not None and after is not None and was == is_):
-            return
-        backup = _backup(one)
-        policy = backup.spec.policy_ref.name if backup.spec.policy_ref else backup.metadata.labels.get(LABEL_POLICY)
-        if policy:
-            yield Key(Kind.BACKUP_POLICY, key.namespace, policy)
-        database = self._hands.world.database_of(backup)
-        if database:
-            yield Key(Kind.DATABASE, key.namespace, database)
-
-    def _backups(self, *index: str) -> Iterator[Key]:
-        for backup in self._hands.world.backups.find(*index):
-            yield Key(Kind.BACKUP, backup.metadata.namespace, backup.metadata.name)
-
 
 def _backup(resource: Resource) -> Backup:
     return resource  # type: ignore[return-value]  # the key's kind says so
-
-
-def _is_told_apart(before: Resource, after: Resource) -> bool:
-    """Return whether spec or conditions differ: the rest of a status concerns nobody else."""
-    return before.spec != after.spec or before.status.conditions != after.status.conditions
-
-
-def _plan_changed(before: Resource, after: Resource) -> bool:
-    """Return whether a policy's spec or its retention's plan differs: that is what its Backups look at."""
-    return before.spec != after.spec or getattr(before.status, "plan", ()) != getattr(after.status, "plan", ())
 
 
 def _place(body: Mapping[str, Any]) -> Place:

@@ -10,6 +10,7 @@ from dbcustody.adapters.kube import EVENTS, ours
 from dbcustody.api.condition import ABSENT_UNLESS_TRUE, ConditionStatus, ConditionType
 from dbcustody.codec import encode, format_time
 from dbcustody.errors import ConflictError, DbcustodyError
+from dbcustody.handlers.neighbourhood import concerned
 from dbcustody.naming import API_VERSION
 
 if TYPE_CHECKING:
@@ -42,10 +43,13 @@ async def say(hands: Hands, key: Key, resource: Resource, status: Any) -> Resour
     if body is None:
         return None
     hands.world.put(key.kind, body)
+    after = hands.world.get(key)
+    for neighbour in concerned(hands.world, key, resource, after):
+        hands.queue.add(neighbour)
     for condition in _news(resource.status.conditions, status.conditions):
         is_warning = condition.status is ConditionStatus.FALSE and condition.type is not ConditionType.FINISHED
         await tell(hands, key, resource, condition.reason, condition.message or condition.type, is_warning=is_warning)
-    return hands.world.get(key)
+    return after
 
 
 async def tell(  # noqa: PLR0917 - what, about what, and why

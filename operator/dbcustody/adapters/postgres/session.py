@@ -64,10 +64,10 @@ def is_pooled(session: Session) -> bool:
 
 
 def session_options(session: Session) -> str:
-    """Return the start-up options for a client (libpq's PGOPTIONS): no short timeout of role or database cuts its first statements, and its
-    backends die soon after it where the server's platform can watch its clients.
+    """Return the start-up options for a client (libpq's PGOPTIONS); empty when a pooler stands between, which would refuse them.
 
-    Empty when a pooler stands between, which would refuse them.
+    No short timeout of role or database cuts its first statements, and its backends die soon after it where the server's platform can
+    watch its clients.
     """
     if is_pooled(session):
         return ""

@@ -1,0 +1,64 @@
+"""Whom a change concerns: the resources whose plans look at the one that changed, whether somebody else changed it or we did.
+
+What we write ourselves comes back from the watch as no news, so whoever writes asks here as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbcustody.api.meta import Kind
+from dbcustody.handlers.world import Key, is_finished
+from dbcustody.naming import LABEL_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.api.backup import Backup
+    from dbcustody.handlers.world import Resource, World
+
+
+def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
+    """Yield the resources whose plan looks at *key*, when something that they look at differs between *before* and *after*."""
+    if key.kind is Kind.BACKUP:
+        yield from _beside_backup(world, key, before, after)
+    elif key.kind is Kind.BACKUP_POLICY:
+        if before is None or after is None or _plan_changed(before, after):
+            yield from _backups(world, "policy", key.namespace, key.name)
+    elif before is None or after is None or _is_told_apart(before, after):
+        policies = world.policies.find("namespace", key.namespace)
+        yield from (Key(Kind.BACKUP_POLICY, key.namespace, policy.metadata.name) for policy in policies)
+        yield from _backups(world, "unfinished", key.namespace)
+
+
+def _beside_backup(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
+    one = after or before
+    was, is_ = (resource is not None and is_finished(_backup(resource)) for resource in (before, after))
+    if one is None or (before is not None and after is not None and was == is_):
+        return
+    backup = _backup(one)
+    policy = backup.spec.policy_ref.name if backup.spec.policy_ref else backup.metadata.labels.get(LABEL_POLICY)
+    if policy:
+        yield Key(Kind.BACKUP_POLICY, key.namespace, policy)
+    database = world.database_of(backup)
+    if database:
+        yield Key(Kind.DATABASE, key.namespace, database)
+
+
+def _backups(world: World, *index: str) -> Iterator[Key]:
+    for backup in world.backups.find(*index):
+        yield Key(Kind.BACKUP, backup.metadata.namespace, backup.metadata.name)
+
+
+def _backup(resource: Resource) -> Backup:
+    return resource  # type: ignore[return-value]  # the key's kind says so
+
+
+def _is_told_apart(before: Resource, after: Resource) -> bool:
+    """Return whether spec or conditions differ: the rest of a status concerns nobody else."""
+    return before.spec != after.spec or before.status.conditions != after.status.conditions
+
+
+def _plan_changed(before: Resource, after: Resource) -> bool:
+    """Return whether a policy's spec or its retention's plan differs: that is what its Backups look at."""
+    return before.spec != after.spec or getattr(before.status, "plan", ()) != getattr(after.status, "plan", ())
