@@ -6,12 +6,16 @@ import os
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.api.policy import RowCounts
+from dbcustody.api.policy import Retention, RowCounts
+from dbcustody.contract import Verb
+from dbcustody.jobs import backup, prune
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
@@ -199,20 +203,50 @@ def test_data_that_the_server_cannot_read(tmp_path: Path, damage: bytes) -> None
     """A long value whose pieces are lost on the server's disk is told as its corruption, not as a failure of ours."""
     with PostgresServer(17) as server:
         fill(server)
-        ((toast,),) = server.execute(
-            "select pg_relation_filepath(reltoastrelid) from pg_class where relname = 'a'", database="shop"
-        )
-        server.stop()
-        path = server.data / toast
-        with path.open("r+b") as file:
-            file.seek(path.stat().st_size // 8192 // 2 * 8192)
-            file.write(damage * 8192 * 3)
-        server.start()
+        corrupt(server, damage)
         custodian = Custodian(server=server, open_store=in_volume(tmp_path))
         with left_nothing():
             reason, message = custodian.outcome()
         assert reason is Reason.DATA_CORRUPTION, message
         assert custodian.stock().backups == ()
+
+
+def corrupt(server: PostgresServer, damage: bytes) -> None:
+    """Overwrite three pages in the middle of the file that holds the long values, while the server is down."""
+    query = "select pg_relation_filepath(reltoastrelid) from pg_class where relname = 'a'"
+    ((toast,),) = server.execute(query, database="shop")
+    server.stop()
+    path = server.data / toast
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 8192 // 2 * 8192)
+        file.write(damage * 8192 * 3)
+    server.start()
+
+
+def test_older_backups_stay_while_the_data_cannot_be_read(tmp_path: Path) -> None:
+    """Retention counts from the newest good backup, not by the clock: a year after the corruption every older one is there."""
+    with PostgresServer(17) as server:
+        fill(server)
+        custodian = Custodian(server=server, open_store=in_volume(tmp_path))
+        names = ["one", "two", "three"]
+        for name in names:
+            backup.run(replace(custodian.request(name), policy_name="nightly"), custodian.tools())
+        corrupt(server, b"\0")
+        assert custodian.outcome("four")[0] is Reason.DATA_CORRUPTION
+
+        assert pruned_a_year_later(custodian, Retention(keep_last=1, keep_daily=0, keep_within_days=7)) == ()
+        assert {one.manifest.name for one in custodian.stock().live} == set(names)
+        assert pruned_a_year_later(custodian, Retention(keep_last=1, keep_daily=0)) == ("one", "two")
+
+
+def pruned_a_year_later(custodian: Custodian, retention: Retention) -> tuple[str, ...]:
+    """Return the names of the backups that *retention* deletes in a year."""
+    retention = replace(retention, keep_weekly=0, keep_monthly=0)
+    work = replace(custodian.request(), verb=Verb.PRUNE, retention=retention, policy_name="nightly")
+    then = datetime.now(UTC) + timedelta(days=365)
+    result = prune.run(work, replace(custodian.tools(), now=lambda: then))
+    assert result.prune is not None
+    return result.prune.deleted
 
 
 @pytest.mark.parametrize("major", [14, 17])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.policy import Algorithm, Compression
+from dbcustody.api.policy import Algorithm, Compression, Retention
 from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec
+from dbcustody.contract import Verb
+from dbcustody.jobs import prune
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
@@ -132,6 +136,44 @@ def test_killed_at_a_request_to_the_storage(
     committed = {Reason.ADOPTED} if point in COMMITTED else set()
     either = {Reason.SUCCEEDED, Reason.ADOPTED} if point == "manifest" else {Reason.SUCCEEDED}
     assert_next_run(custodian, s3, bucket, committed or either)
+
+
+@pytest.mark.parametrize("point", ["upload-begun", "first-part", "complete", "catalogue"])
+def test_what_a_killed_run_left_is_swept(
+    *, s3: S3Server, bucket: str, proxy: Proxy, custodian: Custodian, pod: JobPod, point: str
+) -> None:  # fmt: skip
+    """What the dead attempt put beside the good one goes with retention's sweep when nobody can be at work on it any more."""
+    fault = proxy.add(Fault(POINTS[point], holds=True))
+    with pod:
+        assert fault.struck.wait(60), pod.said
+        pod.kill()
+        fault.release.set()
+    assert_next_run(custodian, s3, bucket, {Reason.SUCCEEDED})
+    (good,) = custodian.stock().live
+    committed = f"/{good.manifest.backup_id}/{good.manifest.attempt}/"
+    before = s3.keys(bucket)
+    assert strays(s3, bucket, committed)
+
+    work = replace(custodian.request(), verb=Verb.PRUNE, retention=Retention(), policy_name="nightly")
+    tomorrow = datetime.now(UTC) + timedelta(days=2)
+    result = prune.run(work, replace(custodian.tools(), now=lambda: tomorrow))
+
+    assert result.reason is Reason.RETENTION_ENFORCED, result.message
+    assert strays(s3, bucket, committed) == []
+    assert set(before) - set(s3.keys(bucket)) == {key for key in before if is_stray(key, committed)}
+    assert [one.is_good for one in custodian.stock().live] == [True]
+
+
+def strays(s3: S3Server, bucket: str, committed: str) -> list[str]:
+    """Return the objects of attempts other than the *committed* one, and the uploads that nobody completed."""
+    with closing(s3.client()) as client:
+        uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads") or ()
+    return [*(key for key in s3.keys(bucket) if is_stray(key, committed)), *(one["Key"] for one in uploads)]
+
+
+def is_stray(key: str, committed: str) -> bool:
+    """Return whether an object lies in the folder of an attempt, and not in that of the *committed* one."""
+    return key.partition("/backups/")[2].count("/") == 2 and committed not in key
 
 
 def test_killed_in_the_middle_of_a_copy(

@@ -63,6 +63,15 @@ def test_each_wrong_setting_has_its_reason(
     assert isinstance(caught.value, UnavailableError) is (reason is Reason.STORAGE_UNREACHABLE)
 
 
+def test_wrong_region_is_put_right(server: S3Server, proxy: Proxy, open_store: OpenStore) -> None:
+    """A store that names its own region when it refuses another one is asked again under that one, once: no harm is done."""
+    store = open_store(server, endpoint=proxy.url, region="eu-north-1", max_attempts=1)
+
+    assert store.put_once("a/key", b"x") is True
+    assert store.read("a/key") == b"x"
+    assert [line.split()[0] for line in proxy.requests if "a/key" in line] == ["PUT", "PUT", "GET"]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_user_without_rights_is_refused(server: S3Server, open_store: OpenStore, operation: str) -> None:
     """A user who may do nothing here hears so, whatever he tries first."""
