@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what needs no operator: once it is installed, it answers every resource that a test makes."""
+    items.sort(key=lambda item: "deployment" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Yield the cluster, with our resources served."""

@@ -94,7 +94,7 @@ def test_good_database_becomes_ready_and_shows_its_columns(tenant: Tenant, opera
 
 
 def test_corrected_password_is_picked_up_without_touching_a_resource(tenant: Tenant) -> None:
-    """The Secret changes, nothing else does, and the Database is Ready by itself before a minute has passed."""
+    """The Secret changes, nothing else does, and the Database is Ready by itself."""
     tenant.secret("shop-app", **{**tenant.shop.secret, "password": "canary-wrong"})
     tenant.database()
     before = tenant.wait("databases", "shop", "Ready", "False", reason="AuthenticationFailed")
@@ -148,7 +148,7 @@ def test_suspended_database_is_left_alone(tenant: Tenant) -> None:
 
 
 def test_wrong_authority_is_a_tls_failure(tenant: Tenant, tmp_path: Path) -> None:
-    """A CA that did not sign the server's certificate is refused, and a server without TLS is not taken for one with it."""
+    """Where a CA is named, a server without TLS is not taken for one with it."""
     tenant.secret("authority", **{"ca.crt": Authority(tmp_path).path.read_bytes()})
     tenant.database(tls={"mode": "VerifyFull", "caSecretRef": {"name": "authority", "key": "ca.crt"}})
 

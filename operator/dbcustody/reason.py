@@ -205,7 +205,8 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.SCHEMA_CHANGED: _unavailable("Succeeded", "wait: a table changed under the dump; it is tried again"),
     Reason.DATA_CORRUPTION: _refused(
-        "Succeeded", "the server cannot read its own data: keep every older backup, see docs/reasons.md"
+        "Succeeded",
+        "the server cannot read its own data: repair it; retention deletes nothing until a newer backup is good",
     ),
     Reason.DATABASE_BUSY: _unavailable("Succeeded", "wait: another dump or a migration holds the database"),
     Reason.DUMP_FAILED: _refused("Succeeded", "read the message: it quotes pg_dump with values left out"),

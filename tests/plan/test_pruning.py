@@ -237,3 +237,21 @@ def test_backups_that_a_legal_hold_keeps_are_named_to_the_job() -> None:
     held = replace(MONDAY, name="evidence", is_held=True)
 
     assert request_of(look(policy(), runs=(MONDAY, held)))["heldNames"] == ["evidence"]
+
+
+def test_corruption_freezes_retention_until_a_newer_backup_is_good() -> None:
+    """Where the server cannot read its own data, older backups may hold what is left of it: none goes, and it is said why."""
+    monday = replace(MONDAY, begun_time=ago(110))
+    corrupt = replace(FAILED, reason=Reason.DATA_CORRUPTION.value, begun_time=ago(50))
+    frozen = look(with_status(PRUNED, pruned_time=ago(90_000)), runs=(monday, corrupt))
+    (said_,) = frozen.said
+
+    assert frozen.actions == ()
+    assert (said_.type, said_.is_true, said_.reason) == (
+        ConditionType.RETENTION_ENFORCED,
+        False,
+        Reason.RETENTION_FROZEN,
+    )
+    assert "'bad' ended with DataCorruption" in said_.message
+    healed = replace(MONDAY, name="tuesday", begun_time=ago(10), data_time=ago(10))
+    assert look(PRUNED, runs=(monday, corrupt, healed)).actions

@@ -17,7 +17,7 @@ from dbcustody.plan.examination import counted
 from dbcustody.plan.job_lifecycle import Stand, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenJob
-from dbcustody.plan.recovery_point import Run, newest_good
+from dbcustody.plan.recovery_point import Run, newest_begun, newest_good
 from dbcustody.plan.request import Parties, prune_work
 from dbcustody.plan.summary import carried
 from dbcustody.reason import ExitCode, Reason
@@ -64,6 +64,8 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
         return _look_at(policy, job, seen, now)
     if status.job_ref is not None:
         return _start(policy, parties, seen, status.job_ref.name, status)
+    if (corrupt := _met_corruption(seen.runs)) is not None:
+        return Pruned(status=status, said=(_frozen(corrupt),))
     newest = newest_good(seen.runs)
     if newest is None or not _is_due(policy, parties, newest, now):
         return Pruned(status=status)
@@ -97,6 +99,20 @@ def _is_due(policy: BackupPolicy, parties: Parties, newest: Run, now: datetime) 
     enforced = find(status.conditions, ConditionType.RETENTION_ENFORCED)
     is_settled = enforced is None or enforced.is_true or _waits_for_person(enforced)
     return now - status.pruned_time >= (EVERY if is_settled else AGAIN_AFTER_FAILURE)
+
+
+def _met_corruption(runs: Sequence[Run]) -> Run | None:
+    """Return the last run when the server could not read its own data in it: older backups may be all that is left of that."""
+    last = newest_begun([run for run in runs if run.is_finished])
+    return last if last is not None and not last.is_good and last.reason == Reason.DATA_CORRUPTION else None
+
+
+def _frozen(corrupt: Run) -> Condition:
+    return no(
+        ConditionType.RETENTION_ENFORCED,
+        Reason.RETENTION_FROZEN,
+        f"Backup {corrupt.name!r} ended with {corrupt.reason}: nothing is deleted until a newer backup is good",
+    )
 
 
 def _waits_for_person(enforced: Condition) -> bool:
