@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbcustody.adapters.postgres import Client, PostgresTarget
-from dbcustody.adapters.postgres.dump import READ_BYTES, Dump
+from dbcustody.adapters.postgres.child import PIPE_BYTES
+from dbcustody.adapters.postgres.dump import Dump
 from dbcustody.errors import DbcustodyError
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
@@ -70,7 +71,7 @@ def test_archive_comes_in_full_pieces(target: PostgresTarget) -> None:
             sizes.append(len(piece))
         dump.check()
     assert head == b"PGDMP"
-    assert set(sizes[:-1]) == {READ_BYTES}
+    assert set(sizes[:-1]) == {PIPE_BYTES}
     assert sum(sizes) > 6_000_000
     assert (descriptors(), threading.active_count()) == before
 

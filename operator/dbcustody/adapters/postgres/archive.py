@@ -8,7 +8,6 @@ Should we be killed, its input ends and so does pg_restore; it never waits for a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import select
@@ -18,6 +17,7 @@ import threading
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self, cast
 
+from dbcustody.adapters.postgres.child import PIPE_BYTES, environment_for, fill, send, widen
 from dbcustody.adapters.postgres.failure import explain_text
 from dbcustody.adapters.postgres.script import ScriptCount, ScriptCounter
 from dbcustody.errors import DamagedError, InterruptedRunError, UnavailableError
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.postgres.client import Client
 
-PIPE_BYTES: Final = 1024 * 1024
-"""The most that Linux gives to an unprivileged process unless told otherwise."""
 _ARGUMENTS: Final = ("--file=-", "--section=data", "--no-owner", "--no-privileges")
-_INHERITED: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 _KEPT_BYTES: Final = 8192
 _TICK_SECONDS: Final = 0.5
 _TOO_NEW: Final = re.compile(r"unsupported version|does not support compression|not built with", re.IGNORECASE)
@@ -84,7 +81,7 @@ class _Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        send(self._process, signal.SIGKILL)
         self._process.wait()
         for thread in self._threads:
             thread.join()
@@ -147,20 +144,15 @@ class _Reading:
         if self._stop.is_set():
             raise InterruptedRunError(f"{self._what}: the run was told to stop while it was read")
 
-    def _end(self) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
     def _count(self) -> None:
         pipe: Any = self._process.stdout
         buffer = memoryview(bytearray(PIPE_BYTES))
         try:
-            while size_bytes := _fill(pipe, buffer):
+            while size_bytes := fill(pipe, buffer):
                 self._counter.feed(buffer[:size_bytes])
         except DamagedError as error:
             self._fault = error
-            self._end()
+            send(self._process, signal.SIGKILL)
 
     def _listen(self) -> None:
         """Keep the beginning of what is complained of: the first error is the one that counts."""
@@ -169,17 +161,8 @@ class _Reading:
             self._complaints += data[: _KEPT_BYTES - len(self._complaints)]
 
 
-def _fill(pipe: Any, buffer: memoryview) -> int:
-    """Read until *buffer* is full or the pipe ends, and return how many bytes there are: pg_restore writes in small pieces."""
-    filled = 0
-    while filled < len(buffer) and (size_bytes := pipe.readinto(buffer[filled:])):
-        filled += size_bytes
-    return filled
-
-
 def _start(client: Client, program: str) -> subprocess.Popen[bytes]:
     """Start pg_restore in a process group of its own, so that it can be ended as a whole and no signal for us hits it."""
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"LC_ALL": "C"}
     try:
         process = subprocess.Popen(
             [client.program("pg_restore"), *_ARGUMENTS],
@@ -187,7 +170,7 @@ def _start(client: Client, program: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=environment,
+            env=environment_for(),
             start_new_session=True,
         )
     except OSError as error:
@@ -196,6 +179,5 @@ def _start(client: Client, program: str) -> subprocess.Popen[bytes]:
         ) from error
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # a kernel that refuses only costs more switches
-                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            widen(pipe)
     return process

@@ -7,7 +7,6 @@ end a busy server would notice much later by itself; and the kernel sends it tha
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from dbcustody.adapters.postgres.child import PIPE_BYTES, environment_for, fill, send, widen
 from dbcustody.adapters.postgres.failure import explain_text
 from dbcustody.errors import UnavailableError
 from dbcustody.reason import Reason
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres.client import Client
     from dbcustody.adapters.postgres.target import PostgresTarget
 
-READ_BYTES: Final = 1024 * 1024
 FILTER_MAJOR: Final = 17
 """Since this major, pg_dump reads the names of tables from a file, which may be standard input."""
 _KEPT_LINES: Final = 50
@@ -35,7 +34,6 @@ _LONGEST_LINE: Final = 2000
 _PATIENCE_SECONDS: Final = 10
 _PARTING_SECONDS: Final = 3
 _TERMINATED: Final = "terminated by user"
-_INHERITED: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "PGPASSFILE")
 
 
 class Dump:
@@ -62,7 +60,7 @@ class Dump:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=_environment() | target.environment(),
+            env=environment_for("PGPASSFILE") | target.environment(),
             start_new_session=True,
         )
         self._complaints: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -71,7 +69,7 @@ class Dump:
         self._endpoint = target.endpoint
         if in_file:
             self._tell("\n".join(_as_line(line) for line in in_file))
-        self._widen()
+        widen(self._process.stdout)
 
     def __enter__(self) -> Self:
         return self
@@ -82,12 +80,12 @@ class Dump:
     def pieces(self) -> Iterator[memoryview]:
         """Yield the archive piece by piece; each piece is overwritten by the next. The end says nothing: call `check` after it."""
         pipe: Any = self._process.stdout
-        buffer = memoryview(bytearray(READ_BYTES))
+        buffer = memoryview(bytearray(PIPE_BYTES))
         while True:
-            count = _fill(pipe, buffer)
+            count = fill(pipe, buffer)
             if count:
                 yield buffer[:count]
-            if count < READ_BYTES:
+            if count < PIPE_BYTES:
                 return
 
     def check(self) -> None:
@@ -111,14 +109,14 @@ class Dump:
 
     def end(self) -> None:
         """Ask the process to end if it still runs; from any thread. Whoever reads its pipe comes to the end of it."""
-        self._send(signal.SIGTERM)
+        send(self._process, signal.SIGTERM)
 
     def see_ended(self) -> None:
         """Wait until the process has ended; one that cannot even cancel its query (a dead network) is killed. From any thread."""
         try:
             self._process.wait(_PARTING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._send(signal.SIGKILL)
+            send(self._process, signal.SIGKILL)
             self._process.wait()
 
     def kill(self) -> None:
@@ -130,11 +128,6 @@ class Dump:
             if pipe is not None:
                 with suppress(OSError, ValueError):
                     pipe.close()
-
-    def _send(self, number: signal.Signals) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
 
     def _tell(self, text: str) -> None:
         """Write the filter; a pg_dump that ended already says why by its exit status."""
@@ -149,23 +142,6 @@ class Dump:
         with suppress(ValueError, OSError), os.fdopen(os.dup(pipe.fileno()), "rb") as lines:
             for line in lines:
                 self._complaints.append(line[:_LONGEST_LINE].decode(errors="replace").rstrip("\n"))
-
-    def _widen(self) -> None:
-        """Let the pipe hold as much as one read takes; a kernel that refuses only costs more switches."""
-        pipe: Any = self._process.stdout
-        with suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, READ_BYTES)
-
-
-def _fill(pipe: Any, buffer: memoryview) -> int:
-    """Read until *buffer* is full or the pipe ends; return how many bytes there are."""
-    filled = 0
-    while filled < len(buffer):
-        count = pipe.readinto(buffer[filled:])
-        if not count:
-            break
-        filled += count
-    return filled
 
 
 def _tied_to_us() -> list[str]:
@@ -188,8 +164,3 @@ def _as_argument(line: str) -> str:
     verb, kind, pattern = line.split(" ", 2)
     what = kind.replace("_", "-")
     return f"--{what}={pattern}" if verb == "include" else f"--exclude-{what}={pattern}"
-
-
-def _environment() -> dict[str, str]:
-    """Return what a client needs of our own environment: no credential of ours is passed on, and its messages are in English."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"LC_ALL": "C"}
