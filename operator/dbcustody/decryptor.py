@@ -168,11 +168,14 @@ def unwrap(path: Path, key: bytes, ids: Ids) -> bytes:
         raise Refusal(f"{path}: was closed with another key than the one given, or for another backup")
     try:
         cipher = AESGCM(key)
-        return cipher.decrypt(
+        opened = cipher.decrypt(
             unhex(nonce, 2 * NONCE_BYTES), unhex(wrapped, 2 * (KEY_BYTES + TAG_BYTES)), prefixed(context)
         )
     except (InvalidTag, ValueError) as error:
         raise Refusal(f"{path}: is damaged") from error
+    if nonce + wrapped != (nonce + wrapped).lower():
+        raise Refusal(f"{path}: is damaged; the format writes digits in small letters")
+    return opened
 
 
 def authenticate(backup: Backup, data_key: bytes) -> None:

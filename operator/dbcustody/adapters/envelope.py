@@ -112,6 +112,9 @@ def unwrap_key(wrapped: Wrapped, key_encryption_key: bytes, context: tuple[str, 
 def _unwrapped(wrapped: Wrapped, key_encryption_key: bytes, context: tuple[str, ...]) -> bytes | None:
     try:
         nonce, closed = bytes.fromhex(wrapped.nonce), bytes.fromhex(wrapped.wrapped)
+        # The format has one spelling of each key: what `fromhex` forgives (capitals, spaces) was changed by somebody.
+        if (nonce.hex(), closed.hex()) != (wrapped.nonce, wrapped.wrapped):
+            return None
         if (len(nonce), len(closed)) != (NONCE_BYTES, KEY_BYTES + TAG_BYTES):
             return None
         return AESGCM(key_encryption_key).decrypt(nonce, closed, _associated(context))
