@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
-PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
+PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
 PYTEST := $(PYTHON) -m pytest
 
 .PHONY: help setup servers check format test test-fast test-slow demo demo-stop bench image cluster-up cluster-down clean

@@ -64,6 +64,20 @@ async def test_the_earlier_appointment_counts() -> None:
     assert kept == [10, 5, 0]
 
 
+async def test_when_a_key_is_due() -> None:
+    """An appointment is told until it is kept; without one there is none."""
+    queue: Queue[str] = Queue()
+    queue.add_after("a", 30)
+    queue.add_after("b", 0)
+    await asyncio.sleep(0.01)
+    due_seconds = queue.due_seconds("a")
+
+    assert due_seconds is not None
+    assert 29 < due_seconds <= 30
+    assert queue.due_seconds("b") is None
+    assert queue.due_seconds("c") is None
+
+
 class _Handle:
     def __init__(self, when: float) -> None:
         self._when, self._is_cancelled = when, False

@@ -12,6 +12,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.errors import UnavailableError
 from dbcustody.handlers import startup
 from dbcustody.handlers.health import Health
+from dbcustody.handlers.listing import list_everything
 from dbcustody.handlers.startup import LOST, Surroundings, _end, _first, _list_again, _list_at_first, _sweep, _verdict
 from dbcustody.handlers.watch import operator_settings, registry_for
 from dbcustody.metrics import Metrics
@@ -83,6 +84,21 @@ async def test_a_sweep_names_whatever_may_have_to_move(monkeypatch: pytest.Monke
 
     assert len(operator.hands.queue) == 1
     assert process.metrics.registry.get_sample_value("dbcustody_heartbeat_timestamp_seconds", {"loop": "sweep"})
+
+
+@pytest.mark.parametrize(("seconds", "swept"), [pytest.param(59.0, 0, id="soon"), pytest.param(61.5, 1, id="late")])
+async def test_what_is_looked_at_soon_anyway_is_not_swept(seconds: float, swept: int) -> None:
+    """A thousand running Jobs have their appointments; the sweep is for those who have none."""
+    stage, process = Scene(), around()
+    make_unheard(stage, "shop")
+    operator = stage.operator
+    await list_everything(operator.hands, operator.intake)
+    key = await operator.hands.queue.get()
+    operator.hands.queue.done(key)
+    operator.hands.queue.add_after(key, seconds)
+    await some_turns(_sweep(operator.hands, operator.intake, operator.observer, process))
+
+    assert len(operator.hands.queue) == swept
 
 
 async def _fail() -> None:

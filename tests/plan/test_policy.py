@@ -389,3 +389,9 @@ def test_retention_does_not_wait_for_the_schedule() -> None:
 
     assert found.status.job_ref == ObjectRef(name=action.manifest["metadata"]["name"])
     assert found.status.retained == Retained(count=3, bytes=9)
+
+
+def test_a_job_without_a_pod_is_looked_at_soon() -> None:
+    """Why there is no pod stands in Events, of which nobody tells."""
+    waits = [look(policy(), jobs=jobs).look_again_seconds for jobs in ((), (running("a"),), (job("a"),))]
+    assert waits == [60, 60, 15]

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.contract import Record, RecordKind, Verb, frame, load_result, progress_record, result_record
+from dbcustody.plan.backup_case import WORTH_HEARING
 from dbcustody.plan.progress import (
     CALM_SECONDS,
     LARGEST_NUMBER,
     LIVELY,
     LIVELY_SECONDS,
+    RAREST_SECONDS,
     interval_seconds,
     read_progress,
     read_result,
@@ -131,17 +133,25 @@ def test_the_result_in_the_log_reads_like_a_termination_message(lines: list[str]
 
 
 @pytest.mark.parametrize(
-    ("started", "seconds"),
+    ("started", "runs", "seconds"),
     [
-        pytest.param(None, CALM_SECONDS, id="not-started"),
-        pytest.param(NOW, LIVELY_SECONDS, id="just-started"),
-        pytest.param(NOW - LIVELY + timedelta(seconds=1), LIVELY_SECONDS, id="after-29-s"),
-        pytest.param(NOW - LIVELY, CALM_SECONDS, id="after-30-s"),
+        pytest.param(None, 1, CALM_SECONDS, id="not-started"),
+        pytest.param(NOW, 1, LIVELY_SECONDS, id="just-started"),
+        pytest.param(NOW - LIVELY + timedelta(seconds=1), 20, LIVELY_SECONDS, id="after-29-s"),
+        pytest.param(NOW - LIVELY, 100, CALM_SECONDS, id="after-30-s"),
+        pytest.param(NOW, 40, 2.0, id="many-just-started"),
+        pytest.param(NOW - LIVELY, 1000, 50.0, id="a-thousand"),
+        pytest.param(NOW, 100_000, RAREST_SECONDS, id="never-more-rarely"),
     ],
 )
-def test_how_often_a_run_is_looked_at(started: Any, seconds: float) -> None:
-    """Every second for 30 s, then every 5 s: architecture.md 2."""
-    assert seconds == interval_seconds(started, NOW)
+def test_how_often_a_run_is_looked_at(started: Any, runs: int, seconds: float) -> None:
+    """Every second for 30 s, then every 5 s, as long as there are not so many that watching them becomes the work."""
+    assert seconds == interval_seconds(started, NOW, runs=runs)
+
+
+def test_every_run_is_heard_while_it_is_worth_hearing() -> None:
+    """What counts as unheard must be longer than the longest pause between two looks."""
+    assert WORTH_HEARING.total_seconds() > RAREST_SECONDS
 
 
 def test_what_is_awaited_stands_in_the_progress() -> None:

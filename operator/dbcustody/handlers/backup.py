@@ -52,6 +52,7 @@ async def _see(hands: Hands, observer: Observer, key: Key, backup: Backup) -> Se
         policy=policy,
         jobs=jobs,
         progress=await observer.progress_of(working),
+        runs=world.unfinished,
     )
 
 

@@ -55,13 +55,13 @@ class Observer:
         return tuple([await self._enrich(job) if not job.has_ttl else job for job in jobs])
 
     async def progress_of(self, job: SeenJob | None) -> Progress | None:
-        """Return the last progress that the running *job* told; read at most once a second, and every 5 s after the beginning."""
+        """Return the last progress that the running *job* told; read as often as `interval_seconds` says."""
         look = self._looks.get(job.metadata.uid) if job is not None else None
         pod = next((one for one in look.pods if one.is_running), None) if look is not None else None
         if job is None or look is None or pod is None:
             return None
         now = self._hands.now()
-        pause = timedelta(seconds=interval_seconds(job.start_time, now) * 0.9)
+        pause = timedelta(seconds=interval_seconds(job.start_time, now, runs=self._hands.world.unfinished) * 0.9)
         if look.progress_at is None or now - look.progress_at >= pause:
             look.progress_at = now
             log = await self._hands.kube.log(job.metadata.namespace, pod.name, tail_lines=TAIL_LINES)

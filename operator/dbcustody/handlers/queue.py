@@ -52,6 +52,11 @@ class Queue(Generic[K]):
             appointed.cancel()
         self._appointments[key] = loop.call_later(max(seconds, 0.0), self._keep_appointment, key)
 
+    def due_seconds(self, key: K) -> float | None:
+        """Return in how many seconds *key* has its appointment, or None when it has none."""
+        appointed = self._appointments.get(key)
+        return None if appointed is None else appointed.when() - asyncio.get_running_loop().time()
+
     async def get(self) -> K:
         """Return the next key; `done` must follow."""
         key = await self._waiting.get()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 16
 SWEEP_SECONDS: Final = 20.0
+SOON_SECONDS: Final = 60.0
 FIRST_LISTING_SECONDS: Final = 10.0
 LISTING_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 5.0
@@ -196,13 +197,15 @@ async def _list_at_first(hands: Hands, intake: Intake, observer: Observer) -> No
 
 
 async def _sweep(hands: Hands, intake: Intake, observer: Observer, around: Surroundings) -> None:
-    """Look every 20 s at whatever may have to move though nothing is heard of it."""
+    """Look every 20 s at whatever may have to move though nothing is heard of it; what is due within the minute comes by itself."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         with suppress(DbcustodyError):
             await observer.refresh_pods()
         for key in intake.unfinished():
-            hands.queue.add(key)
+            due_seconds = hands.queue.due_seconds(key)
+            if due_seconds is None or due_seconds > SOON_SECONDS:
+                hands.queue.add(key)
         around.metrics.heartbeat.labels("sweep").set_to_current_time()
 
 

@@ -90,6 +90,10 @@ class Shelf(Generic[Item]):
                 del self._found[index]
         return item
 
+    def count(self, *index: str) -> int:
+        """Return how many objects *index* names."""
+        return len(self._found.get(index, ()))
+
     def find(self, *index: str) -> tuple[Item, ...]:
         """Return the objects that *index* names, in the order of their names."""
         places = self._found.get(index, set())
@@ -130,6 +134,11 @@ class World:
         """Keep the resource in *body* and return it; None when nothing new is in it. Raises InvalidSpecError for a body that is none."""
         resource: Resource = KINDS[kind].from_body(body)
         return resource if self.shelf(kind).put(resource) else None
+
+    @property
+    def unfinished(self) -> int:
+        """How many Backups are not over."""
+        return self.backups.count("unfinished")
 
     def jobs_of(self, key: Key) -> tuple[SeenJob, ...]:
         """Return the Jobs that say in their labels that they work for the resource."""
@@ -174,7 +183,7 @@ def _indices_of_policy(policy: BackupPolicy) -> Iterator[tuple[str, ...]]:
 def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     namespace, labels, spec = backup.metadata.namespace, backup.metadata.labels, backup.spec
     if not is_finished(backup):
-        yield ("unfinished", namespace)
+        yield from (("unfinished",), ("unfinished", namespace))
     policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
     if policy:
         yield ("policy", namespace, policy)

@@ -152,7 +152,7 @@ def _job_goes_on(case: Case) -> Plan[BackupStatus] | None:
     if verdict.stand is Stand.STARTING:
         reason = Reason.SETTLING if case.is_settling else Reason.PENDING
         return _going_on(case, status, reason, "the pod is being started", again=POD_PATIENCE.total_seconds())
-    again = interval_seconds(job.start_time, case.now)
+    again = interval_seconds(job.start_time, case.now, runs=case.seen.runs)
     if case.is_settling:
         return _going_on(case, status, Reason.SETTLING, verdict.message, again=again)
     status = replace(status, progress=case.seen.progress or status.progress)

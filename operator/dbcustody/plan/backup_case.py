@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOR_A_POD: Final = "the Job's pod"
 """What a Backup waits for until its Job was heard of."""
 WORTH_HEARING: Final = timedelta(seconds=60)
-"""A run of this length is heard by an operator that is there: it looks at least every 20 s."""
+"""A run that works for this long is heard by an operator that is there: see `progress.RAREST_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class SeenBackup:
     """The Jobs that it owns, and the one of a CronJob that bears its name."""
     progress: Progress | None = None
     """The last that the running Job told; None when nothing new was heard."""
+    runs: int = 1
+    """How many Backups are unfinished, in the whole cluster."""
     is_namespace_going: bool = False
     """Whether no Job can be made any more; looked at only when the Backup is being deleted."""
 

@@ -27,6 +27,7 @@ from dbcustody.naming import (
 )
 from dbcustody.plan.actions import Action, ApplyCronJob, CreateBackup, DeleteCronJob, Plan, Tell
 from dbcustody.plan.examination import tidy
+from dbcustody.plan.job_lifecycle import POD_PATIENCE
 from dbcustody.plan.manifest import LEAST_STARTING_DEADLINE_SECONDS, MANAGER, Timetable, cron_job_manifest
 from dbcustody.plan.observed import ANNOTATION_MANIFEST, SeenCronJob, SeenJob
 from dbcustody.plan.pruning import SeenPruning, plan_pruning
@@ -90,8 +91,14 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
     else:
         status = _from_now_on(policy, status, now)
     return Plan(
-        status=_said(policy, status, tuple(said), now), actions=tuple(actions), look_again_seconds=LOOK_AGAIN_SECONDS
+        status=_said(policy, status, tuple(said), now), actions=tuple(actions), look_again_seconds=_look_again(seen)
     )
+
+
+def _look_again(seen: SeenPolicy) -> float:
+    """Return when to look again: soon while a Job has not got going, because only its Events know why."""
+    is_waiting = any(not job.is_finished and not job.ready for job in seen.jobs)
+    return POD_PATIENCE.total_seconds() if is_waiting else LOOK_AGAIN_SECONDS
 
 
 def parties_for(policy: BackupPolicy, database: Database | None, storage: BackupStorage | None) -> Parties | Missing:
@@ -142,7 +149,7 @@ def _without_parties(
     )
     status = _from_now_on(policy, replace(_with_runs(policy.status, seen), next_schedule_time=None), now)
     actions = (*_remove_cron_job(policy, seen), *tidy(seen.jobs, policy.status.job_ref))
-    return Plan(status=_said(policy, status, said, now), actions=actions, look_again_seconds=LOOK_AGAIN_SECONDS)
+    return Plan(status=_said(policy, status, said, now), actions=actions, look_again_seconds=_look_again(seen))
 
 
 def _plan_schedule(policy: BackupPolicy, parties: Parties, seen: SeenPolicy, now: datetime) -> _Schedule:
