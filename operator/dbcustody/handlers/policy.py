@@ -8,7 +8,7 @@ from dbcustody.adapters.kube import CRON_JOBS
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.errors import RefusedError
 from dbcustody.handlers.world import Place, is_finished, is_good
-from dbcustody.naming import LABEL_DATABASE, LABEL_MANAGED_BY
+from dbcustody.naming import LABEL_MANAGED_BY, label_value
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.manifest import MANAGER
 from dbcustody.plan.observed import SeenCronJob
@@ -46,7 +46,7 @@ async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: Backup
         jobs=await observer.look_at(owned),
         runs=tuple(run_of(backup) for backup in world.backups.find("policy", key.namespace, key.name)),
         slots_taken=frozenset(_slots(cron_job, [job.scheduled_time for job in scheduled])),
-        live_attempts=tuple(_live_attempts(hands, observer, key, policy)),
+        live_attempts=tuple(sorted(_live_attempts(hands, observer, key, policy))),
     )
     return plan(policy, seen, hands.now())
 
@@ -103,7 +103,5 @@ def _slots(cron_job: SeenCronJob | None, scheduled: list[datetime | None]) -> It
 
 def _live_attempts(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Iterator[str]:
     """Yield the pods that may still write for the policy's database: a sweep of the storage leaves their objects alone."""
-    for job in hands.world.jobs.find("namespace", key.namespace):
-        is_same = job.metadata.labels.get(LABEL_DATABASE) == policy.spec.database_ref.name
-        if is_same and not job.is_finished:
-            yield from observer.pod_uids(job)
+    for job in hands.world.jobs.among("at work", key.namespace, label_value(policy.spec.database_ref.name)):
+        yield from observer.pod_uids(job)

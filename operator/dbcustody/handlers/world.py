@@ -96,8 +96,11 @@ class Shelf(Generic[Item]):
 
     def find(self, *index: str) -> tuple[Item, ...]:
         """Return the objects that *index* names, in the order of their names."""
-        places = self._found.get(index, set())
-        return tuple(self._items[place] for place in sorted(places))
+        return tuple(self._items[place] for place in sorted(self._found.get(index, ())))
+
+    def among(self, *index: str) -> Iterator[Item]:
+        """Yield the objects that *index* names, in no order: for many, of which only few matter."""
+        return (self._items[place] for place in self._found.get(index, ()))
 
     def uids(self) -> dict[Place, str]:
         """Return which object is where."""
@@ -199,10 +202,11 @@ def _database_named_by(backup: Backup) -> str | None:
 
 def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:
     namespace, labels = job.metadata.namespace, job.metadata.labels
-    yield ("namespace", namespace)
     yield ("owner", namespace, labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_NAME, ""))
     if LABEL_POLICY in labels:
         yield ("policy", namespace, labels[LABEL_POLICY])
+    if LABEL_DATABASE in labels and not job.is_finished:
+        yield ("at work", namespace, labels[LABEL_DATABASE])
 
 
 def _is_no_news(
