@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
@@ -26,15 +27,28 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run first what needs no operator: once it is installed, it answers every resource that a test makes."""
-    items.sort(key=lambda item: "deployment" in getattr(item, "fixturenames", ()))
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Run first, and by one worker, what needs no operator: once it is installed, it answers every resource that a test makes.
+
+    The other tests are dealt by file; each worker has a cluster of its own. A wrapper, because xdist reads the groups
+    before any ordinary hook of a conftest is called.
+    """
+    items.sort(key=_has_operator)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem if _has_operator(item) else "without-operator"))
+    return (yield)
+
+
+def _has_operator(item: pytest.Item) -> bool:
+    return "deployment" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Yield the cluster, with our resources served."""
-    with Cluster("e2e") as started:
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    with Cluster(f"e2e-{worker}" if worker else "e2e") as started:
         started.kubectl("apply", "-f", str(REPOSITORY / "crds"))
         yield started
 
