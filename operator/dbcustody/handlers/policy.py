@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from dbcustody.adapters.kube import CRON_JOBS
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.errors import RefusedError
 from dbcustody.handlers.world import Place, is_finished, is_good
 from dbcustody.naming import LABEL_MANAGED_BY, label_value
+from dbcustody.plan.actions import ApplyCronJob, StartJob
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.manifest import MANAGER
 from dbcustody.plan.observed import SeenCronJob
-from dbcustody.plan.policy import SeenPolicy, is_applied, is_strange, parties_for, plan, wanted_cron_job
+from dbcustody.plan.policy import SeenPolicy, plan
 from dbcustody.plan.recovery_point import Run
-from dbcustody.plan.request import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,29 +27,43 @@ if TYPE_CHECKING:
     from dbcustody.handlers.observe import Observer
     from dbcustody.handlers.world import Key
     from dbcustody.plan.actions import Plan
-    from dbcustody.plan.request import Parties
 
 
 async def plan_policy(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Plan[BackupPolicyStatus]:
     """Return the plan for *policy* from what is seen now."""
+    seen = await _see(hands, observer, key, policy)
+    planned = plan(policy, seen, hands.now())
+    asked = await _ask_for_more(hands, observer, policy, planned)
+    return planned if asked is None else plan(policy, replace(seen, **asked), hands.now())
+
+
+async def _see(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> SeenPolicy:
     world = hands.world
-    database = world.databases.get(Place(key.namespace, policy.spec.database_ref.name))
-    storage = world.storages.get(Place(key.namespace, policy.spec.storage_ref.name))
     cron_job = await _cron_job(hands, key)
     scheduled = [job for job in world.jobs.find("policy", key.namespace, key.name) if is_of_schedule(job)]
     owned = [job for job in world.jobs_of(key) if job.belongs_to(policy.metadata.uid)]
-    seen = SeenPolicy(
+    return SeenPolicy(
         image=hands.settings.image,
-        database=database,
-        storage=storage,
+        database=world.databases.get(Place(key.namespace, policy.spec.database_ref.name)),
+        storage=world.storages.get(Place(key.namespace, policy.spec.storage_ref.name)),
         cron_job=cron_job,
-        cron_refusal=await _refusal(hands, policy, cron_job, parties_for(policy, database, storage)),
         jobs=await observer.look_at(owned),
         runs=tuple(run_of(backup) for backup in world.backups.find("policy", key.namespace, key.name)),
         slots_taken=frozenset(_slots(cron_job, [job.scheduled_time for job in scheduled])),
-        live_attempts=tuple(sorted(_live_attempts(hands, observer, key, policy))),
     )
-    return plan(policy, seen, hands.now())
+
+
+async def _ask_for_more(
+    hands: Hands, observer: Observer, policy: BackupPolicy, planned: Plan[BackupPolicyStatus]
+) -> dict[str, Any] | None:
+    """Return what has to be seen besides, because of what is *planned*; None: nothing. Most looks plan nothing, and need not ask."""
+    asked: dict[str, Any] = {}
+    for action in planned.actions:
+        if isinstance(action, ApplyCronJob):
+            asked["cron_refusal"] = await _refusal(hands, policy, action)
+        elif isinstance(action, StartJob):
+            asked["live_attempts"] = tuple(sorted(_live_attempts(hands, observer, policy)))
+    return asked or None
 
 
 def run_of(backup: Backup) -> Run:
@@ -79,17 +94,10 @@ async def _cron_job(hands: Hands, key: Key) -> SeenCronJob | None:
     return None if body is None else SeenCronJob.from_body(body)
 
 
-async def _refusal(
-    hands: Hands, policy: BackupPolicy, cron_job: SeenCronJob | None, parties: Parties | Missing
-) -> str | None:
-    """Return what the API server says against the CronJob that is wanted, by a dry run; it knows best which texts are schedules."""
-    if isinstance(parties, Missing):
-        return None
-    manifest = wanted_cron_job(policy, parties, image=hands.settings.image)
-    if is_applied(cron_job, manifest) or is_strange(policy, cron_job):
-        return None
+async def _refusal(hands: Hands, policy: BackupPolicy, wanted: ApplyCronJob) -> str | None:
+    """Return what the API server says against the CronJob that is *wanted*, by a dry run; it knows best which texts are schedules."""
     try:
-        await hands.kube.apply(CRON_JOBS, policy.metadata.namespace, manifest, dry_run=True)
+        await hands.kube.apply(CRON_JOBS, policy.metadata.namespace, wanted.manifest, dry_run=True)
     except RefusedError as error:
         return error.message
     return None
@@ -101,7 +109,8 @@ def _slots(cron_job: SeenCronJob | None, scheduled: list[datetime | None]) -> It
         yield cron_job.last_schedule_time
 
 
-def _live_attempts(hands: Hands, observer: Observer, key: Key, policy: BackupPolicy) -> Iterator[str]:
+def _live_attempts(hands: Hands, observer: Observer, policy: BackupPolicy) -> Iterator[str]:
     """Yield the pods that may still write for the policy's database: a sweep of the storage leaves their objects alone."""
-    for job in hands.world.jobs.among("at work", key.namespace, label_value(policy.spec.database_ref.name)):
+    database = label_value(policy.spec.database_ref.name)
+    for job in hands.world.jobs.among("at work", policy.metadata.namespace, database):
         yield from observer.pod_uids(job)

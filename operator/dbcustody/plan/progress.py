@@ -25,7 +25,7 @@ CALM_SECONDS: Final = 5.0
 RAREST_SECONDS: Final = 50.0
 """However many runs there are, each is looked at within the minute in which status must tell the truth."""
 MOST_LOOKS_PER_SECOND: Final = 20.0
-"""What an operator spends on watching runs; a thousand of them take it less than 2 % of a core."""
+"""What an operator spends at most on watching runs, whose logs it reads; `bench/measure/fleet.py` has a thousand of them, without logs."""
 TAIL_LINES: Final = 20
 SUMMARY_LENGTH: Final = 256
 WAITING_FOR_LENGTH: Final = 1024
