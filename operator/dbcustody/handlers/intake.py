@@ -9,7 +9,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.errors import DbcustodyError
 from dbcustody.handlers.backup import backup_key
 from dbcustody.handlers.neighbourhood import concerned
-from dbcustody.handlers.world import Key, Place, is_finished
+from dbcustody.handlers.world import Key, Place
 from dbcustody.naming import LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.observed import SeenCronJob, SeenJob
@@ -17,10 +17,8 @@ from dbcustody.plan.observed import SeenCronJob, SeenJob
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dbcustody.api.backup import Backup
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
-    from dbcustody.handlers.world import Resource
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -90,25 +88,27 @@ class Intake:
     def everything(self) -> Iterator[Key]:
         """Yield every key that is known."""
         for kind in Kind:
-            for item in self._hands.world.shelf(kind):
-                yield Key(kind, item.metadata.namespace, item.metadata.name)
-        yield from (backup_key(job) for job in self._hands.world.jobs if is_of_schedule(job))
+            yield from self._known(kind)
+        yield from (backup_key(job) for job in self._hands.world.jobs.among("of a schedule"))
 
     def unfinished(self) -> Iterator[Key]:
         """Yield every key that may have to move though nothing is heard of it."""
-        for key in self.everything():
-            resource = self._hands.world.get(key)
-            is_over = key.kind is Kind.BACKUP and resource is not None and is_finished(_backup(resource))
-            if not is_over or (resource is not None and resource.metadata.is_being_deleted):
-                yield key
+        world = self._hands.world
+        for kind in Kind:
+            if kind is not Kind.BACKUP:
+                yield from self._known(kind)
+        for backup in world.backups.among("open"):
+            yield Key(Kind.BACKUP, backup.metadata.namespace, backup.metadata.name)
+        recorded = (backup_key(job) for job in world.jobs.among("of a schedule"))
+        yield from (key for key in recorded if world.get(key) is None)
+
+    def _known(self, kind: Kind) -> Iterator[Key]:
+        for item in self._hands.world.shelf(kind):
+            yield Key(kind, item.metadata.namespace, item.metadata.name)
 
     def _queue(self, *keys: Key) -> None:
         for key in keys:
             self._hands.queue.add(key)
-
-
-def _backup(resource: Resource) -> Backup:
-    return resource  # type: ignore[return-value]  # the key's kind says so
 
 
 def _place(body: Mapping[str, Any]) -> Place:

@@ -16,6 +16,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.storage import BackupStorage
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, label_value
+from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.observed import SeenCronJob, SeenJob
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ class World:
 
     def backups_of(self, namespace: str, database: str) -> tuple[Backup, ...]:
         """Return the Backups of the Database, also those that only name a policy, in no particular order."""
-        found = list(self.backups.find("database", namespace, database))
-        for policy in self.policies.find("database", namespace, database):
-            named = self.backups.find("policy", namespace, policy.metadata.name)
+        found = list(self.backups.among("database", namespace, database))
+        for policy in self.policies.among("database", namespace, database):
+            named = self.backups.among("policy", namespace, policy.metadata.name)
             found += [backup for backup in named if _database_named_by(backup) is None]
         return tuple(found)
 
@@ -187,6 +188,8 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     namespace, labels, spec = backup.metadata.namespace, backup.metadata.labels, backup.spec
     if not is_finished(backup):
         yield from (("unfinished",), ("unfinished", namespace))
+    if not is_finished(backup) or backup.metadata.is_being_deleted:
+        yield ("open",)
     policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
     if policy:
         yield ("policy", namespace, policy)
@@ -205,6 +208,8 @@ def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:
     yield ("owner", namespace, labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_NAME, ""))
     if LABEL_POLICY in labels:
         yield ("policy", namespace, labels[LABEL_POLICY])
+    if is_of_schedule(job):
+        yield ("of a schedule",)
     if LABEL_DATABASE in labels and not job.is_finished:
         yield ("at work", namespace, labels[LABEL_DATABASE])
 
