@@ -54,6 +54,7 @@ def test_a_manual_backup_writes_its_attempt_down_and_starts_one_job() -> None:
     assert (attempt.ordinal, attempt.verb, attempt.reason) == (1, "backup", None)
     assert plane.started == [(Verb.BACKUP, attempt.job_name)]
     assert plane.status.start_time == NOW
+    assert (plane.status.database, plane.status.storage) == ("shop", "main")
 
 
 @pytest.mark.parametrize("writes", [pytest.param(0, id="before-status"), pytest.param(1, id="before-the-job")])

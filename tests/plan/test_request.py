@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dbcustody.api.backup import Backup, Origin
+from dbcustody.api.backup import Attempt, Backup, Origin
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.policy import CaptureOptions, Level, Retention, Verification
@@ -30,7 +30,7 @@ from dbcustody.plan.request import (
     settle_work,
 )
 from dbcustody.reason import Reason
-from tests.fakes.seen import IMAGE, backup, database, policy, storage, with_metadata
+from tests.fakes.seen import IMAGE, backup, database, policy, storage, with_metadata, with_status
 
 NODE = JobTemplate(node_selector={"disk": "fast"})
 PARTIES = Parties(
@@ -46,9 +46,31 @@ def by_policy(origin: Origin = Origin.MANUAL, *, labels: dict[str, str] | None =
     return found
 
 
+def begun(one: Backup, **attempts: Any) -> Backup:
+    """Return *one* as it stands once a run was made of it under other names than its policy says now."""
+    found: Backup = with_status(one, database="first-db", storage="first-store", **attempts)
+    return found
+
+
+RUN = Attempt(ordinal=1, job_name="run")
+
+
 @pytest.mark.parametrize(
     ("one", "by", "expected"),
     [
+        pytest.param(
+            begun(by_policy(), attempts=(RUN,)),
+            policy(),
+            ("first-db", "first-store", "nightly"),
+            id="a-run-stays-where-it-went",
+        ),
+        pytest.param(
+            begun(by_policy(), attempts=(RUN,)),
+            None,
+            ("first-db", "first-store", "nightly"),
+            id="also-when-the-policy-is-gone",
+        ),
+        pytest.param(begun(by_policy()), policy(), ("shop", "main", "nightly"), id="without-a-run-the-policy-counts"),
         pytest.param(backup(), None, ("shop", "main", None), id="says-it-itself"),
         pytest.param(by_policy(), policy(), ("shop", "main", "nightly"), id="as-its-policy-says"),
         pytest.param(by_policy(), None, (None, None, "nightly"), id="policy-is-not-there"),

@@ -132,6 +132,7 @@ class BackupStatus:
     server: Server | None = None
     tool: Tool | None = None
     database: str | None = None
+    storage: str | None = None
     scheduled_time: datetime | None = None
     start_time: datetime | None = None
     snapshot_time: datetime | None = None

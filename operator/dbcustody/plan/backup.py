@@ -295,8 +295,14 @@ def _not_over(case: Case, reason: Reason, message: str) -> tuple[Condition, ...]
 def _said(case: Case, status: BackupStatus, said: tuple[Condition, ...]) -> BackupStatus:
     generation = case.backup.metadata.generation
     conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
-    database = names_for(case.backup, case.seen.policy).database or status.database
-    return replace(status, conditions=conditions, observed_generation=generation, database=database)
+    names = names_for(case.backup, case.seen.policy)
+    return replace(
+        status,
+        conditions=conditions,
+        observed_generation=generation,
+        database=names.database or status.database,
+        storage=names.storage if status.attempts else None,
+    )
 
 
 def _job_name(case: Case, verb: Verb, ordinal: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.backup import Origin
+from dbcustody.api.backup import BackupStatus, Origin
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, CaptureOptions
@@ -66,7 +66,7 @@ class PartyNames:
 
 
 def names_for(backup: Backup, policy: BackupPolicy | None) -> PartyNames:
-    """Return where to look for *backup*'s parties: what it says itself, what its labels remember, what its policy says.
+    """Return where to look for *backup*'s parties: what it says itself, where its run went, its labels, its policy.
 
     The labels of a run that a CronJob started tell where it went; its policy may name another storage by now. Those of a Backup that a
     person made are the person's: they count only when the policy is gone.
@@ -80,10 +80,11 @@ def names_for(backup: Backup, policy: BackupPolicy | None) -> PartyNames:
     remembered = replace(said, database=labels.get(LABEL_DATABASE), storage=labels.get(LABEL_STORAGE))
     ruled = said if policy is None else _names_in(policy)
     second, third = (ruled, remembered) if spec.origin is Origin.MANUAL else (remembered, ruled)
+    begun = backup.status if backup.status.attempts else BackupStatus()
     return replace(
         said,
-        database=said.database or second.database or third.database,
-        storage=said.storage or second.storage or third.storage,
+        database=said.database or begun.database or second.database or third.database,
+        storage=said.storage or begun.storage or second.storage or third.storage,
     )
 
 
