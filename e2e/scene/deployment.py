@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from scene.evidence import OPERATOR_NAMESPACE, collect
 from scene.victim import kill
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scene.api import Json
 
 NAME: Final = "dbcustody-operator"
@@ -70,6 +73,22 @@ class Deployment:
         """Set the number of replicas and wait until it is so."""
         self.api.patch("deployments", NAME, OPERATOR_NAMESPACE, {"spec": {"replicas": replicas}})
         self.wait_ready(replicas)
+
+    @contextmanager
+    def jobs_in(self, reference: str) -> Iterator[None]:
+        """Have Jobs run the image *reference* while the block lasts."""
+        self._set_job_image(reference)
+        try:
+            yield
+        finally:
+            self._set_job_image(self.image.reference)
+
+    def _set_job_image(self, reference: str) -> None:
+        """Tell the operator which image its Jobs run, and wait until both replicas know."""
+        where = (f"deployment/{NAME}", "-n", OPERATOR_NAMESPACE)
+        self.cluster.kubectl("set", "env", *where, f"DBCUSTODY_IMAGE={reference}")
+        self.cluster.kubectl("rollout", "status", *where, "--timeout=120s")
+        self.wait_ready()
 
     def kill_leader(self) -> str:
         """SIGKILL the leading process; returns the holder's identity as the Lease had it."""

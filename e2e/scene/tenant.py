@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 API_VERSION: Final = "dbcustody.dev/v1"
 KEY_ID: Final = "k2026"
 PAUSE_SECONDS: Final = 0.1
+TRUTH_SECONDS: Final = 60
+"""How long status may take to tell the truth after something happened, once API server and leader are there."""
 _PLURALS: Final = {
     "Database": "databases",
     "BackupStorage": "backupstorages",
