@@ -8,6 +8,7 @@ import pytest
 
 from ground.certificate import Authority
 from scene.evidence import conditions
+from scene.tenant import TRUTH_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,23 +27,29 @@ class Bad(NamedTuple):
     reason: str
     says: str
     connection: dict[str, Any]
-    secret: dict[str, str] | None = {}  # noqa: RUF012 - read only
-    """What differs from the right Secret; None: there is no Secret at all."""
+    secret: dict[str, str | None] | None = {}  # noqa: RUF012 - read only
+    """What differs from the right Secret, None for a key that is not there; None: there is no Secret at all."""
 
 
+KEYS = ("host", "port", "dbname", "username", "password")
+NO_KEY: dict[str, str | None] = dict.fromkeys(KEYS)
+AUTHORITY = {"mode": "VerifyFull", "caSecretRef": {"name": "authority", "key": "ca.crt"}}
 BAD = {
     "wrong-password": Bad("AuthenticationFailed", "password", {}, {"password": "canary-wrong-password"}),
     "wrong-host": Bad("HostUnreachable", "nowhere.invalid", {"host": "nowhere.invalid"}),
     "wrong-port": Bad("HostUnreachable", "refused", {"port": 1}),
     "wrong-database": Bad("DatabaseMissing", "no_such_database", {"database": "no_such_database"}),
     "no-secret": Bad("SecretNotFound", "Secret 'secret-no-secret'", {}, None),
-    "no-password": Bad("AuthenticationFailed", "password", {}, {"password": ""}),
-    "no-convention": Bad(
-        "ConventionUnknown", "keyMap", {}, {"host": "", "port": "", "dbname": "", "username": "", "password": "", "riddle": "x"}
-    ),
+    "empty-secret": Bad("SecretNotFound", "Secret 'secret-empty-secret': is missing or empty", {}, NO_KEY),
+    "empty-values": Bad("SecretNotFound", "Secret 'secret-empty-values': is missing or empty", {}, dict.fromkeys(KEYS, "")),
+    "empty-host": Bad("SecretKeyMissing", "has no host", {}, {"host": ""}),
+    "no-password": Bad("AuthenticationFailed", "password", {}, {"password": None}),
+    "empty-password": Bad("AuthenticationFailed", "password", {}, {"password": ""}),
+    "no-convention": Bad("ConventionUnknown", "keyMap", {}, {**NO_KEY, "riddle": "x"}),
     "no-tls": Bad("TLSFailed", "SSL", {"tls": {"mode": "Require"}}),
-    "no-ca-key": Bad(
-        "SecretKeyMissing", "'ca.crt'", {"tls": {"mode": "VerifyFull", "caSecretRef": {"name": "authority", "key": "ca.crt"}}}
+    "no-ca-key": Bad("SecretKeyMissing", "'ca.crt'", {"tls": AUTHORITY}),
+    "empty-ca-key": Bad(
+        "SecretKeyMissing", "'empty.crt', or an empty one", {"tls": {**AUTHORITY, "caSecretRef": {"name": "authority", "key": "empty.crt"}}}
     ),
 }  # fmt: skip
 
@@ -51,10 +58,11 @@ BAD = {
 def bad(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[Tenant]:
     """Yield a tenant with every bad Database at once; they are inspected side by side."""
     with tenancy() as tenant:
-        tenant.secret("authority", unrelated="x")
+        tenant.secret("authority", **{"unrelated": "x", "empty.crt": ""})
         for name, case in BAD.items():
             if case.secret is not None:
-                values = {key: text for key, text in {**tenant.shop.secret, **case.secret}.items() if text}
+                wanted = {**tenant.shop.secret, **case.secret}
+                values = {key: text for key, text in wanted.items() if text is not None}
                 tenant.secret(f"secret-{name}", **values)
             tenant.database(name, opened_by=f"secret-{name}", **case.connection)
         yield tenant
@@ -94,16 +102,28 @@ def test_good_database_becomes_ready_and_shows_its_columns(tenant: Tenant, opera
 
 
 def test_corrected_password_is_picked_up_without_touching_a_resource(tenant: Tenant) -> None:
-    """The Secret changes, nothing else does, and the Database is Ready by itself."""
+    """The Secret changes, nothing else does, and the Database is Ready by itself within a minute."""
     tenant.secret("shop-app", **{**tenant.shop.secret, "password": "canary-wrong"})
     tenant.database()
     before = tenant.wait("databases", "shop", "Ready", "False", reason="AuthenticationFailed")
 
     tenant.secret("shop-app", **tenant.shop.secret)
-    after = tenant.wait("databases", "shop", "Ready")
+    after = tenant.wait("databases", "shop", "Ready", seconds=TRUTH_SECONDS)
 
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
     assert "Stalled" not in conditions(after)
+
+
+def test_rotated_password_is_used_by_the_next_run(housed: Tenant) -> None:
+    """Password and Secret change while the Database is Ready; the next Backup takes the new one, and nothing was told about it."""
+    housed.shop.change_password()
+    housed.secret("shop-app", **housed.shop.secret)
+    housed.backup("first")
+
+    body = housed.succeeded("first")
+
+    assert [one["verb"] for one in body["status"]["attempts"]] == ["backup"]
+    assert housed.condition("databases", "shop", "Ready")["status"] == "True"
 
 
 def test_check_now_inspects_at_once(tenant: Tenant) -> None:
@@ -150,6 +170,6 @@ def test_suspended_database_is_left_alone(tenant: Tenant) -> None:
 def test_wrong_authority_is_a_tls_failure(tenant: Tenant, tmp_path: Path) -> None:
     """Where a CA is named, a server without TLS is not taken for one with it."""
     tenant.secret("authority", **{"ca.crt": Authority(tmp_path).path.read_bytes()})
-    tenant.database(tls={"mode": "VerifyFull", "caSecretRef": {"name": "authority", "key": "ca.crt"}})
+    tenant.database(tls=AUTHORITY)
 
     tenant.wait("databases", "shop", "Ready", "False", reason="TLSFailed")

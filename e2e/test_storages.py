@@ -42,12 +42,28 @@ def keyring(name: str, active: str = KEY_ID) -> dict[str, Any]:
 BAD = {
     "wrong-bucket": Bad("BucketNotFound", "no-such-bucket", {"bucket": "no-such-bucket"}),
     "wrong-endpoint": Bad("StorageUnreachable", "127.0.0.1:1", {"endpoint": "http://127.0.0.1:1"}),
-    "wrong-secret-key": Bad("StorageDenied", "", {"credentialsSecretRef": {"name": "wrong-credentials"}}),
+    "wrong-secret-key": Bad(
+        "StorageDenied",
+        "(SignatureDoesNotMatch); check the credentials",
+        {"credentialsSecretRef": {"name": "wrong-credentials"}},
+    ),
     "no-credentials": Bad("SecretNotFound", "Secret 'nowhere'", {"credentialsSecretRef": {"name": "nowhere"}}),
     "half-credentials": Bad("SecretKeyMissing", "AWS_SECRET_ACCESS_KEY", {"credentialsSecretRef": {"name": "half"}}),
-    "read-only-user": Bad("StorageDenied", "", {"credentialsSecretRef": {"name": "reader"}}),
+    "empty-credentials": Bad(
+        "SecretNotFound", "Secret 'empty': is missing or empty", {"credentialsSecretRef": {"name": "empty"}}
+    ),
+    "empty-secret-key": Bad(
+        "SecretKeyMissing", "'AWS_SECRET_ACCESS_KEY', or an empty one", {"credentialsSecretRef": {"name": "blank"}}
+    ),
+    "read-only-user": Bad(
+        "StorageDenied",
+        "(AccessDenied); check the credentials and their rights",
+        {"credentialsSecretRef": {"name": "reader"}},
+    ),
     "no-keyring": Bad("SecretNotFound", "Secret 'nowhere'", {"prefix": "a"}, keyring("nowhere")),
     "missing-key": Bad("KeyMissing", "'k2030'", {"prefix": "b"}, keyring("keys", "k2030")),
+    "empty-keyring": Bad("SecretNotFound", "Secret 'empty': is missing or empty", {"prefix": "e"}, keyring("empty")),
+    "empty-key": Bad("KeyInvalid", "is 0 bytes long", {"prefix": "f"}, keyring("blank-key")),
     "short-key": Bad("KeyInvalid", KEY_ID, {"prefix": "c"}, keyring("short")),
     "printable-key": Bad("KeyInvalid", "printable", {"prefix": "d"}, keyring("printable")),
 }
@@ -59,6 +75,9 @@ def bad(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[Tenan
     with tenancy() as tenant:
         tenant.secret("wrong-credentials", AWS_ACCESS_KEY_ID=tenant.store.access_key, AWS_SECRET_ACCESS_KEY="canary-no")
         tenant.secret("half", AWS_ACCESS_KEY_ID=tenant.store.access_key)
+        tenant.secret("empty")
+        tenant.secret("blank", AWS_ACCESS_KEY_ID=tenant.store.access_key, AWS_SECRET_ACCESS_KEY="")
+        tenant.secret("blank-key", **{KEY_ID: b""})
         tenant.secret("short", **{KEY_ID: secrets.token_bytes(31)})
         tenant.secret("printable", **{KEY_ID: "canary-abcdefghijklmnopqrstuvwxy"})
         access, secret = tenant.store.make_user(f"reader-{tenant.name}")

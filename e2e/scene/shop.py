@@ -27,6 +27,13 @@ INSERT INTO billing.invoices ("order", text) SELECT 1 + i % 2000, 'CANARY' FROM 
 SELECT lo_from_bytea(0, 'CANARY'::bytea);
 """.replace("CANARY", CANARY)
 ROWS: Final = 3000
+_SPOILING: Final = (
+    "CREATE TYPE riddle",
+    "CREATE FUNCTION riddle_in(cstring) RETURNS riddle LANGUAGE internal IMMUTABLE STRICT AS 'unknownin'",
+    "CREATE FUNCTION riddle_out(riddle) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4in'",
+    "CREATE TYPE riddle (INPUT = riddle_in, OUTPUT = riddle_out, LIKE = unknown)",
+)
+"""A type that takes any text and reads it as a number when it is put out."""
 
 
 @dataclass
@@ -74,10 +81,16 @@ class Shop:
         query = f"SELECT i, {noise} FROM generate_series(1, {mebibytes * 512}) AS i"  # noqa: S608 - our own numbers
         self.execute("CREATE TABLE bulk (id bigint, noise bytea)", f"INSERT INTO bulk {query}")
 
-    def rename_password(self, password: str) -> None:
-        """Change the role's password on the server."""
+    def spoil(self) -> None:
+        """Add a table that no dump gets past: the server fails to put its row out, and quotes it in the complaint."""
+        self.server.execute(*_SPOILING, database=self.name)
+        self.execute("CREATE TABLE spoilt (row riddle)", f"INSERT INTO spoilt VALUES ('{CANARY}')")  # noqa: S608 - our own word
+
+    def change_password(self) -> None:
+        """Give the role another password, on the server and here; the Secret is somebody else's to change."""
+        self.password = f"canary-password-{secrets.token_hex(8)}"
         with self.server.connect() as connection:
-            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(self.name), password))
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(self.name), self.password))
 
     def sessions(self, application: str = "dbcustody") -> int:
         """Return how many sessions of an application are connected to the database."""
