@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scene.evidence import OPERATOR_NAMESPACE, conditions
 from scene.shop import CANARY
 from scene.tenant import KEY_ID
 
@@ -23,6 +24,41 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 def test_no_secret_and_no_row_is_to_be_read_anywhere(tenant: Tenant, operator: Deployment) -> None:
     """Good and bad runs alike leave no password, key, token or row value in objects, Events, logs and the bucket."""
+    wrong = plant(tenant)
+    tenant.policy(retention={"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0})
+    tenant.backup("first", policy="nightly")
+    tenant.succeeded("first")
+    tenant.wait("backuppolicies", "nightly", "RetentionEnforced")
+    texts = dict(_everything(tenant, operator))
+
+    assert len(texts) > 40
+    assert _told(tenant, texts, wrong) == []
+
+
+def test_no_secret_and_no_row_is_to_be_read_where_runs_fail(tenant: Tenant, operator: Deployment) -> None:
+    """A dump that breaks at a row which the server quotes, and runs without the right password or keys: the reason is told, no value is."""
+    wrong = plant(tenant)
+    tenant.shop.spoil()
+    tenant.backup("spoilt")
+    tenant.backup("locked-out", databaseRef={"name": "bad"})
+    tenant.backup("locked-out-by-url", databaseRef={"name": "bad-url"})
+    tenant.make("Backup", "homeless", {"databaseRef": {"name": "shop"}, "storageRef": {"name": "bad"}})
+    said = {name: conditions(tenant.finished(name))["Succeeded"] for name in tenant.names("backups")}
+    texts = dict(_everything(tenant, operator))
+
+    assert {name: one["reason"] for name, one in said.items()} == {
+        "spoilt": "DumpFailed",
+        "locked-out": "AuthenticationFailed",
+        "locked-out-by-url": "AuthenticationFailed",
+        "homeless": "StorageDenied",
+    }
+    assert '"spoilt" failed' in said["spoilt"]["message"]
+    assert sum(where.startswith("log of ") for where in texts) > 6
+    assert _told(tenant, texts, wrong) == []
+
+
+def plant(tenant: Tenant) -> str:
+    """Make a good Database and a good BackupStorage, and bad ones that a wrong secret opens; returns it once all were looked at."""
     wrong = f"canary-wrong-{secrets.token_hex(8)}"
     tenant.secret("wrong", **{**tenant.shop.secret, "password": wrong})
     url = f"postgresql://{tenant.shop.name}:{wrong}@{tenant.shop.server.host}:{tenant.shop.server.port}/{tenant.shop.name}"
@@ -34,14 +70,13 @@ def test_no_secret_and_no_row_is_to_be_read_anywhere(tenant: Tenant, operator: D
     tenant.database("bad-url", opened_by="wrong-url")
     tenant.storage("bad", s3={"credentialsSecretRef": {"name": "wrong-bucket"}, "prefix": "bad"})
     tenant.until_ready()
-    tenant.policy(retention={"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0})
-    tenant.backup("first", policy="nightly")
-    tenant.succeeded("first")
-    tenant.wait("backuppolicies", "nightly", "RetentionEnforced")
     for plural, name in (("databases", "bad"), ("databases", "bad-url"), ("backupstorages", "bad")):
         tenant.wait(plural, name, "Ready", "False")
-    texts = dict(_everything(tenant, operator))
+    return wrong
 
+
+def _told(tenant: Tenant, texts: dict[str, str], wrong: str) -> list[tuple[str, str]]:
+    """Return where in *texts* a secret or a row can be read, and how it begins."""
     canaries = [
         tenant.shop.password,
         wrong,
@@ -50,9 +85,7 @@ def test_no_secret_and_no_row_is_to_be_read_anywhere(tenant: Tenant, operator: D
         tenant.store.access_key,
         *_forms(tenant.key),
     ]
-    found = [(where, canary[:12]) for where, text in texts.items() for canary in canaries if canary in text]
-    assert len(texts) > 40
-    assert found == []
+    return [(where, canary[:12]) for where, text in texts.items() for canary in canaries if canary in text]
 
 
 def _forms(key: bytes) -> list[str]:
@@ -60,7 +93,7 @@ def _forms(key: bytes) -> list[str]:
 
 
 def _everything(tenant: Tenant, operator: Deployment) -> Iterator[tuple[str, str]]:
-    """Yield everything that somebody without the right to read Secrets could read: objects, Events, logs, the bucket."""
+    """Yield everything that somebody without the right to read Secrets could read: objects, Events, logs, metrics, the bucket."""
     kinds = (
         "databases",
         "backupstorages",
@@ -78,6 +111,9 @@ def _everything(tenant: Tenant, operator: Deployment) -> Iterator[tuple[str, str
     for pod in tenant.api.list("pods", tenant.name):
         yield f"log of {pod['metadata']['name']}", tenant.api.log(pod["metadata"]["name"], tenant.name)
     yield "log of the operator", operator.logs()
+    for pod in operator.pods():
+        path = f"api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        yield f"metrics of {pod['metadata']['name']}", tenant.api.ask("GET", path)
     for key in tenant.store.keys(tenant.bucket):
         path = tenant.store.file(tenant.bucket, key)
         yield f"object {key}", path.read_bytes().decode("latin-1")
