@@ -46,6 +46,7 @@ def test_manual_backup_succeeds_with_progress_seen(
     }
     assert stages & {"Dumping", "Committing", "Verifying"}
     assert storehouse.check_all_whole() == {status["artefact"]["backupId"]} == storehouse.verified()
+    assert storehouse.uploads() == 0
     assert status["tables"] == {"count": 4, "rows": ROWS + 40 * 512}
     assert table[1].split()[:5] == ["first", "True", "shop", "Done", status["artefact"]["stored"]]
 
@@ -68,27 +69,30 @@ def test_backup_of_a_policy_is_shown_everywhere(housed: Tenant, storehouse: Stor
 
 
 def test_two_policies_of_one_database_dump_one_after_the_other(housed: Tenant, storehouse: Storehouse) -> None:
-    """Both Jobs run, one waits and says for what, and in the end both backups are good."""
+    """Both Jobs run; the second says for whom it waits, and looks at the data only when the first has read all of it."""
     housed.shop.grow(20)
-    housed.policy("one")
-    housed.policy("two")
-    housed.backup("first", policy="one")
-    housed.backup("second", policy="two")
-    most = 0
-
-    def are_over() -> bool:
-        nonlocal most
-        most = max(most, housed.shop.sessions("pg_dump"))
-        said = [housed.condition("backups", name, "Finished").get("status") for name in ("first", "second")]
-        return said == ["True", "True"]
-
-    housed.until(are_over, "both are over", seconds=120)
-    intervals = sorted((manifest["started"], manifest["finished"]) for manifest in storehouse.manifests().values())
-
-    assert len(storehouse.check_all_whole()) == 2
-    assert intervals[0][1] <= intervals[1][1]
+    housed.policy("one", lockWaitSeconds=600)
+    housed.policy("two", lockWaitSeconds=600)
+    with housed.shop.connect() as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        housed.backup("first", policy="one")
+        housed.until(housed.shop.sessions, "the first Job is connected")
+        housed.until(lambda: _progress(housed, "first").get("stage") == "Locking", "the first has its turn")
+        housed.backup("second", policy="two")
+        first = f"dbcustody backup {housed.name}.shop"
+        housed.until(
+            lambda: first in _progress(housed, "second").get("waitingFor", ""), "the second waits for the first"
+        )
     housed.succeeded("first")
     housed.succeeded("second")
+    found = {manifest["name"]: manifest for manifest in storehouse.manifests().values()}
+
+    assert len(storehouse.check_all_whole()) == 2
+    assert found["first"]["finished"] <= found["second"]["snapshot"]
+
+
+def _progress(tenant: Tenant, backup: str) -> dict[str, str]:
+    return (tenant.get("backups", backup).get("status") or {}).get("progress") or {}
 
 
 def test_everything_deleted_and_applied_again_runs_nothing_again(housed: Tenant, storehouse: Storehouse) -> None:
