@@ -10,6 +10,7 @@ import pytest
 from ground.proxy import Fault, Proxy, Where
 from scene.evidence import conditions
 from scene.storehouse import Storehouse
+from scene.tenant import TRUTH_SECONDS
 from scene.victim import kill
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ POINTS = {
 
 COMMITTED = {"after-the-manifest", "while-it-is-verified", "before-the-proof"}
 """At these points the manifest lies in the storage."""
+UNFINISHED = {"at-the-beginning-of-an-upload", "after-a-part", "before-an-upload-is-completed"}
+"""At these points an upload has begun that nobody will complete."""
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +71,18 @@ def proxy(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[tup
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in POINTS])
 def test_killed(proxy: tuple[Tenant, Proxy, Storehouse], name: str) -> None:
-    """What was committed counts and is proven; what was not is lost and says so; the next run succeeds."""
+    """Within a minute what was committed counts and is proven, and what was not is lost and says so; the next run succeeds."""
     tenant, between, house = proxy
     point, is_committed = POINTS[name], name in COMMITTED
-    before = house.check_all_whole()
+    before, uploads = house.check_all_whole(), house.uploads()
     fault = between.add(Fault(point.pattern, where=point.where, holds=True))
 
     tenant.backup(f"run-{name}")
     assert fault.struck.wait(100), f"{point.pattern} never came: {between.requests[-20:]}"
     assert kill(tenant.worker(f"run-{name}")) > 0
     fault.release.set()
-    body = tenant.finished(f"run-{name}")
+    body = tenant.finished(f"run-{name}", seconds=TRUTH_SECONDS)
+    left = house.uploads()
     tenant.backup(f"next-{name}")
     tenant.succeeded(f"next-{name}")
 
@@ -86,6 +90,8 @@ def test_killed(proxy: tuple[Tenant, Proxy, Storehouse], name: str) -> None:
     assert (conditions(body)["Succeeded"]["status"] == "True") == is_committed, conditions(body)
     assert ("artefact" in body["status"]) == is_committed
     assert before <= house.check_all_whole()
+    assert left > uploads or name not in UNFINISHED
+    assert house.uploads() == left
     assert tenant.shop.sessions() == 0
 
 
@@ -98,7 +104,7 @@ def test_killed_while_it_waits_for_a_lock(proxy: tuple[Tenant, Proxy, Storehouse
         tenant.backup("locked", lockWaitSeconds=600)
         tenant.until(tenant.shop.sessions, "the Job is connected")
         kill(tenant.worker("locked"))
-        body = tenant.finished("locked")
+        body = tenant.finished("locked", seconds=TRUTH_SECONDS)
     tenant.until(lambda: tenant.shop.sessions() == 0, "no session is left", seconds=30)
 
     assert conditions(body)["Succeeded"]["status"] == "False"

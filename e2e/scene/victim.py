@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ground.process import wait_until
+
 if TYPE_CHECKING:
     from scene.api import Json
 
@@ -23,12 +25,13 @@ def processes(pod: Json) -> list[int]:
     return sorted({pid for top in _hierarchies() for folder in _groups(top, pod, identity) for pid in _pids(folder)})
 
 
-def kill(pod: Json, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send a signal to every process of *pod*'s container; returns how many there were."""
+def kill(pod: Json) -> int:
+    """SIGKILL every process of *pod*'s container and wait until their connections are closed; returns how many there were."""
     found = processes(pod)
     for pid in found:
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found), 10, pause_seconds=0.01)
     return len(found)
 
 
