@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from scene.evidence import conditions
+from scene.tenant import TRUTH_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 FROZEN_SECONDS = 20
-TRUTH_SECONDS = 60
-"""How long after API server and leader are there status may take to tell the truth."""
 
 
 def kill_leader(operator: Deployment) -> None:
@@ -108,22 +107,6 @@ def test_backup_that_ends_meanwhile_is_told(
     assert storehouse.check_all_whole() == {storehouse.backup_id("first")}
 
 
-def test_policy_deleted_while_its_dump_runs(housed: Tenant, storehouse: Storehouse) -> None:
-    """The dump is finished and recorded though its policy is gone."""
-    housed.policy()
-    with housed.shop.connect() as blocker, blocker.transaction():
-        blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
-        name = adopt(housed)
-        housed.until(housed.shop.sessions, "the Job is connected")
-        housed.api.delete("backuppolicies", "nightly", housed.name)
-        housed.until(lambda: not housed.names("backuppolicies"), "the policy is gone")
-    body = housed.succeeded(name)
-
-    assert body["spec"]["origin"] == "Adopted"
-    assert housed.names("cronjobs") == []
-    assert storehouse.check_all_whole() == {body["status"]["artefact"]["backupId"]}
-
-
 def adopt(tenant: Tenant) -> str:
     """Make a Job by hand from the policy's CronJob, as `kubectl create job --from` does; returns the name of its Backup."""
     cron_job = tenant.until(lambda: tenant.api.get("cronjobs", "nightly", tenant.name), "the CronJob is there")
@@ -144,6 +127,44 @@ def adopt(tenant: Tenant) -> str:
     tenant.api.create("jobs", {"metadata": metadata, "spec": template["spec"]}, tenant.name)
     tenant.until(lambda: "by-hand" in tenant.names("backups"), "the Job is recorded as a Backup")
     return "by-hand"
+
+
+def await_schedule(tenant: Tenant) -> str:
+    """Wait until Kubernetes itself starts a Job of the CronJob; returns the name of its Backup."""
+    name: str = tenant.until(lambda: tenant.names("backups"), "a scheduled run was recorded", seconds=90)[0]
+    return name
+
+
+class Start(NamedTuple):
+    """How a policy's run comes about, and what its Backup says of that."""
+
+    schedule: str
+    begin: Callable[[Tenant], str]
+    origin: str
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(Start("0 3 29 2 *", adopt, "Adopted"), id="by-hand"),
+        pytest.param(Start("* * * * *", await_schedule, "Scheduled"), id="by-schedule"),
+    ],
+)
+def test_policy_deleted_while_its_dump_runs(housed: Tenant, storehouse: Storehouse, start: Start) -> None:
+    """The dump is finished and recorded though its policy and the CronJob that started it are gone."""
+    with housed.shop.connect() as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        housed.policy(schedule=start.schedule, lockWaitSeconds=600)
+        name = start.begin(housed)
+        housed.until(housed.shop.sessions, "the Job is connected")
+        housed.api.delete("backuppolicies", "nightly", housed.name)
+        housed.until(lambda: not housed.names("backuppolicies") and not housed.names("cronjobs"), "both are gone")
+        assert housed.condition("backups", name, "Finished")["status"] == "False"
+    body = housed.succeeded(name)
+
+    assert body["spec"]["origin"] == start.origin
+    assert housed.names("backups") == [name]
+    assert storehouse.check_all_whole() == {body["status"]["artefact"]["backupId"]}
 
 
 def test_job_by_hand_is_recorded_as_adopted(housed: Tenant, operator: Deployment, storehouse: Storehouse) -> None:
