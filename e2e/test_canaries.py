@@ -53,6 +53,7 @@ def test_no_secret_and_no_row_is_to_be_read_where_runs_fail(tenant: Tenant, oper
         "homeless": "StorageDenied",
     }
     assert '"spoilt" failed' in said["spoilt"]["message"]
+    assert 'invalid input syntax for type integer: "…"' in said["spoilt"]["message"]
     assert sum(where.startswith("log of ") for where in texts) > 6
     assert _told(tenant, texts, wrong) == []
 

@@ -129,6 +129,17 @@ def test_each_complaint_has_its_reason(text: str, state: str | None, reason: Rea
             id="user",
         ),
         pytest.param("bad\n\n", "bad", id="blank-lines"),
+        pytest.param(
+            'invalid input for type riddle: "{"email": "c4nary"}" at the end',
+            'invalid input for type riddle: "…" at the end',
+            id="marks-in-a-value",
+        ),
+        pytest.param('bad value "c4nary\nDETAIL: c4nary"', 'bad value "…"', id="value-that-looks-like-a-detail"),
+        pytest.param('no table "orders" for "c4nary', 'no table "orders" for "…"', id="mark-that-is-not-closed"),
+        pytest.param('no table "c4nary', 'no table "…"', id="name-that-is-not-closed"),
+        pytest.param("zone 'c4nary's' is bad", "zone '…' is bad", id="apostrophe-in-a-value"),
+        pytest.param("zone 'c4nary", "zone '…'", id="apostrophe-that-is-not-closed"),
+        pytest.param("valeur « c4nary » de l'hôte", 'valeur "…" de l\'hôte', id="guillemets"),
     ],
 )
 def test_no_value_passes(text: str, wanted: str) -> None:
@@ -153,6 +164,33 @@ def test_client_programs_are_understood() -> None:
 
     assert error.reason is Reason.PRIVILEGES_MISSING
     assert error.message == "pg_dump: permission denied for table orders"
+
+
+def test_what_the_server_said_to_a_client_program_is_told() -> None:
+    """pg_dump says only that it failed, and puts the cause behind it; the value that the server quotes is left out."""
+    text = (
+        'pg_dump: error: Dumping the contents of table "spoilt" failed: PQgetResult() failed.\n'
+        'pg_dump: detail: Error message from server: ERROR:  invalid input syntax for type riddle: "c4nary\n'
+        'c4nary"\n'
+        "CONTEXT:  COPY spoilt, line 1: c4nary\n"
+        "pg_dump: detail: Command was: COPY public.spoilt (c4nary) TO stdout;"
+    )
+
+    error = explain_text(text, "pg_dump")
+
+    assert error.reason is Reason.DUMP_FAILED
+    assert error.message == (
+        'pg_dump: Dumping the contents of table "spoilt" failed: PQgetResult() failed: '
+        'invalid input syntax for type riddle: "…"'
+    )
+
+
+def test_lines_of_a_value_are_not_taken_for_a_complaint() -> None:
+    """When the beginning of a long complaint is lost, what is left of it may be a row of the database."""
+    text = "c4nary\n" * 5 + "ERROR: c4nary\npg_dump: detail: Command was: COPY public.spoilt (row) TO stdout;"
+
+    assert explain_text(text, "pg_dump").message == "pg_dump: it said nothing"
+    assert explain_text("pg_dump: cannot load libpq.so.5", "run").message == "run: cannot load libpq.so.5"
 
 
 def test_silent_client_is_said_to_be_silent() -> None:

@@ -107,8 +107,10 @@ _NAMING_WORDS: Final = frozenset(
 )
 """Behind these words PostgreSQL quotes the name of an object; behind any other it may quote a value. Roles are left out on purpose:
 who connects never stands beside where to."""
-_QUOTED: Final = re.compile(r"""(?P<word>\w+)?(?P<gap>\s*)(?P<quoted>"[^"]*"|«[^»]*»|»[^«]*«|„[^“]*“)""")
-_LITERAL: Final = re.compile(r"(?<![A-Za-z])'[^']*'")
+_OPENING: Final = re.compile(r"""(?P<word>\w*)\s*(?P<mark>["«»„])""")
+_CLOSING: Final = {'"': '"', "«": "»", "»": "«", "„": "“"}
+_LITERAL: Final = re.compile(r"(?<![A-Za-z])'(?:.*'|.*$)", re.DOTALL)
+"""To the last mark, or to the end: what is quoted may have such marks in it, and nobody escapes them."""
 _SEVERITY: Final = re.compile(r"^\s*(?:pg_\w+: )?(?:error: |warning: )*(?:query failed: )?(?:ERROR: +)?", re.IGNORECASE)
 _LATER_LINES: Final = re.compile(
     r"^\s*(DETAIL|HINT|CONTEXT|LINE \d+|STATEMENT|QUERY|LOCATION)\b|^\s*\^|^pg_\w+: (detail|hint|warning):",
@@ -119,6 +121,11 @@ _PREFACE: Final = re.compile(
     re.IGNORECASE,
 )
 """What libpq says before the point; the message names the address already."""
+_OWN_ERROR: Final = re.compile(r"pg_\w+: (error|FATAL|PANIC):")
+"""Any other line may be the middle of a value."""
+_FEW_LINES: Final = 3
+"""A complaint that is not the program's own, as the loader's about a missing library, is told whole when it is short."""
+_FROM_SERVER: Final = re.compile(r"^pg_\w+: detail: Error message from server: (?:ERROR: +)?", re.MULTILINE)
 _LONGEST: Final = 600
 
 
@@ -130,7 +137,7 @@ def redact(text: str) -> str:
             break
         if line.strip():
             kept.append(line.strip())
-    joined = _LITERAL.sub("'…'", _QUOTED.sub(_redact_quoted, _PREFACE.sub("", "; ".join(kept))))
+    joined = _LITERAL.sub("'…'", _without_values(_PREFACE.sub("", "; ".join(kept))))
     return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 1] + "…"
 
 
@@ -146,8 +153,13 @@ def explain(error: psycopg.Error, what: str, *, otherwise: Reason = Reason.DUMP_
 
 def explain_text(text: str, what: str, *, otherwise: Reason = Reason.DUMP_FAILED) -> DbcustodyError:
     """Return the complaint of a client program, its standard error *text*, as one of ours."""
-    said = next((line for line in text.splitlines() if re.search(r"\b(error|FATAL|PANIC)\b:", line)), text)
-    return make_error(classify(text) or otherwise, f"{what}: {redact(_SEVERITY.sub('', said)) or 'it said nothing'}")
+    lines = text.splitlines()
+    said = next((line for line in lines if _OWN_ERROR.match(line)), text if len(lines) <= _FEW_LINES else "")
+    told = redact(_SEVERITY.sub("", said)) or "it said nothing"
+    server = _FROM_SERVER.search(text)
+    if server is not None:
+        told = f"{told.rstrip('.')}: {redact(text[server.end() :])}"
+    return make_error(classify(text) or otherwise, f"{what}: {told}")
 
 
 def classify(text: str, sqlstate: str | None = None) -> Reason | None:
@@ -188,9 +200,19 @@ def _quotes(text: str, name: str) -> bool:
     return re.search(rf"[\"'«»„“”]\s*{re.escape(name)}\s*[\"'«»„“”]", text) is not None
 
 
-def _redact_quoted(match: re.Match[str]) -> str:
-    word, gap = match["word"] or "", match["gap"]
-    return match[0] if word.lower() in _NAMING_WORDS else f'{word}{gap}"…"'
+def _without_values(text: str) -> str:
+    """Return *text* with what it quotes left out, but for names: from the first such mark to the last, for a value may have marks in it."""
+    kept, at = [], 0
+    while (opening := _OPENING.search(text, at)) is not None:
+        closing, begin = _CLOSING[opening["mark"]], opening.end()
+        is_name = opening["word"].lower() in _NAMING_WORDS
+        end = text.find(closing, begin) if is_name else text.rfind(closing, begin)
+        if is_name and end >= 0:
+            kept.append(text[at : end + 1])
+        else:
+            kept.append(f'{text[at : opening.start("mark")]}"…"')
+        at = end + 1 if end >= 0 else len(text)
+    return "".join(kept) + text[at:]
 
 
 def make_error(reason: Reason, message: str) -> DbcustodyError:
