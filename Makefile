@@ -35,8 +35,8 @@ check: $(VENV)/ready ## format, lint, types, import contracts, and the pure test
 	@$(PYTEST) $(PURE) -n auto --cov --cov-report=term -q
 
 test: setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
-	@$(PYTEST) tests -m "not slow and not cluster" -n auto --dist loadfile
-	@$(PYTEST) tests e2e -m "cluster and not slow"
+	@$(PYTEST) tests -m "not slow and not cluster" -n 3 --dist loadfile
+	@$(PYTEST) tests e2e -m "cluster and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: servers ## the same without Kubernetes
 	@$(PYTEST) tests -m "not slow and not cluster" -n auto --dist loadfile -q

@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Run first, and by one worker, what needs no operator: once it is installed, it answers every resource that a test makes.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what needs no operator: once it is installed, it answers every resource that a test makes.
 
-    The other tests are dealt by file; each worker has a cluster of its own. A wrapper, because xdist reads the groups
-    before any ordinary hook of a conftest is called.
+    Workers take whole files in this order, the long ones first, and each has a cluster of its own.
     """
-    items.sort(key=_has_operator)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem if _has_operator(item) else "without-operator"))
-    return (yield)
+    items.sort(key=lambda item: (_has_operator(item), -_timeout_seconds(item)))
 
 
 def _has_operator(item: pytest.Item) -> bool:
     return "deployment" in getattr(item, "fixturenames", ())
+
+
+def _timeout_seconds(item: pytest.Item) -> float:
+    """Return how long the test may take; those that say nothing are short."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark is not None else 0.0
 
 
 @pytest.fixture(scope="session")

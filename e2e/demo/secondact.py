@@ -110,7 +110,6 @@ def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> No
     narrator.type("sed 's|# caSecretRef|caSecretRef|' examples/30-storage-s3.yaml | kubectl apply -f -")
     narrator.type(f"kubectl -n {_OPERATOR} rollout status deployment/dbcustody-operator --timeout=120s")
     narrator.until(f"kubectl get pgdb shop {_MESSAGE}", "password")
-    narrator.until("kubectl get pgstore main", "True")
     narrator.type("kubectl get pgdb,pgstore")
     narrator.say("What is wrong?")
     narrator.type(f"kubectl get pgdb shop {_MESSAGE}")
@@ -121,6 +120,7 @@ def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> No
     narrator.watch(
         "kubectl get pgdb -w", lambda line: line.startswith("shop") and " True " in f"{line} ", timeout_seconds=90
     )
+    narrator.until("kubectl get pgstore main", "True")
 
 
 def _first_backup(narrator: Narrator) -> None:
