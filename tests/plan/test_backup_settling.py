@@ -209,7 +209,7 @@ def test_a_failing_question_is_asked_again_and_again_with_pauses() -> None:
 
 
 def test_the_first_pause_is_short() -> None:
-    """After the first answer that is none, 15 s pass."""
+    """After the first answer that is none, 5 s pass."""
     plane = settling()
     plane.ends(plane.last_job.name, None)
 

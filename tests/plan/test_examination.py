@@ -66,9 +66,9 @@ def started(actions: tuple[Action, ...]) -> list[Any]:
         pytest.param(exam(annotations={ANNOTATION_CHECK_NOW: "a"}), NOW, Step.START, id="a-person-asks"),
         pytest.param(exam(annotations={ANNOTATION_CHECK_NOW: "a"}, check_now="a"), NOW, Step.REST, id="asked-before"),
         pytest.param(exam(suspend=True, generation=2), NOW, Step.REST, id="suspended"),
-        pytest.param(exam(failures=1, last_time=ago(14)), NOW, Step.REST, id="15-s-are-not-over"),
-        pytest.param(exam(failures=1, last_time=ago(15)), NOW, Step.START, id="15-s-are-over"),
-        pytest.param(exam(failures=3, last_time=ago(59)), NOW, Step.REST, id="a-minute-is-not-over"),
+        pytest.param(exam(failures=1, last_time=ago(4)), NOW, Step.REST, id="5-s-are-not-over"),
+        pytest.param(exam(failures=1, last_time=ago(5)), NOW, Step.START, id="5-s-are-over"),
+        pytest.param(exam(failures=3, last_time=ago(19)), NOW, Step.REST, id="20-s-are-not-over"),
         pytest.param(exam(failures=9, last_time=ago(299)), NOW, Step.REST, id="5-min-are-not-over"),
         pytest.param(exam(failures=9, last_time=ago(300)), NOW, Step.START, id="5-min-are-over"),
         pytest.param(
@@ -77,14 +77,14 @@ def started(actions: tuple[Action, ...]) -> list[Any]:
     ],
 )
 def test_when_it_is_examined(one: Examination, now: datetime, step: Step) -> None:
-    """Due at first sight, for a new spec, when asked, after the interval, and with pauses from 15 s to 5 min while it fails."""
+    """Due at first sight, for a new spec, when asked, after the interval, and with pauses from 5 s to 5 min while it fails."""
     assert decide(one, None, now).step is step
 
 
 def test_the_next_look_is_when_it_is_due() -> None:
     """A rest says until when: a corrected Secret is found by trying, not by an event."""
     assert look(exam()).look_again_seconds == 3540
-    assert look(exam(failures=2, last_time=ago(10))).look_again_seconds == 20
+    assert look(exam(failures=2, last_time=ago(4))).look_again_seconds == 6
     assert look(exam(suspend=True, last_time=ago(10**6))).look_again_seconds is None
 
 
@@ -242,7 +242,7 @@ def test_a_corrected_secret_is_found_within_five_minutes() -> None:
         pauses.append(again)
         now += timedelta(seconds=again)
 
-    assert pauses == [15, 30, 60, 120, 240, *[300] * 7]
+    assert pauses == [5, 10, 20, 40, 80, 160, *[300] * 6]
 
 
 def _ended(found: Examined) -> SeenJob:

@@ -243,7 +243,7 @@ def test_a_removal_whose_end_has_no_time_is_counted_from_now() -> None:
     plane = removing()
     plane.ends(plane.last_job.name, FAILED, finish_time=None)
 
-    assert plane.reconcile().look_again_seconds == 15
+    assert plane.reconcile().look_again_seconds == 5
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ CONTAINER_TROUBLE: Final = frozenset({"CreateContainerConfigError", "CreateConta
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 OUT_OF_MEMORY: Final = "OOMKilled"
 LOST_NODE: Final = "NodeLost"
-BACKOFF_SECONDS: Final = 15.0
+BACKOFF_SECONDS: Final = 5.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
 
 
@@ -67,7 +67,7 @@ def judge(job: SeenJob, now: datetime) -> Verdict:
 
 
 def backoff_seconds(failures: int) -> float:
-    """Return how long to wait after the *failures*-th failure in a row: 15 s, doubled each time, at most 5 min."""
+    """Return how long to wait after the *failures*-th failure in a row: 5 s, doubled each time, at most 5 min."""
     doubled = BACKOFF_SECONDS * 2.0 ** min(max(failures - 1, 0), 10)
     return min(doubled, LONGEST_BACKOFF_SECONDS)
 
