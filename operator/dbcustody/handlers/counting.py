@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dbcustody.api.backup import Backup
 from dbcustody.api.meta import Kind
 from dbcustody.contract import Verb
-from dbcustody.handlers.world import Key, Place, World
+from dbcustody.handlers.world import Key, Place, World, keys_of
 from dbcustody.metrics import OBJECT, counter
 from dbcustody.naming import LABEL_POLICY
 from dbcustody.plan.backup_outcome import succeeded
@@ -55,7 +55,7 @@ class Bookkeeper:
     def sample(self) -> Iterator[Metric]:
         """Yield the counters of runs of every policy and database; those without a run stand at 0, so that the first is seen."""
         for kind, family in FAMILIES.items():
-            keys = [Key(kind, item.metadata.namespace, item.metadata.name) for item in self.world.shelf(kind)]
+            keys = list(keys_of(kind, self.world.shelf(kind)))
             failed: Counter[Key] = Counter()
             for (key, _), count in self._failures.items():
                 failed[key] += count

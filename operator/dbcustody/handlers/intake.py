@@ -9,7 +9,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.errors import DbcustodyError
 from dbcustody.handlers.backup import backup_key
 from dbcustody.handlers.neighbourhood import concerned
-from dbcustody.handlers.world import Key, Place
+from dbcustody.handlers.world import Key, Place, keys_of
 from dbcustody.naming import LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.observed import SeenCronJob, SeenJob
@@ -88,7 +88,7 @@ class Intake:
     def everything(self) -> Iterator[Key]:
         """Yield every key that is known."""
         for kind in Kind:
-            yield from self._known(kind)
+            yield from keys_of(kind, self._hands.world.shelf(kind))
         yield from (backup_key(job) for job in self._hands.world.jobs.among("of a schedule"))
 
     def unfinished(self) -> Iterator[Key]:
@@ -96,15 +96,10 @@ class Intake:
         world = self._hands.world
         for kind in Kind:
             if kind is not Kind.BACKUP:
-                yield from self._known(kind)
-        for backup in world.backups.among("open"):
-            yield Key(Kind.BACKUP, backup.metadata.namespace, backup.metadata.name)
+                yield from keys_of(kind, world.shelf(kind))
+        yield from keys_of(Kind.BACKUP, world.backups.among("open"))
         recorded = (backup_key(job) for job in world.jobs.among("of a schedule"))
         yield from (key for key in recorded if world.get(key) is None)
-
-    def _known(self, kind: Kind) -> Iterator[Key]:
-        for item in self._hands.world.shelf(kind):
-            yield Key(kind, item.metadata.namespace, item.metadata.name)
 
     def _queue(self, *keys: Key) -> None:
         for key in keys:

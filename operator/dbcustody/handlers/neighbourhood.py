@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbcustody.api.meta import Kind
-from dbcustody.handlers.world import Key, is_finished
+from dbcustody.handlers.world import Key, is_finished, keys_of
 from dbcustody.naming import LABEL_POLICY
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
         yield from _beside_backup(world, key, before, after)
     elif key.kind is Kind.BACKUP_POLICY:
         if before is None or after is None or _plan_changed(before, after):
-            yield from _backups(world, "policy", key.namespace, key.name)
+            yield from keys_of(Kind.BACKUP, world.backups.find("policy", key.namespace, key.name))
     elif before is None or after is None or _is_told_apart(before, after):
-        policies = world.policies.find("namespace", key.namespace)
-        yield from (Key(Kind.BACKUP_POLICY, key.namespace, policy.metadata.name) for policy in policies)
-        yield from _backups(world, "unfinished", key.namespace)
+        yield from keys_of(Kind.BACKUP_POLICY, world.policies.find("namespace", key.namespace))
+        yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
 
 
 def _beside_backup(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
@@ -43,11 +42,6 @@ def _beside_backup(world: World, key: Key, before: Resource | None, after: Resou
     database = world.database_of(backup)
     if database:
         yield Key(Kind.DATABASE, key.namespace, database)
-
-
-def _backups(world: World, *index: str) -> Iterator[Key]:
-    for backup in world.backups.find(*index):
-        yield Key(Kind.BACKUP, backup.metadata.namespace, backup.metadata.name)
 
 
 def _backup(resource: Resource) -> Backup:

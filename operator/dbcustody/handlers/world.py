@@ -20,7 +20,7 @@ from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.observed import SeenCronJob, SeenJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Resource = Database | BackupStorage | BackupPolicy | Backup
 KINDS: dict[Kind, type[Database | BackupStorage | BackupPolicy | Backup]] = {
@@ -163,6 +163,11 @@ class World:
             named = self.backups.among("policy", namespace, policy.metadata.name)
             found += [backup for backup in named if _database_named_by(backup) is None]
         return tuple(found)
+
+
+def keys_of(kind: Kind, items: Iterable[Resource]) -> Iterator[Key]:
+    """Yield the keys of *items*, which are all of *kind*."""
+    return (Key(kind, item.metadata.namespace, item.metadata.name) for item in items)
 
 
 def is_finished(backup: Backup) -> bool:

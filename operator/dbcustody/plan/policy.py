@@ -129,7 +129,7 @@ def is_applied(cron_job: SeenCronJob | None, manifest: dict[str, Any]) -> bool:
     return cron_job.manifest_hash == wanted
 
 
-def is_strange(policy: BackupPolicy, cron_job: SeenCronJob | None) -> bool:
+def _is_strange(policy: BackupPolicy, cron_job: SeenCronJob | None) -> bool:
     """Return whether a CronJob of the wanted name belongs to somebody else."""
     return cron_job is not None and all(one.uid != policy.metadata.uid for one in cron_job.metadata.owner_references)
 
@@ -157,7 +157,7 @@ def _plan_schedule(policy: BackupPolicy, parties: Parties, seen: SeenPolicy, now
         due = next_time(policy.spec.schedule, policy.spec.time_zone, now)
     except InvalidSpecError as error:
         return _Schedule(_remove_cron_job(policy, seen), (Reason.SCHEDULE_INVALID, error.message))
-    if is_strange(policy, seen.cron_job):
+    if _is_strange(policy, seen.cron_job):
         text = f"CronJob {policy.metadata.name!r}: exists and belongs to somebody else"
         return _Schedule(trouble=(Reason.NAME_TAKEN, text))
     if seen.cron_refusal is not None:
@@ -173,7 +173,7 @@ def _plan_schedule(policy: BackupPolicy, parties: Parties, seen: SeenPolicy, now
 
 def _remove_cron_job(policy: BackupPolicy, seen: SeenPolicy) -> tuple[Action, ...]:
     cron_job = seen.cron_job
-    if cron_job is None or is_strange(policy, cron_job) or cron_job.metadata.is_being_deleted:
+    if cron_job is None or _is_strange(policy, cron_job) or cron_job.metadata.is_being_deleted:
         return ()
     return (DeleteCronJob(cron_job.metadata.name, cron_job.metadata.uid),)
 

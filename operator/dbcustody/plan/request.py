@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.backup import BackupStatus, Origin
+from dbcustody.api.backup import Origin
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, CaptureOptions
@@ -80,7 +80,8 @@ def names_for(backup: Backup, policy: BackupPolicy | None) -> PartyNames:
     remembered = replace(said, database=labels.get(LABEL_DATABASE), storage=labels.get(LABEL_STORAGE))
     ruled = said if policy is None else _names_in(policy)
     second, third = (ruled, remembered) if spec.origin is Origin.MANUAL else (remembered, ruled)
-    begun = backup.status if backup.status.attempts else BackupStatus()
+    run = backup.status
+    begun = replace(said, database=run.database, storage=run.storage) if run.attempts else said
     return replace(
         said,
         database=said.database or begun.database or second.database or third.database,
