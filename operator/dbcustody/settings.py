@@ -30,6 +30,8 @@ class Settings:
     """Where the Lease lies."""
     identity: str
     """Names this process among the replicas: the pod's name."""
+    pod_uid: str = ""
+    """Tells this pod from every other; empty outside of one. A container that the kubelet starts again has it again."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are served; empty means all."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
@@ -62,6 +64,7 @@ def from_environ(variables: Mapping[str, str]) -> Settings:
         image=image,
         namespace=namespace,
         identity=variables.get("POD_NAME", "").strip() or variables.get("HOSTNAME", "").strip() or "operator",
+        pod_uid=variables.get("POD_UID", "").strip(),
         namespaces=namespaces,
         host=variables.get("DBCUSTODY_HOST", "").strip() or "0.0.0.0",  # noqa: S104 - as above
         port=int(port),

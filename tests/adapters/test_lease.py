@@ -125,6 +125,24 @@ async def test_a_dead_holder_is_followed_after_the_duration_by_our_own_clock() -
     assert DURATION_SECONDS < time.now - begun <= DURATION_SECONDS + 2 * RETRY_SECONDS
 
 
+async def test_an_earlier_container_of_the_same_pod_is_followed_at_once() -> None:
+    """The kubelet has seen it end; a pod of the same name but of another UID has to wait like everybody."""
+    store, time = LeaseStore(), Time()
+    await leader(store, time, "pod_1_a")
+    other = Lease(
+        store, name="l", namespace="n", identity="pod_2_b", estate="pod_2_", clock=time.clock, pause=time.pause
+    )
+    heir = Lease(
+        store, name="l", namespace="n", identity="pod_1_b", estate="pod_1_", clock=time.clock, pause=time.pause
+    )
+    begun = time.now
+    await heir.acquire()
+
+    assert (store.spec["holderIdentity"], heir.transitions, time.now) == ("pod_1_b", 1, begun)
+    await other.acquire()
+    assert time.now - begun > DURATION_SECONDS
+
+
 async def test_a_living_holder_is_not_followed() -> None:
     """Every change of the record starts the wait anew."""
     store, time = LeaseStore(), Time()

@@ -61,6 +61,12 @@ def finish(body: dict[str, Any]) -> None:
     body["status"]["conditions"] = [{"type": "Finished", "status": "True", "reason": "Succeeded"}]
 
 
+def arrive(body: dict[str, Any]) -> None:
+    """Say that a Backup is over and lies in a storage."""
+    finish(body)
+    body["status"]["storage"] = "main"
+
+
 def plan(body: dict[str, Any]) -> None:
     """Say what retention plans."""
     body["status"]["plan"] = [{"name": "monday", "keep": True}]
@@ -93,6 +99,7 @@ async def test_what_we_write_ourselves_concerns_others_as_well() -> None:
         pytest.param(NIGHTLY, plan, {NIGHTLY, MONDAY}, id="retention-s-plan-too"),
         pytest.param(NIGHTLY, note, {NIGHTLY}, id="the-rest-of-a-policy-does-not"),
         pytest.param(MONDAY, finish, {MONDAY, NIGHTLY, SHOP}, id="the-end-of-a-backup-concerns-policy-and-database"),
+        pytest.param(MONDAY, arrive, {MONDAY, NIGHTLY, SHOP, MAIN}, id="and-the-storage-that-it-lies-in"),
         pytest.param(MONDAY, note, {MONDAY}, id="its-progress-does-not"),
     ],
 )

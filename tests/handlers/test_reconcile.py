@@ -251,6 +251,16 @@ async def test_one_broken_resource_does_not_stop_the_others(caplog: pytest.LogCa
     assert stage.condition(Kind.BACKUP_STORAGE, "main", ConditionType.READY) == ("True", "Ready")
 
 
+async def test_a_backup_s_end_has_its_storage_counted_again() -> None:
+    """What `kubectl get pgstore` counts follows within minutes, not within the hour, and is counted once."""
+    stage = parties(Scene())
+    await stage.turns(20)
+    stage.make(Kind.BACKUP, "monday")
+    await stage.turns(40)
+
+    assert [verb for verb, _ in stage.jobs] == ["inspect", "probe", "backup", "probe"]
+
+
 async def test_what_is_gone_is_not_written() -> None:
     """A resource that was deleted before its status could be written is dropped, and nothing is started for it."""
     stage = Scene()

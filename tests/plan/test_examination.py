@@ -66,6 +66,14 @@ def started(actions: tuple[Action, ...]) -> list[Any]:
         pytest.param(exam(annotations={ANNOTATION_CHECK_NOW: "a"}), NOW, Step.START, id="a-person-asks"),
         pytest.param(exam(annotations={ANNOTATION_CHECK_NOW: "a"}, check_now="a"), NOW, Step.REST, id="asked-before"),
         pytest.param(exam(suspend=True, generation=2), NOW, Step.REST, id="suspended"),
+        pytest.param(exam(last_time=ago(300), changed_time=ago(61)), NOW, Step.START, id="a-minute-after-a-change"),
+        pytest.param(exam(last_time=ago(300), changed_time=ago(59)), NOW, Step.REST, id="a-change-settles-first"),
+        pytest.param(exam(last_time=ago(299), changed_time=ago(200)), NOW, Step.REST, id="changes-do-not-hurry"),
+        pytest.param(exam(last_time=ago(301), changed_time=ago(350)), NOW, Step.START, id="it-may-have-been-missed"),
+        pytest.param(exam(last_time=ago(301), changed_time=ago(361)), NOW, Step.REST, id="a-change-was-counted"),
+        pytest.param(
+            exam(failures=9, last_time=ago(299), changed_time=ago(99)), NOW, Step.REST, id="no-change-hurries-failure"
+        ),
         pytest.param(exam(failures=1, last_time=ago(4)), NOW, Step.REST, id="5-s-are-not-over"),
         pytest.param(exam(failures=1, last_time=ago(5)), NOW, Step.START, id="5-s-are-over"),
         pytest.param(exam(failures=3, last_time=ago(19)), NOW, Step.REST, id="20-s-are-not-over"),

@@ -1,7 +1,9 @@
 """Leadership among the replicas by a `coordination.k8s.io` Lease, as Kubernetes' own components do it.
 
-A holder is judged by the local monotonic clock alone: the time that others wrote is compared only with itself. A Lease is no fence;
-what makes a late request of an old leader harmless are the deterministic names of everything that is created.
+A holder is judged by the local monotonic clock alone: the time that others wrote is compared only with itself. Only an earlier container
+of our own pod is followed at once: the kubelet starts a container when the one before it has ended
+(https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy), and a pod's UID names no other pod. A Lease is no
+fence; what makes a late request of an old leader harmless are the deterministic names of everything that is created.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class _Seen:
 
 
 class Lease:
-    """One candidate for leadership, named *identity*."""
+    """One candidate for leadership, named *identity*; holders whose names begin with *estate* are known to be dead (empty: none is)."""
 
     def __init__(
         self,
@@ -57,12 +59,14 @@ class Lease:
         name: str,
         namespace: str,
         identity: str,
+        estate: str = "",
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._api = api
         self._metadata = {"name": name, "namespace": namespace}
         self.identity = identity
+        self._estate = estate
         self._clock = clock
         self._pause = pause
         self._seen: _Seen | None = None
@@ -137,7 +141,7 @@ class Lease:
         self._body = found
         spec = found.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
-        if holder not in {"", self.identity} and not self._is_expired(spec, holder):
+        if holder not in {"", self.identity} and not self._is_inherited(holder) and not self._is_expired(spec, holder):
             return False
         transitions = int(spec.get("leaseTransitions") or 0) + (holder != self.identity)
         body = {**found, "spec": {**self._new_body(transitions)["spec"]}}
@@ -145,6 +149,9 @@ class Lease:
             body["spec"]["acquireTime"] = spec.get("acquireTime")
         self._body = await self._api.replace(body)
         return True
+
+    def _is_inherited(self, holder: str) -> bool:
+        return bool(self._estate) and holder.startswith(self._estate)
 
     def _is_expired(self, spec: dict[str, Any], holder: str) -> bool:
         record = (holder, str(spec.get("renewTime")))

@@ -39,6 +39,8 @@ def _beside_backup(world: World, key: Key, before: Resource | None, after: Resou
     policy = backup.spec.policy_ref.name if backup.spec.policy_ref else backup.metadata.labels.get(LABEL_POLICY)
     if policy:
         yield Key(Kind.BACKUP_POLICY, key.namespace, policy)
+    if backup.status.storage:
+        yield Key(Kind.BACKUP_STORAGE, key.namespace, backup.status.storage)
     database = world.database_of(backup)
     if database:
         yield Key(Kind.DATABASE, key.namespace, database)

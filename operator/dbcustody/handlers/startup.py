@@ -77,17 +77,24 @@ async def _run(settings: Settings) -> int:
     try:
         async with Kube(log_in) as kube:
             kube.observers.append(_counting(health, metrics))
-            lease = Lease(
-                _LeaseObject(kube, settings),
-                name=settings.lease_name,
-                namespace=settings.namespace,
-                identity=f"{settings.identity}_{uuid.uuid4()}",
-            )
+            lease = _candidate(kube, settings)
             metrics.add_sampler(lambda: process_metrics(lease, health))
             return await _take_part(kube, lease, settings, Surroundings(stop, health, metrics))
     finally:
         beating.cancel()
         await runner.cleanup()
+
+
+def _candidate(kube: Kube, settings: Settings) -> Lease:
+    """Return this process as a candidate; in a pod it is the heir of every earlier container of that pod."""
+    estate = f"{settings.identity}_{settings.pod_uid}_" if settings.pod_uid else ""
+    return Lease(
+        _LeaseObject(kube, settings),
+        name=settings.lease_name,
+        namespace=settings.namespace,
+        identity=f"{estate or f'{settings.identity}_'}{uuid.uuid4()}",
+        estate=estate,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from dbcustody.plan.observed import SeenClaim
 from dbcustody.plan.storage import SeenStorage, plan
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dbcustody.api.storage import BackupStorage, BackupStorageStatus
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
-    from dbcustody.handlers.world import Key
+    from dbcustody.handlers.world import Key, World
     from dbcustody.plan.actions import Plan
 
 
@@ -20,9 +22,17 @@ async def plan_storage(hands: Hands, observer: Observer, key: Key, storage: Back
     """Return the plan for *storage* from what is seen now."""
     jobs = [job for job in hands.world.jobs_of(key) if job.belongs_to(storage.metadata.uid)]
     seen = SeenStorage(
-        image=hands.settings.image, jobs=await observer.look_at(jobs), claim=await _claim(hands, key, storage)
+        image=hands.settings.image,
+        jobs=await observer.look_at(jobs),
+        claim=await _claim(hands, key, storage),
+        newest_backup_time=_newest_backup_time(hands.world, key),
     )
     return plan(storage, seen, hands.now())
+
+
+def _newest_backup_time(world: World, key: Key) -> datetime | None:
+    backups = world.backups.among("storage", key.namespace, key.name)
+    return max((backup.status.finish_time for backup in backups if backup.status.finish_time is not None), default=None)
 
 
 async def _claim(hands: Hands, key: Key, storage: BackupStorage) -> SeenClaim | None:

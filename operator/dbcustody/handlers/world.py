@@ -198,6 +198,8 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
     if policy:
         yield ("policy", namespace, policy)
+    if backup.status.storage:
+        yield ("storage", namespace, backup.status.storage)
     database = _database_named_by(backup)
     if database:
         yield ("database", namespace, database)

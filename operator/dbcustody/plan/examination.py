@@ -1,7 +1,8 @@
 """When something that lives long is examined, and what the examining Job's state means: the same for databases and storages.
 
-An examination is due at first sight, after a change of the spec, when a person asks, after the interval, and with growing pauses
-while it fails: the content of a Secret cannot be watched, so a corrected password is found by trying.
+An examination is due at first sight, after a change of the spec, when a person asks, after the interval, some minutes after what it
+counts has changed, and with growing pauses while it fails: the content of a Secret cannot be watched, so a corrected password is found
+by trying.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.condition import Condition
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 GONE_AFTER_SUCCESS_SECONDS: Final = 600
 GONE_AFTER_FAILURE_SECONDS: Final = 3600
+SETTLED_SECONDS: Final = 60
+"""How long after a change what is counted is counted anew: other changes mostly come with it, as retention does after a backup."""
+RECOUNT_SECONDS: Final = 300
+"""The shortest pause between two examinations for the sake of a count alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class Examination:
     """Of the spec that the last verdict is about; None: there was no verdict yet."""
     suspend: bool = False
     last_time: datetime | None = None
+    changed_time: datetime | None = None
+    """When that changed which an examination counts; None: never, as far as is known."""
     failures: int = 0
     check_now: str | None = None
     ordinal: int = 0
@@ -229,8 +237,16 @@ def _is_due(exam: Examination, _: SeenJob | None, now: datetime) -> Decision | N
 def _due_in(exam: Examination, now: datetime) -> timedelta:
     if exam.last_time is None:
         return timedelta()
-    pause = backoff_seconds(exam.failures) if exam.failures else float(exam.interval_seconds)
+    recount = _recount_seconds(exam.last_time, exam.changed_time)
+    pause = backoff_seconds(exam.failures) if exam.failures else recount
     return exam.last_time + timedelta(seconds=min(pause, float(exam.interval_seconds))) - now
+
+
+def _recount_seconds(last: datetime, changed: datetime | None) -> float:
+    """Return how long after *last* a change that it may not have counted is to be counted; infinite when there is none."""
+    if changed is None or changed + timedelta(seconds=SETTLED_SECONDS) <= last:
+        return inf
+    return max((changed - last).total_seconds() + SETTLED_SECONDS, RECOUNT_SECONDS)
 
 
 def _rest(exam: Examination, now: datetime) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
@@ -16,8 +17,6 @@ from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from dbcustody.api.condition import Condition
     from dbcustody.api.storage import BackupStorage, BackupStorageStatus
     from dbcustody.contract import ProbeFacts
@@ -39,6 +38,8 @@ class SeenStorage:
     jobs: tuple[SeenJob, ...] = ()
     claim: SeenClaim | None = None
     """The PersistentVolumeClaim of a volume; None for a bucket, or when there is none of that name."""
+    newest_backup_time: datetime | None = None
+    """When the last backup that lies there was finished; None: none is known."""
 
 
 def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[BackupStorageStatus]:
@@ -50,7 +51,7 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         status = replace(_stated(storage, seen, refused, now), probed_time=None, job_ref=None)
         return Plan(status=status, actions=tidy(seen.jobs, None))
     examined = examine(
-        _examination_of(storage),
+        replace(_examination_of(storage), changed_time=seen.newest_backup_time),
         seen.jobs,
         now,
         manifest=lambda name: probe_job(storage, name, image=seen.image),
