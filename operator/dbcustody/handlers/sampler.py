@@ -51,11 +51,14 @@ def _resources(world: World) -> Iterator[Metric]:
                 continue
             labels = (kind.value, item.metadata.namespace, item.metadata.name)
             ready.append((labels, float(is_true(item.status.conditions, ConditionType.READY))))
-            conditions += [((*labels, one.type.value, one.status.value), 1.0) for one in item.status.conditions]
+            conditions += [
+                ((*labels, one.type.value, one.status.value, one.reason.value), 1.0) for one in item.status.conditions
+            ]
     yield gauge("dbcustody_resources", "How many there are.", ("kind", "phase"), counts.items())
     yield gauge("dbcustody_resource_ready", "1 when Ready is true.", ("kind", *OBJECT), ready)
-    names = ("kind", *OBJECT, "condition", "status")
-    yield gauge("dbcustody_resource_condition", "1 for the status that each condition has.", names, conditions)
+    names = ("kind", *OBJECT, "condition", "status", "reason")
+    text = "1 for the status that each condition has, and why."
+    yield gauge("dbcustody_resource_condition", text, names, conditions)
 
 
 def _phase(item: Resource) -> str:
