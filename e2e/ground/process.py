@@ -59,8 +59,10 @@ class Daemon:
             pid, _, started = self._pid_file.read_text().partition(" ")
         except OSError:
             return None
+        if start_time(int(pid)) == started:
+            return int(pid)
         _reap(int(pid))
-        return int(pid) if start_time(int(pid)) == started else None
+        return None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal if the process runs."""
@@ -93,6 +95,7 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def _reap(pid: int) -> None:
+    """Take the exit status of *pid*, if it is a child of ours and has ended."""
     if (child := _CHILDREN.get(pid)) is not None and child.poll() is not None:
         del _CHILDREN[pid]
 

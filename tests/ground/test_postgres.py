@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -98,3 +99,18 @@ def _is_ours(pid: int) -> bool:
             return b"postgres" in file.read()
     except OSError:
         return False
+
+
+def test_a_server_that_crashed_waits_for_its_orphans() -> None:
+    """PostgreSQL refuses to start while a backend of the postmaster that was killed lives; here one is frozen for a second."""
+    with PostgresServer(17) as server, server.connect() as connection:
+        orphan = connection.info.backend_pid
+        os.kill(orphan, signal.SIGSTOP)
+        server.stop(signal.SIGKILL)
+        thawing = threading.Timer(1.0, os.kill, (orphan, signal.SIGCONT))
+        thawing.start()
+        server.start()
+        thawing.join()
+
+        assert "is still in use" in server.log
+        assert server.execute("select 1") == [(1,)]

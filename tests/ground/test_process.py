@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ground import process
 from ground.cache import GroundError
 from ground.process import Daemon, start_time, wait_until
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """Yield a process that is not ours."""
-    process = subprocess.Popen(["/bin/sleep", "60"])
-    yield process.pid
-    process.kill()
-    process.wait()
+    sleeper = subprocess.Popen(["/bin/sleep", "60"])
+    yield sleeper.pid
+    sleeper.kill()
+    sleeper.wait()
 
 
 def test_a_stranger_with_our_pid_is_left_alone(tmp_path: Path, stranger: int) -> None:
@@ -92,3 +93,13 @@ def test_a_dead_child_has_no_start_time() -> None:
     assert start_time(child.pid) is None
 
     child.wait()
+
+
+def test_the_end_of_a_daemon_is_taken_in(tmp_path: Path) -> None:
+    """Nothing is left for the interpreter to complain about at its end, also when the process was a zombie when it was looked at."""
+    daemon = Daemon(tmp_path, "brief")
+    daemon.start(["/bin/sleep", "0.2"])
+    child = process._CHILDREN[daemon.pid or 0]
+    assert wait_until(lambda: daemon.pid is None, 5)
+
+    assert child.returncode == 0
