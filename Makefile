@@ -13,7 +13,7 @@ PYTEST := $(PYTHON) -m pytest
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(VENV)/ready: requirements/dev.txt pyproject.toml e2e/venv.sh
+$(VENV)/ready: requirements/dev.txt requirements/uv.txt pyproject.toml e2e/venv.sh
 	@bash e2e/venv.sh $(VENV)
 	@touch $@
 
