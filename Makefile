@@ -17,7 +17,7 @@ $(VENV)/ready: requirements/dev.txt requirements/uv.txt pyproject.toml e2e/venv.
 	@bash e2e/venv.sh $(VENV)
 	@touch $@
 
-setup: $(VENV)/ready ## Python environment, system packages, PostgreSQL servers, S3 server, Kubernetes (first time: about 12 minutes)
+setup: $(VENV)/ready ## Python environment, system packages, PostgreSQL servers, S3 server, Kubernetes (first time: 12 to 20 minutes)
 	@$(GROUND) setup
 
 servers: $(VENV)/ready

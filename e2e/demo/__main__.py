@@ -47,7 +47,7 @@ def _play(*, keep: bool) -> int:
     with Behind(CLUSTER) as behind, Servers(programs) as servers:
         if behind.is_first_time:
             narrator.say(
-                "First time on this machine: Kubernetes and an image are built behind this first act (about 12 minutes on 2 cores)"
+                "First time on this machine: Kubernetes and an image are built behind this first act (12 to 20 minutes on 2 cores)"
             )
         firstact.play(narrator, servers)
         narrator.chapter("Meanwhile, Kubernetes")

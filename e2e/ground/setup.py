@@ -32,7 +32,7 @@ def prepare(*, with_cluster: bool = True) -> None:
     if first:
         _check_space(with_cluster=with_cluster)
         say(
-            f"first time: about {12 if with_cluster else 4} minutes on 2 cores with package registries near; kept in {cache_folder()}"
+            f"first time: {'12 to 20' if with_cluster else 'about 4'} minutes on 2 cores, as packages come; kept in {cache_folder()}"
         )
     require([*SERVER_PROGRAMS, *(CLUSTER_PROGRAMS if with_cluster else ())])
     _at_once([_prepare_servers, kubebuild.programs] if with_cluster else [_prepare_servers])
