@@ -12,11 +12,11 @@ from ground.root import mirror
 
 def program() -> Path:
     """Return `promtool`; raises GroundError where Debian's packages cannot be fetched."""
-    mirror()
     return cached("promtool", _fetch, doing="fetching promtool from Debian's package of Prometheus (20 s)")
 
 
 def _fetch(draft: Path) -> None:
+    mirror()  # says in plain words where a machine has no packages of Debian
     with tempfile.TemporaryDirectory(prefix="dbcustody-promtool-") as folder:
         run(["apt-get", "update", "-qq"])
         run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", "prometheus"], cwd=Path(folder))

@@ -45,7 +45,7 @@ def test_a_broken_rule_is_noticed(tmp_path: Path) -> None:
     rules, cases = tmp_path / RULES.name, tmp_path / CASES.name
     rules.write_text(RULES.read_text().replace("> 2 * dbcustody", "> 9 * dbcustody"))
     cases.write_text(CASES.read_text())
-    done = subprocess.run([program(), "test", "rules", cases], capture_output=True, text=True, check=False)
+    done = promtool("test", "rules", str(cases))
 
     assert done.returncode == 1
     assert "DbcustodyBackupTooOld" in done.stdout + done.stderr
@@ -78,5 +78,10 @@ def test_no_page_is_left_over() -> None:
 
 def judge(*words: str) -> None:
     """Have promtool judge, with its own words where it does not agree."""
-    done = subprocess.run([program(), *words], capture_output=True, text=True, check=False)
+    done = promtool(*words)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def promtool(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run promtool and return how it ended and what it said."""
+    return subprocess.run([program(), *words], capture_output=True, text=True, check=False)

@@ -51,7 +51,7 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         status = replace(_stated(storage, seen, refused, now), probed_time=None, job_ref=None)
         return Plan(status=status, actions=tidy(seen.jobs, None))
     examined = examine(
-        replace(_examination_of(storage), changed_time=seen.newest_backup_time),
+        _examination_of(storage, seen),
         seen.jobs,
         now,
         manifest=lambda name: probe_job(storage, name, image=seen.image),
@@ -128,7 +128,7 @@ def _sharing(storage: BackupStorage, seen: SeenStorage) -> str | None:
     return "AnyNode" if "ReadWriteMany" in seen.claim.access_modes else "OneNode"
 
 
-def _examination_of(storage: BackupStorage) -> Examination:
+def _examination_of(storage: BackupStorage, seen: SeenStorage) -> Examination:
     status = storage.status
     reachable = find(status.conditions, ConditionType.STORAGE_REACHABLE)
     return Examination(
@@ -140,6 +140,7 @@ def _examination_of(storage: BackupStorage) -> Examination:
         judged_generation=reachable.observed_generation if reachable is not None else None,
         suspend=storage.spec.suspend,
         last_time=status.probed_time,
+        changed_time=seen.newest_backup_time,
         failures=status.probe_failures,
         check_now=status.check_now,
         ordinal=status.ordinal,
