@@ -6,9 +6,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
 PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
+REST := $(addprefix --ignore=,$(PURE))
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help setup servers check format test test-fast test-slow demo demo-stop bench image cluster-up cluster-down clean
+.PHONY: help setup servers check lint pure format test test-fast test-slow demo demo-stop bench image cluster-up cluster-down clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,19 +28,23 @@ format: $(VENV)/ready ## write the code as the formatter wants it
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-check: $(VENV)/ready ## format, lint, types, import contracts, and the pure tests with full branch coverage
+check: lint pure ## format, lint, types, import contracts, and the pure tests with full branch coverage
+
+lint: $(VENV)/ready
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+pure: $(VENV)/ready
 	@$(PYTEST) $(PURE) -n auto --cov --cov-report=term -q
 
-test: setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
-	@$(PYTEST) tests -m "not slow and not cluster" -n 3 --dist loadfile
-	@$(PYTEST) tests e2e -m "cluster and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+test: pure setup ## everything that runs on this machine, on real PostgreSQL, a real S3 server and a real Kubernetes
+	@$(PYTEST) tests $(REST) -m "not slow and not cluster" -n 3 --dist loadfile
+	@$(PYTEST) tests e2e -m "cluster and not slow" -n 3 --dist loadfile --no-loadscope-reorder
 
-test-fast: servers ## the same without Kubernetes
-	@$(PYTEST) tests -m "not slow and not cluster" -n auto --dist loadfile -q
+test-fast: pure servers ## the same without Kubernetes
+	@$(PYTEST) tests $(REST) -m "not slow and not cluster" -n auto --dist loadfile -q
 
 test-slow: setup ## single cases above 60 s
 	@$(PYTEST) tests e2e -m slow

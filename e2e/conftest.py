@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,24 +26,28 @@ from scene.tenant import Tenant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first what needs no operator: once it is installed, it answers every resource that a test makes.
 
-    Workers take whole files in this order, the long ones first, and each has a cluster of its own.
+    Workers take whole files in this order, those that may take longest first, and each has a cluster of its own.
     """
-    items.sort(key=lambda item: (_has_operator(item), -_timeout_seconds(item)))
+    patience_seconds: Counter[Path] = Counter()
+    for item in items:
+        patience_seconds[item.path] += _timeout_seconds(item)
+    items.sort(key=lambda item: (_has_operator(item), -patience_seconds[item.path], item.path))
 
 
 def _has_operator(item: pytest.Item) -> bool:
     return "deployment" in getattr(item, "fixturenames", ())
 
 
-def _timeout_seconds(item: pytest.Item) -> float:
-    """Return how long the test may take; those that say nothing are short."""
+def _timeout_seconds(item: pytest.Item) -> int:
+    """Return how long the test may take before it is broken off."""
     mark = item.get_closest_marker("timeout")
-    return float(mark.args[0]) if mark is not None else 0.0
+    return int(mark.args[0] if mark is not None else item.config.getini("timeout"))
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,8 @@ def test_no_address_of_a_registry_or_a_machine_is_written_down() -> None:
 def test_ci_runs_what_the_readme_promises() -> None:
     """A change is judged by the commands that a person would type."""
     script, readme, makefile = ((ROOT / name).read_text() for name in (".ci/run", "README.md", "Makefile"))
-    commands = re.findall(r"^make ([a-z-]+)$", script, re.MULTILINE)
+    (line,) = re.findall(r"^make (.*)$", script, re.MULTILINE)
+    commands = line.split()
     assert commands == ["check", "test"]
     assert [command for command in commands if f"make {command}" not in readme] == []
     targets = re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE)
