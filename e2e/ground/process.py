@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 def start_time(pid: int) -> str | None:
-    """Return the kernel's start time of *pid*, which with the pid names a process for ever; None when it is gone or a zombie."""
+    """Return the kernel's start time of *pid*, which with the pid names a process for ever; None when it is gone or a zombie.
+
+    A process whose first thread has ended looks like a zombie while others of its threads go on: its end cannot be taken in yet.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    state, threads, started = fields[0], int(fields[17]), fields[19]
+    return None if state in "ZX" and threads <= 1 else started
 
 
 class Daemon:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,6 @@ from ground.process import Daemon, start_time, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -93,6 +94,27 @@ def test_a_dead_child_has_no_start_time() -> None:
     assert start_time(child.pid) is None
 
     child.wait()
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, sys, threading, time
+threading.Thread(target=time.sleep, args=(float(sys.argv[1]),)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_lives_as_long_as_any_of_its_threads(tmp_path: Path) -> None:
+    """Its first thread may end before the others: only the end of the last one is an end that can be taken in."""
+    daemon = Daemon(tmp_path, "threads")
+    daemon.start([sys.executable, "-c", FIRST_THREAD_ENDS, "1"])
+    pid = daemon.pid
+    assert pid is not None
+    child, stat = process._CHILDREN[pid], Path(f"/proc/{pid}/stat")
+    assert wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z", 5)
+    assert daemon.pid == pid
+    assert wait_until(lambda: daemon.pid is None, 10)
+
+    assert child.returncode is not None
 
 
 def test_the_end_of_a_daemon_is_taken_in(tmp_path: Path) -> None:
