@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def start(*words: str) -> subprocess.Popen[str]:
-    """Start the demo as `make demo` does."""
+    """Start the demo as `make demo` does in a terminal: it hears Ctrl-C, also when whoever runs the tests in the background does not."""
     return subprocess.Popen(
-        [sys.executable, "-m", "demo", *words],
+        ["env", "--default-signal=INT", sys.executable, "-m", "demo", *words],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "e2e")},
         stdout=subprocess.PIPE,
