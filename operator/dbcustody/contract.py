@@ -41,6 +41,7 @@ class Verb(StrEnum):
     BACKUP = "backup"
     SETTLE = "settle"
     PRUNE = "prune"
+    RE_WRAP = "re-wrap"
 
 
 class Mount(StrEnum):
@@ -106,8 +107,25 @@ class ProbeFacts:
     storage_id: str | None = None
     capabilities: Capabilities | None = None
     keys: tuple[KeyUse, ...] = ()
+    unwrapped: int = 0
+    """Backups that the active key does not open, and another key of the keyring does."""
+    unopened: int = 0
+    """Backups that no key of the keyring opens."""
     backups: int = 0
     used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReWrapFacts:
+    """How the keys stand after a re-wrap."""
+
+    wrapped: int
+    """Backups that the active key opens now and did not before."""
+    failed: int = 0
+    """Backups of which a wrapped key is damaged, or is not of the key that its name says."""
+    unwrapped: int = 0
+    unopened: int = 0
+    keys: tuple[KeyUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +178,7 @@ class JobResult:
     probe: ProbeFacts | None = None
     backup: BackupFacts | None = None
     prune: PruneFacts | None = None
+    re_wrap: ReWrapFacts | None = None
     complete: bool = True
     """False in a termination message that had no room for the facts: the log has them."""
 
@@ -198,7 +217,7 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     text = _compact(encode(result))
     if len(text.encode()) <= limit_bytes:
         return text
-    short = replace(result, inspection=None, probe=None, backup=None, prune=None, complete=False)
+    short = replace(result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, complete=False)
     room = limit_bytes - _size_bytes(replace(short, message=""))
     return _compact(encode(replace(short, message=_cut(short.message, room))))
 

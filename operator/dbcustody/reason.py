@@ -37,6 +37,8 @@ class Reason(StrEnum):
     STORAGE_REACHABLE = "StorageReachable"
     ENCRYPTION_READY = "EncryptionReady"
     NOT_ENCRYPTED = "NotEncrypted"
+    KEYS_CURRENT = "KeysCurrent"
+    RE_WRAPPING = "ReWrapping"
     CONFORMANT = "Conformant"
     SCHEDULE_ACCEPTED = "ScheduleAccepted"
     RECOVERY_POINT_CURRENT = "RecoveryPointCurrent"
@@ -152,6 +154,8 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.STORAGE_REACHABLE: _good("StorageReachable"),
     Reason.ENCRYPTION_READY: _good("EncryptionReady"),
     Reason.NOT_ENCRYPTED: _good("EncryptionReady", "set `spec.encryption` to encrypt what is written from now on"),
+    Reason.KEYS_CURRENT: _good("KeysCurrent", "nothing to do: keys other than the active one can be taken out"),
+    Reason.RE_WRAPPING: _good("KeysCurrent", "keep the old keys until the active key opens every backup"),
     Reason.CONFORMANT: _good("ConformancePassed"),
     Reason.SCHEDULE_ACCEPTED: _good("ScheduleAccepted"),
     Reason.RECOVERY_POINT_CURRENT: _good("RecoveryPointCurrent"),

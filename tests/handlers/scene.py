@@ -13,7 +13,7 @@ from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Retained
 from dbcustody.codec import format_time
-from dbcustody.contract import InspectionFacts, JobResult, ProbeFacts, PruneFacts, Verb, dump_result
+from dbcustody.contract import InspectionFacts, JobResult, ProbeFacts, PruneFacts, ReWrapFacts, Verb, dump_result
 from dbcustody.errors import DbcustodyError
 from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.hands import Hands
@@ -268,6 +268,8 @@ def good_answer(verb: Verb, backup: str) -> JobResult:
                 Reason.STORAGE_REACHABLE,
                 probe=ProbeFacts(location="s3://backups", encrypted=False, storage_id="s"),
             )
+        case Verb.RE_WRAP:
+            return seen.result(verb, Reason.KEYS_CURRENT, re_wrap=ReWrapFacts(wrapped=1))
         case Verb.PRUNE:
             return seen.result(verb, Reason.RETENTION_ENFORCED, prune=PruneFacts(retained=Retained(count=1, bytes=10)))
         case _:

@@ -167,7 +167,7 @@ def test_bucket_without_write_permission_is_refused(s3: S3Server, closing: list[
 
 
 def test_volume_is_counted(tmp_path: Path) -> None:
-    """Committed backups count, deleted and uncommitted ones do not; each key is shown with the backups that it opens."""
+    """Committed backups count, deleted and uncommitted ones do not; each key is shown with the backups that it opens and that need it."""
     store = VolumeStore(tmp_path)
     ids = [make_backup_id(f"b{number}", NOW) for number in range(4)]
     for backup_id in ids:
@@ -183,7 +183,11 @@ def test_volume_is_counted(tmp_path: Path) -> None:
     facts = result.probe
     assert facts is not None
     assert facts.backups == 2
-    assert facts.keys == (KeyUse(id="k1", backups=2), KeyUse(id="k2", backups=1))
+    assert facts.keys == (
+        KeyUse(id="k1", backups=2, needed_by=2, in_keyring=True),
+        KeyUse(id="k2", backups=1, in_keyring=False),
+    )
+    assert (facts.unwrapped, facts.unopened) == (0, 0)
     assert facts.used_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert facts.capabilities is not None
     assert facts.capabilities.conditional_complete is None

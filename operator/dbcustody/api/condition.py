@@ -40,6 +40,7 @@ class ConditionType(StrEnum):
     VERSION_SUPPORTED = "VersionSupported"
     STORAGE_REACHABLE = "StorageReachable"
     ENCRYPTION_READY = "EncryptionReady"
+    KEYS_CURRENT = "KeysCurrent"
     CONFORMANCE_PASSED = "ConformancePassed"
     SCHEDULE_ACCEPTED = "ScheduleAccepted"
     RECOVERY_POINT_CURRENT = "RecoveryPointCurrent"

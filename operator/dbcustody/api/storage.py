@@ -97,10 +97,28 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """How many backups a key opens."""
+    """What hangs on one key."""
 
     id: str
     backups: int
+    """How many backups it opens."""
+    needed_by: int = 0
+    """How many backups no other key of the keyring opens."""
+    in_keyring: bool | None = None
+    """None: an older version counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReWrap:
+    """How the closing of older backups for the active key stands."""
+
+    waiting: int = 0
+    """How many backups the active key does not open yet, and another key of the keyring does."""
+    failures: int = 0
+    ended_time: datetime | None = None
+    """Of the last Job."""
+    job_ref: ObjectRef | None = None
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +134,9 @@ class BackupStorageStatus:
     sharing: str | None = None
     capabilities: Capabilities | None = None
     keys: tuple[KeyUse, ...] = ()
+    unopened: int | None = None
+    """How many backups no key of the keyring opens."""
+    re_wrap: ReWrap | None = None
     backups: int | None = None
     used_bytes: int | None = None
     probed_time: datetime | None = None

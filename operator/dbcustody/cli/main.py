@@ -32,7 +32,7 @@ def operator_command() -> None:
 
 
 @dbcustody_command.command("job")
-@click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune"]))
+@click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune", "re-wrap"]))
 def job_command(verb: str) -> None:
     """Do what the operator's request asks for; runs in a Job's pod."""
     from dbcustody.jobs.runner import main as run_job  # noqa: PLC0415

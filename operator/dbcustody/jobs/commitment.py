@@ -10,20 +10,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dbcustody
-from dbcustody.adapters.envelope import DataKey, wrap_key
+from dbcustody.adapters.envelope import DataKey
 from dbcustody.api.backup import Origin, Tool
 from dbcustody.errors import ConflictError, DamagedError
 from dbcustody.jobs.custody import OpenStorage
+from dbcustody.jobs.stock import close_data_key
 from dbcustody.repository.binding import MANIFEST_LABEL, Place
 from dbcustody.repository.canonical import canonical, parse_exactly
-from dbcustody.repository.fact import NameClaim, WrappedKey
-from dbcustody.repository.layout import (
-    attempt_prefix,
-    data_key_object,
-    make_backup_id,
-    manifest_key,
-    name_key,
-)
+from dbcustody.repository.fact import NameClaim
+from dbcustody.repository.layout import make_backup_id, manifest_key, name_key
 from dbcustody.repository.manifest import (
     ENCRYPTION_ALGORITHM,
     Manifest,
@@ -84,11 +79,8 @@ def undertake(storage: OpenStorage, place: Place, *, name: str, started: datetim
     """Return the attempt at *place* with a fresh data key, whose wrapped copy already lies in the storage."""
     if storage.keyring is None:
         return Undertaking(storage=storage, place=place, name=name, started=started, data_key=None)
-    key, key_id = DataKey.fresh(), storage.keyring.active_key_id
-    closed = wrap_key(key, storage.keyring.active_key, place.data_key_context(key_id))
-    copy = WrappedKey(key_id=key_id, nonce=closed.nonce, wrapped=closed.wrapped, check=closed.check)
-    prefix = attempt_prefix(place.custody_id, place.backup_id, place.attempt)
-    storage.store.put_once(prefix + data_key_object(key_id), canonical(copy))
+    key = DataKey.fresh()
+    close_data_key(storage.store, place, key, storage.keyring)
     return Undertaking(storage=storage, place=place, name=name, started=started, data_key=key)
 
 

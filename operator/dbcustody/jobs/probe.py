@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dbcustody.adapters.objectstore import probe
-from dbcustody.api.storage import AccessMode, Capabilities, KeyUse
+from dbcustody.api.storage import AccessMode, Capabilities
 from dbcustody.contract import ProbeFacts, Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError
 from dbcustody.jobs.custody import open_storage, storage_of, stored_key_ids, unwrap_storage_key
+from dbcustody.jobs.survey import survey
 from dbcustody.jobs.tools import check_stop
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.reason import Reason
-from dbcustody.repository.layout import FactKind, key_id_of, parse_backup_key
 
 if TYPE_CHECKING:
-    from dbcustody.adapters.objectstore import Conformance, ObjectStore
+    from dbcustody.adapters.objectstore import Conformance
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.custody import OpenStorage
     from dbcustody.jobs.tools import Tools
-
-_LOOK_EVERY: Final = 1000
-
-
-@dataclass(slots=True)
-class _Count:
-    """What a listing adds up to; a backup is named by custody id and backup id."""
-
-    used_bytes: int = 0
-    committed: set[tuple[str, str]] = field(default_factory=set)
-    deleted: set[tuple[str, str]] = field(default_factory=set)
-    by_key: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
 
 
 def run(request: JobRequest, tools: Tools) -> JobResult:
@@ -66,8 +52,8 @@ def _check_every_key(storage: OpenStorage) -> None:
 
 
 def _count(storage: OpenStorage, tools: Tools, found: Conformance, facts: ProbeFacts) -> ProbeFacts:
-    count = count_objects(storage.store, tools)
-    live = count.committed - count.deleted
+    surveyed = survey(storage.store, tools)
+    standing = surveyed.standing(storage.keyring)
     return ProbeFacts(
         location=facts.location,
         encrypted=facts.encrypted,
@@ -78,27 +64,9 @@ def _count(storage: OpenStorage, tools: Tools, found: Conformance, facts: ProbeF
             range_get=found.range_get,
             delete=found.delete,
         ),
-        keys=tuple(KeyUse(id=key_id, backups=len(ids & live)) for key_id, ids in sorted(count.by_key.items())),
-        backups=len(live),
-        used_bytes=count.used_bytes,
+        keys=standing.keys,
+        unwrapped=len(standing.waiting),
+        unopened=standing.unopened,
+        backups=surveyed.backups,
+        used_bytes=surveyed.used_bytes,
     )
-
-
-def count_objects(store: ObjectStore, tools: Tools) -> _Count:
-    """Return what the whole of *store* adds up to, from one listing; nothing is read."""
-    count = _Count()
-    for number, entry in enumerate(store.entries("")):
-        if number % _LOOK_EVERY == 0:
-            check_stop(tools)
-        count.used_bytes += entry.size_bytes
-        key = parse_backup_key(entry.key)
-        if key is None:
-            continue
-        backup = (key.custody_id, key.backup_id)
-        if key.is_manifest:
-            count.committed.add(backup)
-        if key.fact is FactKind.TOMBSTONE:
-            count.deleted.add(backup)
-        if key.attempt is not None and (key_id := key_id_of(key.object_name)) is not None:
-            count.by_key[key_id].add(backup)
-    return count

@@ -49,6 +49,7 @@ _MODULES: Final = {
     Verb.BACKUP: "dbcustody.jobs.backup",
     Verb.SETTLE: "dbcustody.jobs.settle",
     Verb.PRUNE: "dbcustody.jobs.prune",
+    Verb.RE_WRAP: "dbcustody.jobs.rewrap",
 }
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 

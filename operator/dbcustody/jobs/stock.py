@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.adapters.envelope import DataKey, Wrapped, unwrap_key
+from dbcustody.adapters.envelope import DataKey, Wrapped, unwrap_key, wrap_key
 from dbcustody.errors import ConflictError, DamagedError, RefusedError
 from dbcustody.jobs.tools import check_stop
 from dbcustody.reason import Reason
@@ -80,6 +80,15 @@ def open_data_key(storage: OpenStorage, place: Place, key_ids: Sequence[str]) ->
     DamagedError when the wrapped key is not there, was moved or was changed; and the store's errors.
     """
     return _open_data_key(storage.keyring, place, key_ids, read=storage.store.read)
+
+
+def close_data_key(store: ObjectStore, place: Place, key: DataKey, keyring: Keyring) -> None:
+    """Create the copy of *key* that is closed for the active key; raises ConflictError when there is one, and the store's errors."""
+    key_id = keyring.active_key_id
+    closed = wrap_key(key, keyring.active_key, place.data_key_context(key_id))
+    copy = WrappedKey(key_id=key_id, nonce=closed.nonce, wrapped=closed.wrapped, check=closed.check)
+    folder = attempt_prefix(place.custody_id, place.backup_id, place.attempt)
+    store.put_once(folder + data_key_object(key_id), canonical(copy))
 
 
 def add_fact(storage: OpenStorage, custody_id: str, fact: Fact, *, number: int | None = None) -> None:

@@ -13,6 +13,7 @@ from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine, tidy
 from dbcustody.plan.manifest import Work, job_manifest
 from dbcustody.plan.observed import SeenClaim, SeenJob
+from dbcustody.plan.rewrap import counted, plan_re_wrap
 from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
@@ -41,6 +42,10 @@ class SeenStorage:
     newest_backup_time: datetime | None = None
     """When the last backup that lies there was finished; None: none is known."""
 
+    def jobs_of(self, verb: Verb) -> tuple[SeenJob, ...]:
+        """Return the Jobs that do *verb*."""
+        return tuple(job for job in self.jobs if job.verb is verb)
+
 
 def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[BackupStorageStatus]:
     """Return the next step for *storage* at *now*."""
@@ -52,7 +57,7 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         return Plan(status=status, actions=tidy(seen.jobs, None))
     examined = examine(
         _examination_of(storage, seen),
-        seen.jobs,
+        seen.jobs_of(Verb.PROBE),
         now,
         manifest=lambda name: probe_job(storage, name, image=seen.image),
         what="the storage is being probed",
@@ -60,7 +65,7 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
     exam, verdict = examined.exam, examined.verdict
     said = examined.said if verdict is None else _conditions_of(storage, verdict)
     facts = verdict.result.probe if verdict is not None and verdict.result is not None else None
-    status = replace(
+    probed = replace(
         _with_facts(_stated(storage, seen, said, now), facts),
         probed_time=exam.last_time,
         probe_failures=exam.failures,
@@ -68,7 +73,17 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         job_ref=exam.job_ref,
         ordinal=exam.ordinal,
     )
-    return Plan(status=status, actions=examined.actions, look_again_seconds=examined.look_again_seconds)
+    re_wrapped = plan_re_wrap(storage, probed, seen.jobs_of(Verb.RE_WRAP), now, image=seen.image)
+    conditions = _stated(storage, seen, (*said, *re_wrapped.said), now).conditions
+    return Plan(
+        status=replace(re_wrapped.status, conditions=conditions),
+        actions=(*examined.actions, *re_wrapped.actions),
+        look_again_seconds=_sooner(examined.look_again_seconds, re_wrapped.look_again_seconds),
+    )
+
+
+def _sooner(*pauses_seconds: float | None) -> float | None:
+    return min((pause for pause in pauses_seconds if pause is not None), default=None)
 
 
 def probe_job(storage: BackupStorage, name: str, *, image: str) -> dict[str, Any]:
@@ -156,10 +171,9 @@ def _with_facts(status: BackupStorageStatus, facts: ProbeFacts | None) -> Backup
     if facts.storage_id is None:
         return located
     return replace(
-        located,
+        counted(located, facts),
         storage_id=facts.storage_id,
         capabilities=facts.capabilities,
-        keys=facts.keys,
         backups=facts.backups,
         used_bytes=facts.used_bytes,
     )
