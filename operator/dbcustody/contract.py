@@ -59,6 +59,14 @@ MOUNT_ROOT: Final = "/var/run/dbcustody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownBackup:
+    """A backup that was seen in the storage before, as its resource remembers it."""
+
+    name: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """What exactly was decided; everything a Job needs but the Secrets' content."""
 
@@ -81,6 +89,8 @@ class JobRequest:
     """The plan hash that a person confirmed by annotation."""
     held_names: tuple[str, ...] = ()
     """Backups that a legal hold of their resource keeps: retention leaves them alone."""
+    known_backups: tuple[KnownBackup, ...] = ()
+    """What must still be there, or have a tombstone: whoever can write to the storage and has no key can remove, and leaves none."""
     live_attempts: tuple[str, ...] = ()
     """Pod UIDs that may still write: a sweep leaves their objects alone."""
     timeout_seconds: int = 3600
@@ -161,6 +171,10 @@ class PruneFacts:
     failed: tuple[str, ...] = ()
     swept_objects: int = 0
     swept_uploads: int = 0
+    vanished: tuple[str, ...] = ()
+    """Names of backups that were known and are not there, without a tombstone."""
+    breaks: tuple[str, ...] = ()
+    """Names of backups whose predecessor in the chain of manifests is neither there nor accounted for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     SCHEDULE_ACCEPTED = "ScheduleAccepted"
     RECOVERY_POINT_CURRENT = "RecoveryPointCurrent"
     RETENTION_ENFORCED = "RetentionEnforced"
+    CONTINUITY_PROVEN = "ContinuityProven"
     CAPTURED = "Captured"
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
@@ -160,6 +161,7 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.SCHEDULE_ACCEPTED: _good("ScheduleAccepted"),
     Reason.RECOVERY_POINT_CURRENT: _good("RecoveryPointCurrent"),
     Reason.RETENTION_ENFORCED: _good("RetentionEnforced"),
+    Reason.CONTINUITY_PROVEN: _good("ContinuityProven"),
     Reason.CAPTURED: _good("Captured"),
     Reason.UPLOADED: _good("Uploaded"),
     Reason.VERIFIED: _good("Verified"),
@@ -248,7 +250,11 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.ARCHIVE_DAMAGED: _refused(
         "Verified", "take a new backup and examine the storage: what was read is not what was written"
     ),
-    Reason.CONTINUITY_UNPROVEN: _refused("Verified", "find out who removed or replaced a manifest in the storage"),
+    Reason.CONTINUITY_UNPROVEN: _refused(
+        "ContinuityProven",
+        "find out who removed or replaced a backup in the storage; if it was meant, delete the Backups that the message names",
+        retries=True,
+    ),
     Reason.POD_NOT_CREATED: _unavailable(
         "Ready", "read the message: it quotes the quota, the policy or the missing ServiceAccount"
     ),

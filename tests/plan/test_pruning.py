@@ -15,7 +15,7 @@ from dbcustody.api.storage import S3, AccessMode
 from dbcustody.contract import PruneFacts, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, StartJob
-from dbcustody.plan.pruning import MOST_ENTRIES, Pruned, SeenPruning, plan_pruning, refused_retention
+from dbcustody.plan.pruning import MOST_ENTRIES, MOST_KNOWN, Pruned, SeenPruning, plan_pruning, refused_retention
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.request import Parties
 from dbcustody.reason import Reason
@@ -157,7 +157,8 @@ def test_retention_was_enforced() -> None:
     found = look(PRUNING, answered("p", GOOD), runs=(MONDAY, old, hand_made))
 
     assert [(one.type, one.status, one.reason) for one in found.said] == [
-        (ConditionType.RETENTION_ENFORCED, "True", Reason.RETENTION_ENFORCED)
+        (ConditionType.RETENTION_ENFORCED, "True", Reason.RETENTION_ENFORCED),
+        (ConditionType.CONTINUITY_PROVEN, "True", Reason.CONTINUITY_PROVEN),
     ]
     assert (found.status.retained, found.status.plan, found.status.prune_hash) == (FACTS.retained, FACTS.plan, "def")
     assert (found.status.job_ref, found.status.pruned_time) == (None, NOW)
@@ -170,7 +171,7 @@ def test_held_data_is_no_failure() -> None:
     held = result(Verb.PRUNE, Reason.HELD, "1 is held until tomorrow", prune=replace(FACTS, deleted=(), held=("old",)))
     found = look(PRUNING, answered("p", held))
 
-    assert [(one.status, one.reason) for one in found.said] == [("True", Reason.HELD)]
+    assert [(one.status, one.reason) for one in found.said[:1]] == [("True", Reason.HELD)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_retention_was_not_enforced(reason: Reason) -> None:
     refused = result(Verb.PRUNE, reason, "why", prune=replace(FACTS, deleted=()))
     found = look(PRUNING, answered("p", refused))
 
-    assert [(one.status, one.reason, one.message) for one in found.said] == [("False", reason, "why")]
+    assert [(one.status, one.reason, one.message) for one in found.said[:1]] == [("False", reason, "why")]
     assert found.status.prune_hash == "def"
     assert [action for action in found.actions if isinstance(action, DeleteBackup)] == []
 
@@ -255,3 +256,76 @@ def test_corruption_freezes_retention_until_a_newer_backup_is_good() -> None:
     assert "'bad' ended with DataCorruption" in said_.message
     healed = replace(MONDAY, name="tuesday", begun_time=ago(10), data_time=ago(10))
     assert look(PRUNED, runs=(monday, corrupt, healed)).actions
+
+
+def remembered(number: int, **changes: Any) -> Run:
+    """Return a good run that lies in the storage of PLACED."""
+    basis = Run(
+        name=f"b{number}",
+        is_finished=True,
+        is_good=True,
+        data_time=ago(1000 - number),
+        location=f"s3://backups/team.shop/backups/b{number}",
+        manifest_sha256=f"{number:064}",
+    )
+    return replace(basis, **changes)
+
+
+PLACED = replace(PARTIES, storage=with_status(PARTIES.storage, location="s3://backups"))
+
+
+def test_the_job_is_told_what_must_be_there() -> None:
+    """The newest good backups, by name and digest; none that lies elsewhere, since nobody can miss it here."""
+    runs = (
+        remembered(1),
+        remembered(2),
+        remembered(3, location="s3://another/team.shop/backups/b3"),
+        remembered(4, location="s3://backups/another/backups/b4"),
+        remembered(5, is_good=False),
+        remembered(6, manifest_sha256=""),
+    )
+    asked = request_of(look(policy(), runs=runs, parties=PLACED))
+    many = request_of(look(policy(), runs=tuple(remembered(number) for number in range(99)), parties=PLACED))
+
+    assert [one["name"] for one in asked["knownBackups"]] == ["b2", "b1"]
+    assert asked["knownBackups"][1]["manifestSha256"] == f"{1:064}"
+    assert (len(many["knownBackups"]), many["knownBackups"][0]["name"]) == (MOST_KNOWN, "b98")
+
+
+@pytest.mark.parametrize(
+    ("vanished", "breaks", "expected"),
+    [
+        pytest.param((), (), ("True", "ContinuityProven", ""), id="whole"),
+        pytest.param(
+            ("a", "b", "c", "d"),
+            (),
+            ("False", "ContinuityUnproven", "a, b, c and 1 more vanished without a tombstone"),
+            id="vanished",
+        ),
+        pytest.param(
+            ("a",),
+            ("b",),
+            (
+                "False",
+                "ContinuityUnproven",
+                "a vanished without a tombstone; the chain of manifests is broken before b",
+            ),
+            id="both",
+        ),
+    ],
+)
+def test_continuity_is_told(vanished: tuple[str, ...], breaks: tuple[str, ...], expected: tuple[str, str, str]) -> None:
+    """Whoever looked says whether everything that was ever seen is there or accounted for."""
+    facts = replace(FACTS, vanished=vanished, breaks=breaks)
+    found = look(PRUNING, answered("p", result(Verb.PRUNE, Reason.RETENTION_ENFORCED, prune=facts)))
+    (one,) = [each for each in found.said if each.type is ConditionType.CONTINUITY_PROVEN]
+
+    assert (one.status.value, one.reason.value, one.message) == expected
+
+
+def test_a_robbery_waits_for_a_person() -> None:
+    """No Job is started every five minutes to see that the backup is still gone; the next good backup asks again."""
+    robbed = said(with_status(PRUNED, pruned_time=ago(400)), Reason.CONTINUITY_UNPROVEN)
+
+    assert look(robbed).actions == ()
+    assert len(look(robbed, runs=(MONDAY, replace(MONDAY, name="tuesday", data_time=ago(1)))).actions) == 1

@@ -242,3 +242,17 @@ def test_a_week_begins_on_monday(days: int) -> None:
 
     assert len({slot_key(Period.WEEKLY, monday + timedelta(days=day)) for day in range(7)}) == 1
     assert slot_key(Period.WEEKLY, monday) != slot_key(Period.WEEKLY, monday - timedelta(hours=3))
+
+
+def test_what_vanished_freezes_everything() -> None:
+    """Who took one away may mean to have retention take the others: nothing goes, and those that are missed are named."""
+    history = inventory_of(Told(snapshot=START + timedelta(days=day)) for day in range(4))
+    plan = plan_of(history, NONE, vanished=("a", "b", "c", "d"))
+
+    assert len(plan_of(history, NONE).deletions) == 3
+    assert plan.frozen is not None
+    assert plan.frozen[0] is Reason.CONTINUITY_UNPROVEN
+    assert plan.frozen[1].startswith(
+        "nothing is deleted: a, b, c and 1 more lay in the storage and vanished without a tombstone"
+    )
+    assert plan.deletions == ()

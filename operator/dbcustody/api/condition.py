@@ -45,6 +45,7 @@ class ConditionType(StrEnum):
     SCHEDULE_ACCEPTED = "ScheduleAccepted"
     RECOVERY_POINT_CURRENT = "RecoveryPointCurrent"
     RETENTION_ENFORCED = "RetentionEnforced"
+    CONTINUITY_PROVEN = "ContinuityProven"
     CAPTURED = "Captured"
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"

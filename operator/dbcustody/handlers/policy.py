@@ -68,7 +68,7 @@ async def _ask_for_more(
 
 def run_of(backup: Backup) -> Run:
     """Return what the recovery point has to know of *backup*."""
-    status = backup.status
+    status, artefact = backup.status, backup.status.artefact
     succeeded = find(status.conditions, ConditionType.SUCCEEDED)
     return Run(
         name=backup.metadata.name,
@@ -82,6 +82,8 @@ def run_of(backup: Backup) -> Run:
         scheduled_time=status.scheduled_time,
         data_time=status.snapshot_time or status.finish_time,
         ended_time=status.finish_time,
+        location=artefact.location if artefact is not None else "",
+        manifest_sha256=artefact.manifest_sha256 if artefact is not None else "",
     )
 
 

@@ -62,6 +62,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 def _thin_out(
     storage: OpenStorage, inventory: Inventory, request: JobRequest, tools: Tools, *, retention: Retention
 ) -> JobResult:
+    vanished = _vanished(inventory, request)
     plan = decide(
         inventory,
         retention,
@@ -69,17 +70,30 @@ def _thin_out(
         now=tools.now(),
         policy=request.policy_name,
         held_names=frozenset(request.held_names),
+        vanished=vanished,
         confirmed=request.confirm_prune,
     )
     tally = Tally()
-    if not inventory.doubts:
+    if not inventory.doubts and not vanished:
         finish_deletions(storage, inventory, tools, tally)
         _carry_out(storage, inventory, plan, tools, tally=tally)
         sweep(storage, inventory, request, tools, custody_id=custody_id_of(request), tally=tally)
     _note_recent(inventory, tally, tools.now())
     names = _names(storage, inventory, (*tally.deleted, *tally.held, *tally.failed))
-    facts = _facts(tally, _left(inventory, tally), names=names, plan=plan)
-    return _concluded(inventory, plan, tally, facts)
+    left = _left(inventory, tally)
+    facts = replace(_facts(tally, left, names=names, plan=plan), vanished=vanished, breaks=_breaks(inventory, left))
+    return _concluded(plan, tally, facts)
+
+
+def _vanished(inventory: Inventory, request: JobRequest) -> tuple[str, ...]:
+    """Return the names of the known backups that *inventory* does not prove."""
+    return tuple(one.name for one in request.known_backups if not inventory.proves(one.manifest_sha256))
+
+
+def _breaks(inventory: Inventory, left: Iterable[ReadBackup]) -> tuple[str, ...]:
+    """Return the names of those *left* whose predecessor is not there; when they go, the break goes with them."""
+    broken = set(inventory.breaks)
+    return tuple(one.manifest.name for one in left if one.manifest.backup_id in broken)
 
 
 def _carry_out(storage: OpenStorage, inventory: Inventory, plan: RetentionPlan, tools: Tools, *, tally: Tally) -> None:
@@ -126,14 +140,14 @@ def _facts(
     )
 
 
-def _concluded(inventory: Inventory, plan: RetentionPlan, tally: Tally, facts: PruneFacts) -> JobResult:
+def _concluded(plan: RetentionPlan, tally: Tally, facts: PruneFacts) -> JobResult:
     """Return the result in the order of what a person has to know first."""
     if plan.frozen is not None:
         reason, message = plan.frozen
         return fail(Verb.PRUNE, reason, message, prune=facts)
     if tally.failed:
         return fail(Verb.PRUNE, Reason.DELETION_FAILED, tally.trouble, prune=facts)
-    breaks = f"; the chain of manifests is broken before {', '.join(inventory.breaks)}" if inventory.breaks else ""
+    breaks = f"; the chain of manifests is broken before {', '.join(facts.breaks)}" if facts.breaks else ""
     if tally.held:
         return give(Verb.PRUNE, Reason.HELD, tally.trouble + breaks, prune=facts)
     done = f"{facts.retained.count} backups kept, {len(tally.deleted)} deleted, {tally.swept_objects} leftovers removed"

@@ -10,7 +10,7 @@ from dbcustody.api.condition import Condition, ConditionType, find, no, yes
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.api.policy import BackupPolicyStatus
 from dbcustody.api.storage import AccessMode
-from dbcustody.contract import Verb
+from dbcustody.contract import KnownBackup, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, child_name
 from dbcustody.plan.actions import Action, DeleteBackup, LetJobGo, StartJob
 from dbcustody.plan.examination import counted
@@ -35,6 +35,10 @@ AGAIN_AFTER_FAILURE: Final = timedelta(minutes=5)
 GONE_AFTER_SECONDS: Final = 3600
 MOST_ENTRIES: Final = 100
 """Of retention's plan in status; the whole is in the Job's log."""
+MOST_KNOWN: Final = 50
+"""How many backups a Job is asked to miss; each is a hundred bytes of its request."""
+_NAMED: Final = 3
+"""How many backups a message names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +88,24 @@ def _start(  # noqa: PLR0917 - what, for whom, under which name
     policy: BackupPolicy, parties: Parties, seen: SeenPruning, name: str, status: BackupPolicyStatus
 ) -> Pruned:
     held = tuple(run.name for run in seen.runs if run.is_held)
-    work = prune_work(policy, parties, live_attempts=seen.live_attempts, held_names=held, image=seen.image)
+    work = prune_work(
+        policy,
+        parties,
+        live_attempts=seen.live_attempts,
+        held_names=held,
+        known_backups=known_backups(parties, seen.runs),
+        image=seen.image,
+    )
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_POLICY, policy.metadata))
     return Pruned(status=status, actions=(StartJob(manifest),))
+
+
+def known_backups(parties: Parties, runs: Sequence[Run]) -> tuple[KnownBackup, ...]:
+    """Return the newest good backups of *runs* that lie where the storage is now: what lies elsewhere cannot be missed there."""
+    folder = f"{parties.storage.status.location}/{parties.database.custody_id}/"
+    here = [run for run in runs if run.is_good and run.manifest_sha256 and run.location.startswith(folder)]
+    newest = sorted(here, key=lambda run: (str(run.data_time), run.name), reverse=True)[:MOST_KNOWN]
+    return tuple(KnownBackup(name=run.name, manifest_sha256=run.manifest_sha256) for run in newest)
 
 
 def _is_due(policy: BackupPolicy, parties: Parties, newest: Run, now: datetime) -> bool:
@@ -116,7 +135,11 @@ def _frozen(corrupt: Run) -> Condition:
 
 
 def _waits_for_person(enforced: Condition) -> bool:
-    return enforced.reason in {Reason.RETENTION_NEEDS_CONFIRMATION, Reason.RETENTION_FROZEN}
+    return enforced.reason in {
+        Reason.RETENTION_NEEDS_CONFIRMATION,
+        Reason.RETENTION_FROZEN,
+        Reason.CONTINUITY_UNPROVEN,
+    }
 
 
 def _is_confirmed(policy: BackupPolicy) -> bool:
@@ -139,7 +162,26 @@ def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetim
     said = yes(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message) if is_good else _not_enforced(verdict)
     status = replace(_with_facts(policy.status, facts), job_ref=None, pruned_time=now)
     actions = (*counted(result), LetJobGo(job.name, GONE_AFTER_SECONDS), *_forget(facts, seen.runs))
-    return Pruned(status=status, said=(said,), actions=actions)
+    return Pruned(status=status, said=(said, *_continuity(facts)), actions=actions)
+
+
+def _continuity(facts: PruneFacts | None) -> tuple[Condition, ...]:
+    """Return whether everything that was ever seen in the storage is there or accounted for; nothing when nobody looked."""
+    if facts is None:
+        return ()
+    parts = []
+    if facts.vanished:
+        parts.append(f"{_names(facts.vanished)} vanished without a tombstone")
+    if facts.breaks:
+        parts.append(f"the chain of manifests is broken before {_names(facts.breaks)}")
+    if parts:
+        return (no(ConditionType.CONTINUITY_PROVEN, Reason.CONTINUITY_UNPROVEN, "; ".join(parts)),)
+    return (yes(ConditionType.CONTINUITY_PROVEN, Reason.CONTINUITY_PROVEN),)
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _not_enforced(verdict: Verdict) -> Condition:

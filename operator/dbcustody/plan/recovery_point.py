@@ -48,6 +48,9 @@ class Run:
     data_time: datetime | None = None
     """Of the data in a good one."""
     ended_time: datetime | None = None
+    location: str = ""
+    """Where a good one lies."""
+    manifest_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

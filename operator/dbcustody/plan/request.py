@@ -10,7 +10,7 @@ from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, CaptureOptions
 from dbcustody.api.storage import BackupStorage
-from dbcustody.contract import JobRequest, Verb
+from dbcustody.contract import JobRequest, KnownBackup, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, LABEL_DATABASE, LABEL_STORAGE
 from dbcustody.plan.manifest import Work
 from dbcustody.reason import Reason
@@ -157,8 +157,12 @@ def prune_work(
     live_attempts: tuple[str, ...],
     image: str,
     held_names: tuple[str, ...] = (),
+    known_backups: tuple[KnownBackup, ...] = (),
 ) -> Work:
-    """Return the work that carries out *policy*'s retention; *live_attempts* are pods that may still write, *held_names* stay."""
+    """Return the work that carries out *policy*'s retention; *live_attempts* are pods that may still write, *held_names* stay.
+
+    *known_backups* must still be there.
+    """
     request = replace(
         _policy_request(Verb.PRUNE, policy, parties),
         options=options_of(policy.spec),
@@ -166,6 +170,7 @@ def prune_work(
         time_zone=policy.spec.time_zone,
         confirm_prune=policy.metadata.annotations.get(ANNOTATION_CONFIRM_PRUNE),
         held_names=held_names,
+        known_backups=known_backups,
         live_attempts=live_attempts,
         timeout_seconds=PRUNE_SECONDS,
     )

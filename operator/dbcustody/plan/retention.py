@@ -127,13 +127,14 @@ def decide(
     now: datetime,
     policy: str | None = None,
     held_names: frozenset[str] = frozenset(),
+    vanished: Sequence[str] = (),
     confirmed: str | None = None,
 ) -> RetentionPlan:
     """Return what *retention* decides at *now* about the backups of *inventory* that are not deleted.
 
     With *policy*, backups of other policies and of none stay as they are; None decides about the whole custody. *held_names* are held by
-    their resources, as others are by a fact in the storage. *confirmed* is the hash of the plan that a person has seen and wants carried
-    out. Raises InvalidSpecError (ScheduleInvalid) for an unknown time zone.
+    their resources, as others are by a fact in the storage. *vanished* are known backups that somebody took away. *confirmed* is the hash
+    of the plan that a person has seen and wants carried out. Raises InvalidSpecError (ScheduleInvalid) for an unknown time zone.
     """
     terms = _Terms(retention=retention, zone=zone_of(time_zone), now=now)
     own = [one for one in inventory.live if policy is None or one.manifest.policy == policy]
@@ -149,7 +150,9 @@ def decide(
     return RetentionPlan(
         entries=tuple(_entry(one, grounds[one.manifest.backup_id]) for one in reversed(inventory.live)),
         hash=plan_hash,
-        frozen=_doubted(inventory) or _unlikely(own, doomed, terms, is_confirmed=confirmed == plan_hash),
+        frozen=_doubted(inventory)
+        or _robbed(vanished)
+        or _unlikely(own, doomed, terms, is_confirmed=confirmed == plan_hash),
     )
 
 
@@ -255,6 +258,18 @@ def _doubted(inventory: Inventory) -> tuple[Reason, str] | None:
     more = f" and {len(doubts) - _MOST_DOUBTS_TOLD} more" if len(doubts) > _MOST_DOUBTS_TOLD else ""
     told = ", ".join(doubts[:_MOST_DOUBTS_TOLD])
     return Reason.RETENTION_FROZEN, f"nothing is deleted: the storage holds what cannot be believed ({told}{more})"
+
+
+def _robbed(vanished: Sequence[str]) -> tuple[Reason, str] | None:
+    """Speak when backups are gone that nobody with a key deleted: what is left is not to become less until a person has looked."""
+    if not vanished:
+        return None
+    more = f" and {len(vanished) - _MOST_DOUBTS_TOLD} more" if len(vanished) > _MOST_DOUBTS_TOLD else ""
+    told = ", ".join(vanished[:_MOST_DOUBTS_TOLD])
+    return (
+        Reason.CONTINUITY_UNPROVEN,
+        f"nothing is deleted: {told}{more} lay in the storage and vanished without a tombstone; if that was meant, delete these Backups",
+    )
 
 
 def _unlikely(
