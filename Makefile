@@ -8,8 +8,9 @@ GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
 PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
 REST := $(addprefix --ignore=,$(PURE))
 PYTEST := $(PYTHON) -m pytest
+PYTHONS := python3.12 python3.13 python3.14
 
-.PHONY: help setup servers check lint pure format test test-fast test-slow demo demo-stop bench image cluster-up cluster-down clean
+.PHONY: help setup servers check lint pure format test test-fast test-pythons test-slow demo demo-stop bench image cluster-up cluster-down clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +46,14 @@ test: pure setup ## everything that runs on this machine, on real PostgreSQL, a 
 
 test-fast: pure servers ## the same without Kubernetes
 	@$(PYTEST) tests $(REST) -m "not slow and not cluster" -n auto --dist loadfile -q
+
+test-pythons: $(VENV)/ready ## the pure tests on other versions of Python: PYTHONS="python3.12 /path/to/python3.13"
+	@for python in $(PYTHONS); do \
+	  version=$$("$$python" -c 'import platform; print(platform.python_version())'); \
+	  PYTHON3="$$python" bash e2e/venv.sh "$(VENV)/of-$$version"; \
+	  echo "Python $$version"; \
+	  "$(VENV)/of-$$version/bin/python" -m pytest $(PURE) -n auto -q -p no:cacheprovider; \
+	done
 
 test-slow: setup ## single cases above 60 s
 	@$(PYTEST) tests e2e -m slow
