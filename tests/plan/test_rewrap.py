@@ -160,6 +160,27 @@ def test_trouble_is_not_forgotten_because_nothing_waits() -> None:
     assert [type(one) for one in later.actions] == [StartJob]
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        pytest.param("True", Reason.KEYS_CURRENT, id="all-was-well"),
+        pytest.param("False", Reason.KEY_MISSING, id="a-key-was-missing"),
+    ],
+)
+def test_what_stood_before_the_trouble_is_not_said_again(status: str, reason: Reason) -> None:
+    """While a failed Job waits to be repeated nobody reads that all is well, nor that a key is missing which is there."""
+    before = condition(ConditionType.KEYS_CURRENT, status, reason, "as it was")
+    troubled = with_status(
+        WAITING, conditions=(*CALM["conditions"], before), re_wrap=ReWrap(failures=1, ended_time=ago(1))
+    )
+
+    assert said(look(troubled)) == (
+        "False",
+        "ReWrapping",
+        "the Job that looks after older backups failed and is tried again",
+    )
+
+
 def test_a_pod_that_is_refused_is_told() -> None:
     """What keeps the Job from working stands in the condition."""
     found = look(WORKING, job("w", Verb.RE_WRAP, age=20, warnings=("exceeded quota",)))

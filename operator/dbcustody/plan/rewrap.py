@@ -161,7 +161,18 @@ def _conditions_of(
     if trouble is not None:
         return (no(ConditionType.KEYS_CURRENT, *trouble),)
     stand = status.re_wrap or ReWrap()
-    return (before if before is not None and stand.failures else _progress(storage, stand),)
+    return (_progress(storage, stand) if not stand.failures else _still_troubled(before),)
+
+
+def _still_troubled(before: Condition | None) -> Condition:
+    """Return what is said between a Job that failed and the next one: what that one said, unless it was of something else."""
+    if before is not None and not before.is_true and before.reason is not Reason.KEY_MISSING:
+        return before
+    return no(
+        ConditionType.KEYS_CURRENT,
+        Reason.RE_WRAPPING,
+        "the Job that looks after older backups failed and is tried again",
+    )
 
 
 def _progress(storage: BackupStorage, stand: ReWrap) -> Condition:
