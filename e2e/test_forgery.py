@@ -33,6 +33,7 @@ def test_the_newest_backup_taken_away_is_missed(housed: Tenant, storehouse: Stor
     said = conditions(policy)
 
     assert said["ContinuityProven"]["message"] == "second vanished without a tombstone"
+    assert policy["status"]["vanished"] == ["second"]
     assert (said["RetentionEnforced"]["status"], said["RetentionEnforced"]["reason"]) == ("False", "ContinuityUnproven")
     assert said["Ready"]["status"] == "True"
 

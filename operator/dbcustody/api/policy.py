@@ -145,6 +145,8 @@ class BackupPolicyStatus:
     next_schedule_time: datetime | None = None
     retained: Retained | None = None
     plan: tuple[PlanEntry, ...] = ()
+    vanished: tuple[str, ...] = ()
+    """Backups that lay in the storage and are gone without a tombstone, as the last prune saw it."""
     missed: tuple[MissedSlot, ...] = ()
     last_slot_time: datetime | None = None
     pruned_time: datetime | None = None

@@ -38,6 +38,8 @@ from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dbcustody.api.condition import Condition
     from dbcustody.api.policy import BackupPolicy, BackupPolicyStatus
 
@@ -81,6 +83,7 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
         return _without_parties(policy, seen, found, now)
     schedule = _plan_schedule(policy, found, seen, now)
     pruned = plan_pruning(policy, found, _pruning(seen), now)
+    seen = _believed(seen, pruned.status.vanished)
     status = _with_runs(replace(pruned.status, next_schedule_time=schedule.next_time), seen)
     said = [*_schedule_conditions(policy, found, schedule), *pruned.said]
     said.append(_recovery_point(policy, seen, now))
@@ -256,10 +259,22 @@ def _promise(policy: BackupPolicy) -> Promise:
     )
 
 
+def _believed(seen: SeenPolicy, vanished: Sequence[str]) -> SeenPolicy:
+    """Return *seen* with the backups that *vanished* from the storage as no good ones, whatever they were when they were taken."""
+    gone = set(vanished)
+    runs = (
+        replace(run, is_good=False, reason=Reason.CONTINUITY_UNPROVEN.value) if run.name in gone else run
+        for run in seen.runs
+    )
+    return replace(seen, runs=tuple(runs)) if gone else seen
+
+
 def _with_runs(status: BackupPolicyStatus, seen: SeenPolicy) -> BackupPolicyStatus:
     """Return *status* with the newest good and the newest run; what retention has removed meanwhile is not forgotten."""
     good, begun = newest_good(seen.runs), newest_begun(seen.runs)
-    success, attempt = status.last_success, status.last_attempt
+    attempt, success = status.last_attempt, status.last_success
+    if success is not None and success.name in status.vanished:
+        success = None
     if good is not None and good.data_time is not None:
         success = LastBackup(name=good.name, time=good.data_time)
     if begun is not None and begun.begun_time is not None:

@@ -191,7 +191,13 @@ def _not_enforced(verdict: Verdict) -> Condition:
 def _with_facts(status: BackupPolicyStatus, facts: PruneFacts | None) -> BackupPolicyStatus:
     if facts is None:
         return status
-    return replace(status, retained=facts.retained, plan=facts.plan[:MOST_ENTRIES], prune_hash=facts.plan_hash or None)
+    return replace(
+        status,
+        retained=facts.retained,
+        plan=facts.plan[:MOST_ENTRIES],
+        prune_hash=facts.plan_hash or None,
+        vanished=facts.vanished[:MOST_KNOWN],
+    )
 
 
 def _forget(facts: PruneFacts | None, runs: Sequence[Run]) -> tuple[Action, ...]:
