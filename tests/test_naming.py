@@ -15,6 +15,7 @@ from dbcustody.naming import (
     default_custody_id,
     is_dns_label,
     label_value,
+    named,
 )
 
 OWNERS = st.from_regex(r"\A[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?\Z")
@@ -88,3 +89,22 @@ def test_every_name_has_a_label_value(name: str) -> None:
 def test_the_custody_is_named_after_the_place() -> None:
     """A namespace has no dot in its name, so that no two Databases share one."""
     assert default_custody_id("web", "shop") == "web.shop"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(["a"], "a", id="one"),
+        pytest.param(["a", "b"], "a, b", id="as-many-as-there-is-room-for"),
+        pytest.param(["a", "b", "c", "d"], "a, b and 2 more", id="too-many"),
+    ],
+)
+def test_many_names_are_told_in_few_words(names: list[str], told: str) -> None:
+    """A message has room for some; of the others it says how many they are."""
+    assert named(names, 2) == told
+
+
+def test_what_is_told_may_be_worded() -> None:
+    """Lists of things that hold commas are separated otherwise, and the rest may have a name."""
+    assert named(["a, b", "c", "d"], 2, separator="; ", rest="more keys") == "a, b; c and 1 more keys"

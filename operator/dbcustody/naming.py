@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GROUP: Final = "dbcustody.dev"
 VERSION: Final = "v1"
@@ -61,3 +64,9 @@ def label_value(text: str) -> str:
 def default_custody_id(namespace: str, name: str) -> str:
     """Return the identity under which a Database's data lies in every storage unless `spec.custodyId` says otherwise."""
     return f"{namespace}.{name}"
+
+
+def named(names: Sequence[str], most: int, *, separator: str = ", ", rest: str = "more") -> str:
+    """Return *names* in a sentence: the first *most* of them, and how many there are besides."""
+    more = f" and {len(names) - most} {rest}" if len(names) > most else ""
+    return separator.join(names[:most]) + more

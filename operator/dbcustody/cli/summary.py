@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbcustody.cli.figures import count_text, duration_text, size_text, time_text
+from dbcustody.naming import named
 from dbcustody.reason import ExitCode
 
 if TYPE_CHECKING:
@@ -85,7 +86,4 @@ def _verified(facts: BackupFacts) -> str:
 
 
 def _names(names: tuple[str, ...]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f": {', '.join(names[:_NAMES_SHOWN])}{more}"
+    return f": {named(names, _NAMES_SHOWN)}" if names else ""

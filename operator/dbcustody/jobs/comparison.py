@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.naming import named
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,8 +33,8 @@ def describe_differences(catalogue: Catalogue, counted: ScriptCount) -> str | No
     found = list(_differences(catalogue, counted))
     said = []
     if found:
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        said.append(f"{_grouped(len(found))} tables differ from the snapshot: {'; '.join(found[:_NAMED])}{more}")
+        names = named(found, _NAMED, separator="; ")
+        said.append(f"{_grouped(len(found))} tables differ from the snapshot: {names}")
     if counted.large_objects != catalogue.large_objects:
         said.append(
             f"{_grouped(counted.large_objects)} large objects were found, "

@@ -7,16 +7,15 @@ revocation: whoever had the old key and a copy of the storage can still read wha
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dbcustody.contract import ReWrapFacts, Verb
 from dbcustody.errors import ConflictError, DamagedError, InvalidSpecError, RefusedError
 from dbcustody.jobs.custody import open_storage
-from dbcustody.jobs.stock import READERS, close_data_key, open_data_key
+from dbcustody.jobs.stock import close_data_key, open_data_key
 from dbcustody.jobs.survey import survey
-from dbcustody.jobs.tools import check_stop
+from dbcustody.jobs.tools import side_by_side
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import Place
@@ -78,19 +77,13 @@ def _close_all(storage: OpenStorage, attempts: Sequence[ClosedAttempt], tools: T
     """Close each of *attempts* for the active key, or see that it is; returns by place what could not be, and why."""
 
     def close(one: ClosedAttempt) -> Trouble | None:
-        check_stop(tools)
         try:
             _close(storage, one)
         except (RefusedError, DamagedError) as trouble:
             return trouble
         return None
 
-    with ThreadPoolExecutor(READERS, thread_name_prefix="re-wrap") as pool:
-        try:
-            outcomes = list(pool.map(close, attempts))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    outcomes = side_by_side(close, attempts, tools)
     return {one.place: trouble for one, trouble in zip(attempts, outcomes, strict=True) if trouble is not None}
 
 

@@ -6,12 +6,11 @@ lends. A store that does not answer is an error: an inventory with holes would l
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.envelope import DataKey, Wrapped, unwrap_key, wrap_key
 from dbcustody.errors import ConflictError, DamagedError, RefusedError
-from dbcustody.jobs.tools import check_stop
+from dbcustody.jobs.tools import entries_below, side_by_side
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import FACT_LABEL, MANIFEST_LABEL, fact_context
 from dbcustody.repository.canonical import canonical, parse
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from dbcustody.repository.inventory import FoundObject, Inventory
     from dbcustody.repository.manifest import Manifest
 
-READERS: Final = 8
-"""Small objects read at once: an answer takes milliseconds in which nothing else happens, and the client has 16 connections."""
-_LOOK_EVERY: Final = 1000
 _KINDS: Final[dict[type[Fact], FactKind]] = {
     Tombstone: FactKind.TOMBSTONE,
     Verified: FactKind.VERIFIED,
@@ -124,14 +120,9 @@ def _put_next(store: ObjectStore, custody_id: str, backup_id: str, data: bytes) 
 
 
 def _listed(store: ObjectStore, custody_id: str, tools: Tools) -> tuple[FoundObject, ...]:
-    found: list[FoundObject] = []
-    for row, entry in enumerate(store.entries(backups_prefix(custody_id))):
-        if row % _LOOK_EVERY == 0:
-            check_stop(tools)
-        one = recognise(entry.key, size_bytes=entry.size_bytes, modified=entry.modified)
-        if one is not None:
-            found.append(one)
-    return tuple(found)
+    listing = entries_below(store, backups_prefix(custody_id), tools)
+    rows = (recognise(entry.key, size_bytes=entry.size_bytes, modified=entry.modified) for entry in listing)
+    return tuple(row for row in rows if row is not None)
 
 
 def _key_objects(objects: Iterable[FoundObject], keyring: Keyring | None) -> tuple[str, ...]:
@@ -153,18 +144,12 @@ def _read_all(store: ObjectStore, keys: Sequence[str], tools: Tools) -> dict[str
     """Return the bytes of each of *keys*; None for one that is gone or too large to be what its name says."""
 
     def read(key: str) -> bytes | None:
-        check_stop(tools)
         try:
             return store.read(key)
         except DamagedError:
             return None
 
-    with ThreadPoolExecutor(READERS, thread_name_prefix="stock") as pool:
-        try:
-            return dict(zip(keys, pool.map(read, keys), strict=True))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    return dict(zip(keys, side_by_side(read, keys, tools), strict=True))
 
 
 class _Keyholder:

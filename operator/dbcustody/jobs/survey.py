@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dbcustody.errors import DamagedError, RefusedError
-from dbcustody.jobs.tools import check_stop
+from dbcustody.jobs.tools import entries_below
 from dbcustody.plan.key_use import ClosedAttempt, KeyStanding, judge_keys
 from dbcustody.repository.layout import BackupKey, FactKind, key_id_of, manifest_key, parse_backup_key
 from dbcustody.repository.manifest import read_manifest
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.jobs.tools import Tools
 
-_LOOK_EVERY: Final = 1000
 _Backup = tuple[str, str]
 """Custody id and backup id."""
 
@@ -65,9 +64,7 @@ class _Count:
 def survey(store: ObjectStore, tools: Tools) -> Survey:
     """Return what lies in *store*; raises the store's errors, and InterruptedRunError when the work is to end."""
     count = _Count()
-    for number, entry in enumerate(store.entries("")):
-        if number % _LOOK_EVERY == 0:
-            check_stop(tools)
+    for entry in entries_below(store, "", tools):
         count.used_bytes += entry.size_bytes
         if (key := parse_backup_key(entry.key)) is not None:
             count.add(key)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dbcustody.adapters.keyring import Keyring
 from dbcustody.adapters.objectstore import ObjectStore
@@ -23,12 +24,19 @@ from dbcustody.contract import Verb
 from dbcustody.errors import InterruptedRunError, InvalidSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from dbcustody.adapters.objectstore import ObjectEntry
     from dbcustody.api.connection import Recognised
     from dbcustody.api.database import Connection, DatabaseSpec
     from dbcustody.contract import JobRequest
 
+_LOOK_EVERY: Final = 1000
+"""Rows of a listing; stores answer with as many at once."""
+_AT_ONCE: Final = 8
+"""Small objects worked on at once: an answer takes milliseconds in which nothing else happens, and the client has 16 connections."""
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 _SSLMODES = {
     TlsMode.DISABLE: "disable",
     TlsMode.REQUIRE: "require",
@@ -64,6 +72,32 @@ def check_stop(tools: Tools) -> None:
     """Raise InterruptedRunError when the work is to end."""
     if tools.stop.is_set():
         raise InterruptedRunError("the run was told to stop")
+
+
+def entries_below(store: ObjectStore, prefix: str, tools: Tools) -> Iterator[ObjectEntry]:
+    """Yield what *store* lists below *prefix*; raises InterruptedRunError when the work is to end, looking once per page."""
+    for number, entry in enumerate(store.entries(prefix)):
+        if number % _LOOK_EVERY == 0:
+            check_stop(tools)
+        yield entry
+
+
+def side_by_side(do: Callable[[Item], Found], items: Iterable[Item], tools: Tools) -> list[Found]:
+    """Return what *do* finds of each of *items*, a few at a time, in their order.
+
+    Raises the first error of *do*, and InterruptedRunError when the work is to end; what was not begun then is not begun any more.
+    """
+
+    def look_and_do(item: Item) -> Found:
+        check_stop(tools)
+        return do(item)
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="small") as pool:
+        try:
+            return list(pool.map(look_and_do, items))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def database_of(request: JobRequest) -> DatabaseSpec:

@@ -11,7 +11,7 @@ from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.api.policy import BackupPolicyStatus
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import KnownBackup, Verb
-from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, child_name
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, child_name, named
 from dbcustody.plan.actions import Action, DeleteBackup, LetJobGo, StartJob
 from dbcustody.plan.examination import counted
 from dbcustody.plan.job_lifecycle import Stand, judge
@@ -171,17 +171,12 @@ def _continuity(facts: PruneFacts | None) -> tuple[Condition, ...]:
         return ()
     parts = []
     if facts.vanished:
-        parts.append(f"{_names(facts.vanished)} vanished without a tombstone")
+        parts.append(f"{named(facts.vanished, _NAMED)} vanished without a tombstone")
     if facts.breaks:
-        parts.append(f"the chain of manifests is broken before {_names(facts.breaks)}")
+        parts.append(f"the chain of manifests is broken before {named(facts.breaks, _NAMED)}")
     if parts:
         return (no(ConditionType.CONTINUITY_PROVEN, Reason.CONTINUITY_UNPROVEN, "; ".join(parts)),)
     return (yes(ConditionType.CONTINUITY_PROVEN, Reason.CONTINUITY_PROVEN),)
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _not_enforced(verdict: Verdict) -> Condition:

@@ -1,4 +1,4 @@
-"""Requests of Jobs that work on a database's custody in a storage: who takes part, under which options, and what exactly is asked."""
+"""Requests of Jobs that work on a database's custody in a storage, or on a whole storage: who takes part, and what exactly is asked."""
 
 from __future__ import annotations
 
@@ -175,6 +175,28 @@ def prune_work(
         timeout_seconds=PRUNE_SECONDS,
     )
     return _policy_work(policy, parties, request, image=image)
+
+
+def storage_work(verb: Verb, storage: BackupStorage, *, image: str, timeout_seconds: int) -> Work:
+    """Return the work that does *verb* on the whole of *storage*; what fails is tried again by the operator, not by Kubernetes."""
+    name = storage.metadata.name
+    request = JobRequest(
+        verb=verb,
+        namespace=storage.metadata.namespace,
+        name=name,
+        owner_uid=storage.metadata.uid,
+        storage_name=name,
+        storage=replace(storage.spec, job=None),
+        timeout_seconds=timeout_seconds,
+    )
+    return Work(
+        request=request,
+        image=image,
+        owner_kind=Kind.BACKUP_STORAGE,
+        owner_name=name,
+        templates=(storage.spec.job,),
+        retries=0,
+    )
 
 
 def _request(verb: Verb, backup: Backup, parties: Parties) -> JobRequest:

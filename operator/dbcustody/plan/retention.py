@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from dbcustody.api.policy import Retention
 from dbcustody.codec import format_time
-from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
+from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, named
 from dbcustody.plan.period import Period, periods_after, slot_key
 from dbcustody.plan.schedule import zone_of
 from dbcustody.reason import Reason
@@ -255,20 +255,18 @@ def _doubted(inventory: Inventory) -> tuple[Reason, str] | None:
     doubts = inventory.doubts
     if not doubts:
         return None
-    more = f" and {len(doubts) - _MOST_DOUBTS_TOLD} more" if len(doubts) > _MOST_DOUBTS_TOLD else ""
-    told = ", ".join(doubts[:_MOST_DOUBTS_TOLD])
-    return Reason.RETENTION_FROZEN, f"nothing is deleted: the storage holds what cannot be believed ({told}{more})"
+    told = named(doubts, _MOST_DOUBTS_TOLD)
+    return Reason.RETENTION_FROZEN, f"nothing is deleted: the storage holds what cannot be believed ({told})"
 
 
 def _robbed(vanished: Sequence[str]) -> tuple[Reason, str] | None:
     """Speak when backups are gone that nobody with a key deleted: what is left is not to become less until a person has looked."""
     if not vanished:
         return None
-    more = f" and {len(vanished) - _MOST_DOUBTS_TOLD} more" if len(vanished) > _MOST_DOUBTS_TOLD else ""
-    told = ", ".join(vanished[:_MOST_DOUBTS_TOLD])
+    told = named(vanished, _MOST_DOUBTS_TOLD)
     return (
         Reason.CONTINUITY_UNPROVEN,
-        f"nothing is deleted: {told}{more} lay in the storage and vanished without a tombstone; if that was meant, delete these Backups",
+        f"nothing is deleted: {told} lay in the storage and vanished without a tombstone; if that was meant, delete these Backups",
     )
 
 

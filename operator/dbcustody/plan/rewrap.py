@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, find, no, yes
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.api.storage import AccessMode, BackupStorageStatus, ReWrap
-from dbcustody.contract import JobRequest, Verb
-from dbcustody.naming import ANNOTATION_CHECK_NOW
+from dbcustody.contract import Verb
+from dbcustody.naming import ANNOTATION_CHECK_NOW, named
 from dbcustody.plan.actions import Action
 from dbcustody.plan.examination import Examination, examine, tidy
-from dbcustody.plan.manifest import Work, job_manifest
+from dbcustody.plan.manifest import job_manifest
+from dbcustody.plan.request import storage_work
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -77,23 +78,7 @@ def plan_re_wrap(
 
 def re_wrap_job(storage: BackupStorage, name: str, *, image: str) -> dict[str, Any]:
     """Return the Job *name* that closes older backups of *storage* for its active key."""
-    request = JobRequest(
-        verb=Verb.RE_WRAP,
-        namespace=storage.metadata.namespace,
-        name=storage.metadata.name,
-        owner_uid=storage.metadata.uid,
-        storage_name=storage.metadata.name,
-        storage=replace(storage.spec, job=None),
-        timeout_seconds=RE_WRAP_SECONDS,
-    )
-    work = Work(
-        request=request,
-        image=image,
-        owner_kind=Kind.BACKUP_STORAGE,
-        owner_name=storage.metadata.name,
-        templates=(storage.spec.job,),
-        retries=0,
-    )
+    work = storage_work(Verb.RE_WRAP, storage, image=image, timeout_seconds=RE_WRAP_SECONDS)
     return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_STORAGE, storage.metadata))
 
 
@@ -190,7 +175,8 @@ def _progress(storage: BackupStorage, stand: ReWrap) -> Condition:
 
 
 def _missing_keys(status: BackupStorageStatus) -> str:
-    missing = [use for use in status.keys if use.needed_by and not use.in_keyring]
-    names = ", ".join(f"{use.id} ({use.needed_by})" for use in missing[:_NAMED])
-    more = f" and {len(missing) - _NAMED} more keys" if len(missing) > _NAMED else ""
-    return f"{status.unopened} backups are opened by no key of the keyring, but by {names}{more}: put that back, or delete them"
+    missing = [f"{use.id} ({use.needed_by})" for use in status.keys if use.needed_by and not use.in_keyring]
+    told = named(missing, _NAMED, rest="more keys")
+    return (
+        f"{status.unopened} backups are opened by no key of the keyring, but by {told}: put that back, or delete them"
+    )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
 from dbcustody.api.meta import Kind, reference_to
-from dbcustody.contract import JobRequest, Verb
+from dbcustody.contract import Verb
 from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine, tidy
-from dbcustody.plan.manifest import Work, job_manifest
+from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenClaim, SeenJob
+from dbcustody.plan.request import storage_work
 from dbcustody.plan.rewrap import counted, plan_re_wrap
 from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
@@ -74,7 +75,8 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         ordinal=exam.ordinal,
     )
     re_wrapped = plan_re_wrap(storage, probed, seen.jobs_of(Verb.RE_WRAP), now, image=seen.image)
-    conditions = _stated(storage, seen, (*said, *re_wrapped.said), now).conditions
+    said = (*said, *re_wrapped.said)
+    conditions = merge(storage.status.conditions, said, generation=storage.metadata.generation, now=now)
     return Plan(
         status=replace(re_wrapped.status, conditions=conditions),
         actions=(*examined.actions, *re_wrapped.actions),
@@ -88,23 +90,7 @@ def _sooner(*pauses_seconds: float | None) -> float | None:
 
 def probe_job(storage: BackupStorage, name: str, *, image: str) -> dict[str, Any]:
     """Return the Job *name* that probes *storage*."""
-    request = JobRequest(
-        verb=Verb.PROBE,
-        namespace=storage.metadata.namespace,
-        name=storage.metadata.name,
-        owner_uid=storage.metadata.uid,
-        storage_name=storage.metadata.name,
-        storage=replace(storage.spec, job=None),
-        timeout_seconds=PROBE_SECONDS,
-    )
-    work = Work(
-        request=request,
-        image=image,
-        owner_kind=Kind.BACKUP_STORAGE,
-        owner_name=storage.metadata.name,
-        templates=(storage.spec.job,),
-        retries=0,
-    )
+    work = storage_work(Verb.PROBE, storage, image=image, timeout_seconds=PROBE_SECONDS)
     return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_STORAGE, storage.metadata))
 
 
