@@ -87,3 +87,12 @@ def test_what_came_back_counts_again() -> None:
 def test_others_are_left_as_they_are() -> None:
     """A name that no run bears changes nothing."""
     assert replace(look(with_status(SETTLED, vanished=("elsewhere",))).status, vanished=()) == look(SETTLED).status
+
+
+def test_it_stays_so_while_the_database_is_missing() -> None:
+    """A policy that can do nothing says of what vanished what it said before."""
+    seen = SeenPolicy(image=IMAGE, database=None, storage=STORAGE, runs=(SUNDAY, MONDAY))
+    found = plan(with_status(SETTLED, vanished=("monday",)), seen, NOW)
+
+    assert recovery_point(found) == ("False", "RecoveryPointMissed")
+    assert found.status.last_success == LastBackup(name="sunday", time=ago(122_400))

@@ -144,6 +144,7 @@ def _without_parties(
 
     What the schedule promises is still judged, so that a policy without a database does not look as if it were backed up.
     """
+    seen = _believed(seen, policy.status.vanished)
     said = (
         no(ConditionType.READY, missing.reason, missing.message),
         yes(ConditionType.RECONCILING, missing.reason, missing.message),
