@@ -30,7 +30,7 @@ _INSTALLED: Final = (
     ),
 )
 _AT_THE_GATE: Final = """
-select count(*) from pg_stat_activity
+select client_port from pg_stat_activity
 where application_name like 'dbcustody backup%' and state = 'active' and query ilike 'copy%hold()%'
 """
 
@@ -60,7 +60,12 @@ class Gate:
     @property
     def is_reached(self) -> bool:
         """Whether a dump stands at the gate in the middle of a COPY."""
-        return self._server.execute(_AT_THE_GATE) != [(0,)]
+        return bool(self.ports)
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports of this machine from which those came that stand at the gate: they tell which processes these are."""
+        return [port for (port,) in self._server.execute(_AT_THE_GATE)]
 
     def wait_reached(self) -> None:
         """Wait until a dump stands at the gate."""
