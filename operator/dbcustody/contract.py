@@ -42,6 +42,7 @@ class Verb(StrEnum):
     SETTLE = "settle"
     PRUNE = "prune"
     RE_WRAP = "re-wrap"
+    HOLD = "hold"
 
 
 class Mount(StrEnum):
@@ -88,7 +89,9 @@ class JobRequest:
     confirm_prune: str | None = None
     """The plan hash that a person confirmed by annotation."""
     held_names: tuple[str, ...] = ()
-    """Backups that a legal hold of their resource keeps: retention leaves them alone."""
+    """Backups that a legal hold of their resource keeps: retention leaves them alone, also before the storage says so."""
+    hold: bool = False
+    """For the verb of that name: whether the resource's hold is to stand beside its backup, or to be released."""
     known_backups: tuple[KnownBackup, ...] = ()
     """What must still be there, or have a tombstone: whoever can write to the storage and has no key can remove, and leaves none."""
     live_attempts: tuple[str, ...] = ()
@@ -178,6 +181,17 @@ class PruneFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldFacts:
+    """How the hold of one resource stands in the storage now."""
+
+    placed: bool
+    others: int = 0
+    """Open holds that others placed."""
+    gone: bool = False
+    """Whether there is no such backup, or it was deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """What became of a request; exactly the facts of its verb are there, and only as far as they were found."""
 
@@ -193,6 +207,7 @@ class JobResult:
     backup: BackupFacts | None = None
     prune: PruneFacts | None = None
     re_wrap: ReWrapFacts | None = None
+    hold: HoldFacts | None = None
     complete: bool = True
     """False in a termination message that had no room for the facts: the log has them."""
 
@@ -231,7 +246,8 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     text = _compact(encode(result))
     if len(text.encode()) <= limit_bytes:
         return text
-    short = replace(result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, complete=False)
+    bare = replace(result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, hold=None)
+    short = replace(bare, complete=False)
     room = limit_bytes - _size_bytes(replace(short, message=""))
     return _compact(encode(replace(short, message=_cut(short.message, room))))
 

@@ -48,6 +48,9 @@ class Reason(StrEnum):
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
     NOT_REQUESTED = "NotRequested"
+    HOLD_PENDING = "HoldPending"
+    HOLD_PLACED = "HoldPlaced"
+    HOLD_RELEASED = "HoldReleased"
     # what a resource refers to
     INVALID_SPEC = "InvalidSpec"
     DATABASE_NOT_FOUND = "DatabaseNotFound"
@@ -115,6 +118,7 @@ class Reason(StrEnum):
     RETENTION_NEEDS_CONFIRMATION = "RetentionNeedsConfirmation"
     DELETION_FAILED = "DeletionFailed"
     HELD = "Held"
+    NOTHING_TO_HOLD = "NothingToHold"
     DATA_LEFT_IN_STORAGE = "DataLeftInStorage"
 
 
@@ -166,6 +170,9 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.UPLOADED: _good("Uploaded"),
     Reason.VERIFIED: _good("Verified"),
     Reason.NOT_REQUESTED: _good("Verified", "choose a higher `spec.verification.level` in the policy"),
+    Reason.HOLD_PENDING: _good("Held", "wait: a Job writes the hold, or its release, into the storage"),
+    Reason.HOLD_PLACED: _good("Held", "take out `spec.legalHold` to release it"),
+    Reason.HOLD_RELEASED: _good("Held"),
     Reason.INVALID_SPEC: _refused("Ready", "correct the field that the message names"),
     Reason.DATABASE_NOT_FOUND: _refused("Ready", "create the Database that `spec.databaseRef` names", retries=True),
     Reason.STORAGE_NOT_FOUND: _refused("Ready", "create the BackupStorage that `spec.storageRef` names", retries=True),
@@ -292,5 +299,6 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.DELETION_FAILED: _unavailable("RetentionEnforced", "give the credentials the right to delete objects"),
     Reason.HELD: _good("RetentionEnforced", "nothing to do: an object lock or a hold keeps the data"),
+    Reason.NOTHING_TO_HOLD: _refused("Held", "nothing helps: the storage holds no such backup any more"),
     Reason.DATA_LEFT_IN_STORAGE: _good("Ready", "delete the data in the storage by hand if it shall go"),
 }

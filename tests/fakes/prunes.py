@@ -76,10 +76,10 @@ def everything(vault: Vault) -> list[str]:
     return [entry.key for entry in vault.store.entries("")]
 
 
-def say(vault: Vault, kind: type[Hold | Release], manifest: Manifest) -> None:
+def say(vault: Vault, kind: type[Hold | Release], manifest: Manifest, *, because: str = "audit") -> None:
     """Write a hold or its release."""
     digest = manifest_digest(write_manifest(manifest))
-    fact = kind(backup_id=manifest.backup_id, manifest_sha256=digest, number=1, because="audit", time=TODAY)
+    fact = kind(backup_id=manifest.backup_id, manifest_sha256=digest, number=1, because=because, time=TODAY)
     add_fact(vault.storage, CUSTODY, fact)
 
 

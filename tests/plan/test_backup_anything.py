@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbcustody.api.backup import Attempt, BackupStatus, DeletionPolicy, LegalHold, Origin
+from dbcustody.api.backup import Attempt, BackupStatus, DeletionPolicy, HoldState, LegalHold, Origin, StoredHold
 from dbcustody.api.condition import ABSENT_UNLESS_TRUE, ConditionStatus, ConditionType, find, is_true
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import PlanEntry
@@ -94,7 +94,7 @@ def _job(name: str, verb: Verb, *, of_schedule: bool, uid: str | None, going: bo
 jobs = st.builds(
     _job,
     name=st.sampled_from(NAMES),
-    verb=st.sampled_from([Verb.BACKUP, Verb.SETTLE, Verb.PRUNE]),
+    verb=st.sampled_from([Verb.BACKUP, Verb.SETTLE, Verb.PRUNE, Verb.HOLD]),
     of_schedule=maybe,
     uid=st.sampled_from([None, "uid-monday", "uid-of-another"]),
     going=maybe,
@@ -147,8 +147,18 @@ def _status(*, over: str | None, **values: Any) -> BackupStatus:
     return BackupStatus(conditions=said, observed_generation=1, finish_time=ago(50) if over else None, **values)
 
 
+holds = st.builds(
+    StoredHold,
+    state=st.sampled_from(list(HoldState)),
+    others=st.integers(min_value=0, max_value=1),
+    failures=st.integers(min_value=0, max_value=3),
+    ended_time=times,
+    job_ref=st.sampled_from([None, *(ObjectRef(name=name) for name in NAMES)]),
+    ordinal=st.integers(min_value=0, max_value=3),
+)
 statuses = st.builds(
     _status,
+    hold=st.one_of(st.none(), holds),
     over=st.sampled_from([None, None, "True", "False"]),
     attempts=attempts,
     artefact=st.sampled_from([None, ARTEFACT]),
@@ -220,12 +230,13 @@ def test_conditions_obey_the_rules_whatever_is_seen(one: Backup, seen: SeenBacku
 @often
 @given(backups, seens)
 def test_a_verdict_never_changes_whatever_is_seen(one: Backup, seen: SeenBackup) -> None:
-    """What is over is tidied up; its outcome, its data and its attempts stay, nothing is started and nothing is counted."""
+    """What is over is tidied up; its outcome, its data and its attempts stay, and nothing is started but for its hold."""
     found = plan(one, seen, NOW)
 
     if is_over(one.status):
         assert verdict(found.status) == verdict(one.status)
-        assert not kinds_of(found.actions) & {StartJob, Count}
+        assert set(started(found)) <= {"hold"}
+        assert Count not in kinds_of(found.actions) or one.status.hold is not None
 
 
 @often
@@ -235,7 +246,7 @@ def test_only_a_manual_backup_is_ever_taken_by_a_job_of_its_own(one: Backup, see
     verbs = started(plan(one, seen, NOW))
 
     assert len(verbs) <= 1
-    assert set(verbs) <= ({"backup", "settle"} if one.spec.origin is Origin.MANUAL else {"settle"})
+    assert set(verbs) <= ({"backup", "settle", "hold"} if one.spec.origin is Origin.MANUAL else {"settle", "hold"})
 
 
 @often

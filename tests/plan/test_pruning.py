@@ -15,7 +15,15 @@ from dbcustody.api.storage import S3, AccessMode
 from dbcustody.contract import PruneFacts, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, StartJob
-from dbcustody.plan.pruning import MOST_ENTRIES, MOST_KNOWN, Pruned, SeenPruning, plan_pruning, refused_retention
+from dbcustody.plan.pruning import (
+    MOST_ENTRIES,
+    MOST_HELD,
+    MOST_KNOWN,
+    Pruned,
+    SeenPruning,
+    plan_pruning,
+    refused_retention,
+)
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.request import Parties
 from dbcustody.reason import Reason
@@ -238,6 +246,28 @@ def test_backups_that_a_legal_hold_keeps_are_named_to_the_job() -> None:
     held = replace(MONDAY, name="evidence", is_held=True)
 
     assert request_of(look(policy(), runs=(MONDAY, held)))["heldNames"] == ["evidence"]
+
+
+def test_the_job_is_told_first_of_holds_that_the_storage_does_not_know() -> None:
+    """A request has room for so many names; of the rest the storage tells, as long as it does."""
+    placed = [replace(MONDAY, name=f"a{number:03}", is_held=True, is_hold_placed=True) for number in range(MOST_HELD)]
+    fresh = replace(MONDAY, name="z", is_held=True)
+    names = request_of(look(policy(), runs=(MONDAY, *placed, fresh)))["heldNames"]
+
+    assert len(names) == MOST_HELD
+    assert names[:2] == ["z", "a000"]
+
+
+def test_retention_waits_while_more_holds_are_on_their_way_than_it_can_be_told() -> None:
+    """A hold that neither the request nor the storage knows would be no hold."""
+    fresh = tuple(replace(MONDAY, name=f"z{number}", is_held=True) for number in range(MOST_HELD + 1))
+    frozen = look(policy(), runs=(MONDAY, *fresh))
+    (said_,) = frozen.said
+
+    assert frozen.actions == ()
+    assert (said_.is_true, said_.reason) == (False, Reason.RETENTION_FROZEN)
+    assert said_.message.startswith(f"{MOST_HELD + 1} legal holds do not stand in the storage yet")
+    assert look(policy(), runs=(MONDAY, *fresh[1:])).actions
 
 
 def test_corruption_freezes_retention_until_a_newer_backup_is_good() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbcustody.repository.inventory import Inventory, Link, broken_links, in_order
-from dbcustody.repository.layout import FactKind, manifest_key
+from dbcustody.repository.inventory import Doubt, Inventory, Link, broken_links, in_order
+from dbcustody.repository.layout import FactKind, fact_key, manifest_key
 from dbcustody.repository.manifest import manifest_digest, write_manifest
 
 if TYPE_CHECKING:
@@ -107,6 +107,23 @@ def test_every_wrong_link_is_a_break(shelf: Shelf, changes: dict[str, Any]) -> N
     shelf.commit()
     wrong = shelf.commit(**changes)
     assert shelf.inventory().breaks == (wrong.backup_id,)
+
+
+def test_what_is_doubted_of_one_backup_is_no_doubt_about_another(shelf: Shelf) -> None:
+    """An unreadable fact and a forged manifest belong to the backup beside which they lie; missing objects are no such doubt."""
+    sound, forged = shelf.commit(), shelf.commit(signed=False)
+    incomplete = shelf.commit()
+    shelf.remove(next(key for key in shelf.contents if incomplete.backup_id in key and key.endswith(".pgc")))
+    unread = shelf.commit()
+    shelf.put(fact_key(shelf.custody_id, unread.backup_id, FactKind.HOLD, 1), b"{")
+    inventory = shelf.inventory()
+
+    assert [inventory.doubts_about(one.backup_id) for one in (sound, forged, incomplete, unread)] == [
+        frozenset(),
+        frozenset({Doubt.FORGED_MANIFEST}),
+        frozenset(),
+        frozenset({Doubt.UNREADABLE}),
+    ]
 
 
 def test_two_attempts_that_raced_share_a_generation(shelf: Shelf) -> None:

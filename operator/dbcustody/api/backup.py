@@ -52,6 +52,28 @@ class LegalHold:
     reason: str
 
 
+class HoldState(StrEnum):
+    """Where a hold of this resource stands in the storage; Gone: there is nothing left that could be held."""
+
+    PENDING = "Pending"
+    PLACED = "Placed"
+    RELEASED = "Released"
+    GONE = "Gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHold:
+    """How the hold stands in the storage, and the Job that brings it there or takes it away."""
+
+    state: HoldState = HoldState.RELEASED
+    others: int = 0
+    """Open holds that others placed."""
+    failures: int = 0
+    ended_time: datetime | None = None
+    job_ref: ObjectRef | None = None
+    ordinal: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupSpec(CaptureOptions):
     """What is wanted: a policy's way of doing it, or a database and a storage with options of its own.
@@ -145,6 +167,8 @@ class BackupStatus:
     expires_time: datetime | None = None
     attempts: tuple[Attempt, ...] = ()
     job_ref: ObjectRef | None = None
+    hold: StoredHold | None = None
+    """None: no hold was ever asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ class ConditionType(StrEnum):
     CAPTURED = "Captured"
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
+    HELD = "Held"
 
 
 ABSENT_UNLESS_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})

@@ -32,7 +32,7 @@ def operator_command() -> None:
 
 
 @dbcustody_command.command("job")
-@click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune", "re-wrap"]))
+@click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune", "re-wrap", "hold"]))
 def job_command(verb: str) -> None:
     """Do what the operator's request asks for; runs in a Job's pod."""
     from dbcustody.jobs.runner import main as run_job  # noqa: PLC0415
@@ -75,6 +75,25 @@ def verify_command(name: str | None, *, level: str) -> None:
     from dbcustody.cli.backups import verify  # noqa: PLC0415
 
     sys.exit(verify(os.environ, name=name, level=level))
+
+
+@dbcustody_command.command("hold")
+@click.argument("name")
+def hold_command(name: str) -> None:
+    """Place a hold beside the backup NAME: retention and removals leave it alone, in every cluster, until it is released."""
+    from dbcustody.cli.holds import hold  # noqa: PLC0415
+
+    sys.exit(hold(os.environ, name=name))
+
+
+@dbcustody_command.command("release")
+@click.argument("name")
+@click.option("--all", "of_all", is_flag=True, help="Also the holds of resources, which their `spec.legalHold` placed.")
+def release_command(name: str, *, of_all: bool) -> None:
+    """Release the hold that was placed by hand beside the backup NAME."""
+    from dbcustody.cli.holds import release  # noqa: PLC0415
+
+    sys.exit(release(os.environ, name=name, of_all=of_all))
 
 
 @dbcustody_command.group("retention")

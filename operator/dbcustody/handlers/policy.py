@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbcustody.adapters.kube import CRON_JOBS
+from dbcustody.api.backup import HoldState
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.errors import RefusedError
 from dbcustody.handlers.world import Place, is_finished, is_good
@@ -76,6 +77,7 @@ def run_of(backup: Backup) -> Run:
         is_finished=is_finished(backup),
         is_good=is_good(backup),
         is_held=backup.spec.legal_hold is not None,
+        is_hold_placed=status.hold is not None and status.hold.state is HoldState.PLACED,
         is_ours=backup.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER,
         reason=succeeded.reason.value if succeeded is not None else "",
         begun_time=status.start_time or backup.metadata.creation_timestamp,

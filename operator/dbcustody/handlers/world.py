@@ -17,6 +17,7 @@ from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.storage import BackupStorage
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, label_value
 from dbcustody.plan.adoption import is_of_schedule
+from dbcustody.plan.hold import is_settled
 from dbcustody.plan.observed import SeenCronJob, SeenJob
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
     namespace, labels, spec = backup.metadata.namespace, backup.metadata.labels, backup.spec
     if not is_finished(backup):
         yield from (("unfinished",), ("unfinished", namespace))
-    if not is_finished(backup) or backup.metadata.is_being_deleted:
+    if not is_finished(backup) or backup.metadata.is_being_deleted or not is_settled(backup):
         yield ("open",)
     policy = spec.policy_ref.name if spec.policy_ref is not None else labels.get(LABEL_POLICY)
     if policy:

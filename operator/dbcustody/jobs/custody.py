@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dbcustody.jobs.tools import Tools
 
 FORMAT: Final = 1
-_WRITING_VERBS: Final = frozenset({Verb.BACKUP, Verb.PRUNE, Verb.RE_WRAP})
+_WRITING_VERBS: Final = frozenset({Verb.BACKUP, Verb.PRUNE, Verb.RE_WRAP, Verb.HOLD})
 _STORAGE_KEY_PREFIX: Final = "storage-key."
 Minted = TypeVar("Minted", Marker, Custody, DataKey)
 

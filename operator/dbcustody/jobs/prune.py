@@ -17,6 +17,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.commitment import read_claim
 from dbcustody.jobs.custody import open_custody, open_storage, read_custody
 from dbcustody.jobs.deletion import Tally, delete_backup, erase, finish_deletions, remove
+from dbcustody.jobs.hold import Spot, own_holds, placed_by, release
 from dbcustody.jobs.stock import take_stock
 from dbcustody.jobs.sweep import GARBAGE, dead_before, sweep
 from dbcustody.jobs.tools import check_stop, custody_id_of
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 TOLD_AGAIN: Final = timedelta(days=7)
 """How long a deletion is reported: the run that did it may have been killed before it could say so."""
-_TOUCHING_IS_FINE: Final = frozenset({Doubt.INCOMPLETE})
-"""A person may delete a backup of which objects are missing; any other doubt may hide a hold, or another's backup."""
 
 
 def run(request: JobRequest, tools: Tools) -> JobResult:
@@ -189,12 +188,12 @@ def _remove(storage: OpenStorage, inventory: Inventory, request: JobRequest, too
     backup_id = read_claim(storage.store, custody_id, request.name)
     if backup_id is None:
         return _removed(request, tally)
-    doubts = _doubts_about(inventory, custody_id, backup_id)
+    doubts = inventory.doubts_about(backup_id)
     if doubts:
         reason = Reason.KEY_MISSING if Doubt.KEY_MISSING in doubts else Reason.ARCHIVE_DAMAGED
         told = ", ".join(sorted(doubts))
         return fail(Verb.PRUNE, reason, f"{backup_id}: cannot be believed ({told}) and stays; delete it by hand")
-    backup = next((one for one in inventory.live if one.manifest.backup_id == backup_id), None)
+    inventory, backup = _without_own_hold(storage, inventory, request, tools, backup_id=backup_id)
     if backup is not None and backup.is_held:
         held = Deletion(key=backup_id, state=DeletionState.HELD, detail="a hold without a release")
         tally.note(backup_id, held)
@@ -203,6 +202,26 @@ def _remove(storage: OpenStorage, inventory: Inventory, request: JobRequest, too
     else:
         tally.note(backup_id, _remove_leftovers(storage, inventory, request, tools, backup_id=backup_id))
     return _removed(request, tally)
+
+
+def _without_own_hold(
+    storage: OpenStorage, inventory: Inventory, request: JobRequest, tools: Tools, *, backup_id: str
+) -> tuple[Inventory, ReadBackup | None]:
+    """Return the inventory and the backup in it after the hold of the resource that asks for the removal was released.
+
+    It asks only when it wants no hold any more; those of others stay.
+    """
+    backup, because = _live(inventory, backup_id), (placed_by(request.owner_uid),)
+    if backup is None or not own_holds(backup, because):
+        return inventory, backup
+    custody_id = custody_id_of(request)
+    release(Spot(storage, custody_id, backup_id), tools, because)
+    after = take_stock(storage, custody_id, tools)
+    return after, _live(after, backup_id)
+
+
+def _live(inventory: Inventory, backup_id: str) -> ReadBackup | None:
+    return next((one for one in inventory.live if one.manifest.backup_id == backup_id), None)
 
 
 def _remove_leftovers(
@@ -217,14 +236,6 @@ def _remove_leftovers(
     garbage = sweepable(inventory, older_than=dead_before(request, tools.now()), live_attempts=live)
     ours = [key for key in garbage if key.startswith(prefix)]
     return remove(storage, ours) if ours else None
-
-
-def _doubts_about(inventory: Inventory, custody_id: str, backup_id: str) -> set[Doubt]:
-    """Return why what is said of one backup cannot be believed."""
-    prefix = backup_prefix(custody_id, backup_id)
-    doubts = {doubt for key, doubt in inventory.unreadable.items() if key.startswith(prefix)}
-    doubts |= {doubt for one in inventory.backups if one.manifest.backup_id == backup_id for doubt in one.doubts}
-    return doubts - _TOUCHING_IS_FINE
 
 
 def _removed(request: JobRequest, tally: Tally) -> JobResult:

@@ -50,6 +50,7 @@ _MODULES: Final = {
     Verb.SETTLE: "dbcustody.jobs.settle",
     Verb.PRUNE: "dbcustody.jobs.prune",
     Verb.RE_WRAP: "dbcustody.jobs.rewrap",
+    Verb.HOLD: "dbcustody.jobs.hold",
 }
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 

@@ -50,13 +50,15 @@ _KINDS: Final[dict[type[Fact], FactKind]] = {
 _NUMBER_ATTEMPTS: Final = 5
 
 
-def take_stock(storage: OpenStorage, custody_id: str, tools: Tools) -> Inventory:
-    """Return what lies in *storage* for *custody_id*, with every reason not to believe it.
+def take_stock(storage: OpenStorage, custody_id: str, tools: Tools, *, backup_id: str | None = None) -> Inventory:
+    """Return what lies in *storage* for *custody_id*, with every reason not to believe it; of *backup_id* alone where that is given.
 
+    The inventory of one backup says nothing of the chain: who comes before it was not looked at.
     Raises the store's error when it does not list or does not answer, InterruptedRunError when the work is to end; an object that is
     damaged, or vanished since it was listed, is a doubt of the inventory.
     """
-    objects = _listed(storage.store, custody_id, tools)
+    prefix = backups_prefix(custody_id) if backup_id is None else backup_prefix(custody_id, backup_id)
+    objects = _listed(storage.store, prefix, tools)
     documents = document_keys(objects)
     key_objects = _key_objects(objects, storage.keyring)
     contents = _read_all(storage.store, (*documents, *key_objects), tools)
@@ -119,8 +121,8 @@ def _put_next(store: ObjectStore, custody_id: str, backup_id: str, data: bytes) 
             return
 
 
-def _listed(store: ObjectStore, custody_id: str, tools: Tools) -> tuple[FoundObject, ...]:
-    listing = entries_below(store, backups_prefix(custody_id), tools)
+def _listed(store: ObjectStore, prefix: str, tools: Tools) -> tuple[FoundObject, ...]:
+    listing = entries_below(store, prefix, tools)
     rows = (recognise(entry.key, size_bytes=entry.size_bytes, modified=entry.modified) for entry in listing)
     return tuple(row for row in rows if row is not None)
 

@@ -17,10 +17,12 @@ from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, StartJob
 from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
 from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
+from dbcustody.plan.hold import is_settled, plan_hold
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
+from dbcustody.plan.summary import carried
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -52,12 +54,19 @@ def _is_finished(case: Case) -> Plan[BackupStatus] | None:
         return None
     succeeded_ = is_true(case.status.conditions, ConditionType.SUCCEEDED)
     seconds = GONE_AFTER_SUCCESS_SECONDS if succeeded_ else GONE_AFTER_FAILURE_SECONDS
-    tidy: list[Action] = [LetJobGo(job.name, seconds) for job in case.seen.jobs if job.is_finished and not job.has_ttl]
-    tidy += [DeleteJob(job.name, job.metadata.uid) for job in case.seen.jobs if _is_stray(job)]
+    runs = [job for job in case.seen.jobs if job.verb is not Verb.HOLD]
+    tidy: list[Action] = [LetJobGo(job.name, seconds) for job in runs if job.is_finished and not job.has_ttl]
+    tidy += [DeleteJob(job.name, job.metadata.uid) for job in runs if _is_stray(job)]
     left = _seconds_to_live(case)
     if left is not None and left <= 0:
         tidy.append(DeleteBackup(case.backup.metadata.name, case.backup.metadata.uid))
-    return Plan(status=_with_retention(case), actions=tuple(tidy), look_again_seconds=left)
+        return Plan(status=_with_retention(case, case.status), actions=tuple(tidy))
+    held, generation = plan_hold(case), case.backup.metadata.generation
+    said = (*carried(case.status.conditions), *held.said)
+    conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
+    status = replace(_with_retention(case, held.status), conditions=conditions, observed_generation=generation)
+    again = left if left is not None else held.look_again_seconds
+    return Plan(status=status, actions=(*tidy, *held.actions), look_again_seconds=again)
 
 
 def _is_stray(job: SeenJob) -> bool:
@@ -65,8 +74,8 @@ def _is_stray(job: SeenJob) -> bool:
 
 
 def _seconds_to_live(case: Case) -> float | None:
-    """Return how long the object may stay; None: for ever, and so while a legal hold stands in it."""
-    if case.backup.spec.legal_hold is not None:
+    """Return how long the object may stay; None: for ever, and so while a legal hold stands in it, or is not released yet."""
+    if case.backup.spec.legal_hold is not None or not is_settled(case.backup):
         return None
     ttl, finish = case.backup.spec.ttl_seconds_after_finished, case.status.finish_time
     if ttl is None or finish is None:
@@ -74,14 +83,14 @@ def _seconds_to_live(case: Case) -> float | None:
     return max(0.0, ttl - (case.now - finish).total_seconds())
 
 
-def _with_retention(case: Case) -> BackupStatus:
-    """Return the status with the policy's reasons to keep the backup, and until when; without a plan that knows it, as it was."""
+def _with_retention(case: Case, status: BackupStatus) -> BackupStatus:
+    """Return *status* with the policy's reasons to keep the backup, and until when; without a plan that knows it, as it was."""
     plan_ = case.seen.policy.status.plan if case.seen.policy is not None else ()
     entry = next((one for one in plan_ if one.name == case.backup.metadata.name), None)
     if entry is None:
-        return case.status
+        return status
     because = entry.because if entry.keep else ()
-    return replace(case.status, retained_because=because, expires_time=entry.expires_time)
+    return replace(status, retained_because=because, expires_time=entry.expires_time)
 
 
 def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:

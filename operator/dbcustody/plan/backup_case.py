@@ -77,6 +77,13 @@ class Case:
             names=names_for(self.backup, self.seen.policy),
         )
 
+    def elsewhere(self, parties: Parties) -> str | None:
+        """Return in words that the data does not lie where the storage of *parties* is now; None when it does, or lies nowhere."""
+        artefact, here = self.status.artefact, parties.storage.status.location
+        if artefact is None or here is None or f"{artefact.location}/".startswith(f"{here.rstrip('/')}/"):
+            return None
+        return f"it lies in {artefact.location}, and BackupStorage {parties.storage.metadata.name!r} is {here}"
+
     @property
     def may_be_committed(self) -> bool:
         """Whether the run may have written a manifest by now; False only when it is known that it did not get that far.

@@ -13,14 +13,14 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.condition import Condition
+from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, find
 from dbcustody.api.meta import Metadata, ObjectRef
 from dbcustody.contract import Verb
 from dbcustody.naming import ANNOTATION_CHECK_NOW, child_name
 from dbcustody.plan.actions import Action, Count, DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
 from dbcustody.plan.summary import carried, starting_conditions, suspended_conditions, waiting_conditions
-from dbcustody.reason import ExitCode
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -67,6 +67,16 @@ class Examined:
     verdict: Verdict | None = None
     """Of a Job that has just ended; its facts are to be taken over."""
     look_again_seconds: float | None = None
+
+    @property
+    def trouble(self) -> tuple[Reason, str] | None:
+        """What keeps the Job from working, or what it failed of; None: nothing does."""
+        blocked = find(self.said, ConditionType.READY)
+        if blocked is not None and blocked.status is ConditionStatus.FALSE:
+            return blocked.reason, blocked.message
+        verdict = self.verdict
+        is_bad = verdict is not None and (verdict.result is None or verdict.result.exit_code is not ExitCode.DONE)
+        return (verdict.reason, f"{verdict.message}; it is tried again") if verdict is not None and is_bad else None
 
 
 class Step(StrEnum):

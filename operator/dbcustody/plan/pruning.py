@@ -37,6 +37,8 @@ MOST_ENTRIES: Final = 100
 """Of retention's plan in status; the whole is in the Job's log."""
 MOST_KNOWN: Final = 50
 """How many backups a Job is asked to miss; each is a hundred bytes of its request."""
+MOST_HELD: Final = 200
+"""How many held backups a Job is told by name; what the storage holds itself needs not be told."""
 _NAMED: Final = 3
 """How many backups a message names."""
 
@@ -68,8 +70,8 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
         return _look_at(policy, job, seen, now)
     if status.job_ref is not None:
         return _start(policy, parties, seen, status.job_ref.name, status)
-    if (corrupt := _met_corruption(seen.runs)) is not None:
-        return Pruned(status=status, said=(_frozen(corrupt),))
+    if (frozen := _frozen(seen.runs)) is not None:
+        return Pruned(status=status, said=(frozen,))
     newest = newest_good(seen.runs)
     if newest is None or not _is_due(policy, parties, newest, now):
         return Pruned(status=status)
@@ -87,12 +89,11 @@ def refused_retention(before: Sequence[Condition], reason: Reason, message: str)
 def _start(  # noqa: PLR0917 - what, for whom, under which name
     policy: BackupPolicy, parties: Parties, seen: SeenPruning, name: str, status: BackupPolicyStatus
 ) -> Pruned:
-    held = tuple(run.name for run in seen.runs if run.is_held)
     work = prune_work(
         policy,
         parties,
         live_attempts=seen.live_attempts,
-        held_names=held,
+        held_names=_held_names(seen.runs),
         known_backups=known_backups(parties, seen.runs),
         image=seen.image,
     )
@@ -126,12 +127,24 @@ def _met_corruption(runs: Sequence[Run]) -> Run | None:
     return last if last is not None and not last.is_good and last.reason == Reason.DATA_CORRUPTION else None
 
 
-def _frozen(corrupt: Run) -> Condition:
-    return no(
-        ConditionType.RETENTION_ENFORCED,
-        Reason.RETENTION_FROZEN,
-        f"Backup {corrupt.name!r} ended with {corrupt.reason}: nothing is deleted until a newer backup is good",
-    )
+def _frozen(runs: Sequence[Run]) -> Condition | None:
+    """Return why nothing at all may be deleted now; None: something may."""
+    corrupt, pending = _met_corruption(runs), sum(run.is_held and not run.is_hold_placed for run in runs)
+    if corrupt is not None:
+        message = (
+            f"Backup {corrupt.name!r} ended with {corrupt.reason}: nothing is deleted until a newer backup is good"
+        )
+    elif pending > MOST_HELD:
+        message = f"{pending} legal holds do not stand in the storage yet: nothing is deleted until they do"
+    else:
+        return None
+    return no(ConditionType.RETENTION_ENFORCED, Reason.RETENTION_FROZEN, message)
+
+
+def _held_names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the held backups that a Job is told of: first those of which the storage does not know yet."""
+    held = sorted((run for run in runs if run.is_held), key=lambda run: (run.is_hold_placed, run.name))
+    return tuple(run.name for run in held[:MOST_HELD])
 
 
 def _waits_for_person(enforced: Condition) -> bool:

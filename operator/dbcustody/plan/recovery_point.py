@@ -40,6 +40,8 @@ class Run:
     is_good: bool = False
     is_held: bool = False
     """Whether a legal hold stands on it."""
+    is_hold_placed: bool = False
+    """Whether the storage says so too, so that retention needs not be told."""
     is_ours: bool = False
     """Whether the operator made the object; only such are removed when their data is pruned."""
     reason: str = ""

@@ -89,14 +89,11 @@ def _cannot_be_reached(case: Case) -> Plan[BackupStatus] | None:
 
     A storage that is elsewhere by now would say that nothing is there, and the data would stay without a word.
     """
-    found, artefact = case.parties, case.status.artefact
+    found = case.parties
     if isinstance(found, Missing):
         return _released(case, _left(found.message))
-    here = found.storage.status.location
-    if artefact is None or here is None or f"{artefact.location}/".startswith(f"{here.rstrip('/')}/"):
-        return None
-    name = found.storage.metadata.name
-    return _released(case, _left(f"it lies in {artefact.location}, and BackupStorage {name!r} is {here}"))
+    elsewhere = case.elsewhere(found)
+    return None if elsewhere is None else _released(case, _left(elsewhere))
 
 
 def _is_removed(case: Case) -> Plan[BackupStatus] | None:

@@ -128,6 +128,14 @@ def settle_work(backup: Backup, parties: Parties, *, image: str) -> Work:
     )
 
 
+def hold_work(backup: Backup, parties: Parties, *, image: str) -> Work:
+    """Return the work that writes *backup*'s legal hold into the storage, or releases it; what fails is tried again by the operator."""
+    request = replace(
+        _request(Verb.HOLD, backup, parties), hold=backup.spec.legal_hold is not None, timeout_seconds=SETTLE_SECONDS
+    )
+    return replace(_small_work_for(backup, parties, image=image), request=request, retries=0)
+
+
 def removal_work(backup: Backup, parties: Parties, *, image: str) -> Work:
     """Return the work that deletes *backup*'s data: a prune without retention is about the one backup that it names."""
     request = _request(Verb.PRUNE, backup, parties)

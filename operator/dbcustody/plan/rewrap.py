@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, find, no, yes
+from dbcustody.api.condition import Condition, ConditionType, find, no, yes
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.api.storage import AccessMode, BackupStorageStatus, ReWrap
 from dbcustody.contract import Verb
@@ -17,7 +17,7 @@ from dbcustody.plan.actions import Action
 from dbcustody.plan.examination import Examination, examine, tidy
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.request import storage_work
-from dbcustody.reason import ExitCode, Reason
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from dbcustody.api.storage import BackupStorage
     from dbcustody.contract import ProbeFacts, ReWrapFacts
-    from dbcustody.plan.examination import Examined
     from dbcustody.plan.observed import SeenJob
 
 RE_WRAP_SECONDS: Final = 3600
@@ -70,7 +69,7 @@ def plan_re_wrap(
     after = replace(after, re_wrap=stand)
     return ReWrapped(
         status=after,
-        said=_conditions_of(storage, after, _trouble_in(examined)),
+        said=_conditions_of(storage, after, examined.trouble),
         actions=examined.actions,
         look_again_seconds=examined.look_again_seconds,
     )
@@ -120,16 +119,6 @@ def counted(status: BackupStorageStatus, facts: ProbeFacts | ReWrapFacts) -> Bac
     if facts.unwrapped or stand is not None:
         stand = replace(stand or ReWrap(), waiting=facts.unwrapped)
     return replace(status, keys=facts.keys, unopened=facts.unopened, re_wrap=stand)
-
-
-def _trouble_in(examined: Examined) -> tuple[Reason, str] | None:
-    """Return what keeps the Job from working, or what it failed of; None: nothing does."""
-    blocked = find(examined.said, ConditionType.READY)
-    if blocked is not None and blocked.status is ConditionStatus.FALSE:
-        return blocked.reason, blocked.message
-    verdict = examined.verdict
-    is_bad = verdict is not None and (verdict.result is None or verdict.result.exit_code is not ExitCode.DONE)
-    return (verdict.reason, f"{verdict.message}; it is tried again") if verdict is not None and is_bad else None
 
 
 def _conditions_of(

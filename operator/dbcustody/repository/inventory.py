@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dbcustody.repository.fact import Hold, Release, Tombstone, Verified
-from dbcustody.repository.layout import BackupKey, FactKind
+from dbcustody.repository.layout import BackupKey, FactKind, parse_backup_key
 from dbcustody.repository.manifest import Manifest
 
 
@@ -101,10 +101,15 @@ class ReadBackup:
         return self.tombstone is not None
 
     @property
+    def open_holds(self) -> tuple[Hold, ...]:
+        """The holds that have no release."""
+        released = {release.number for release in self.releases}
+        return tuple(hold for hold in self.holds if hold.number not in released)
+
+    @property
     def is_held(self) -> bool:
         """Whether some hold has no release."""
-        released = {release.number for release in self.releases}
-        return any(hold.number not in released for hold in self.holds)
+        return bool(self.open_holds)
 
     @property
     def is_stranger(self) -> bool:
@@ -151,6 +156,16 @@ class Inventory:
         keys = [f"{key}: {doubt.value}" for key, doubt in sorted(self.unreadable.items())]
         entries = [f"{one.manifest.backup_id}: {doubt.value}" for one in self.backups for doubt in one.doubts]
         return (*keys, *entries)
+
+    def doubts_about(self, backup_id: str) -> frozenset[Doubt]:
+        """Return why what is said of *backup_id* cannot be believed; that objects of it are missing is no such reason.
+
+        Behind any of these a hold, or another's backup, may be hidden.
+        """
+        parsed = ((parse_backup_key(key), doubt) for key, doubt in self.unreadable.items())
+        unread = {doubt for key, doubt in parsed if key is not None and key.backup_id == backup_id}
+        told = {doubt for one in self.backups if one.manifest.backup_id == backup_id for doubt in one.doubts}
+        return frozenset(unread | told) - {Doubt.INCOMPLETE}
 
     @property
     def breaks(self) -> tuple[str, ...]:
