@@ -13,7 +13,16 @@ from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Retained
 from dbcustody.codec import format_time
-from dbcustody.contract import InspectionFacts, JobResult, ProbeFacts, PruneFacts, ReWrapFacts, Verb, dump_result
+from dbcustody.contract import (
+    HoldFacts,
+    InspectionFacts,
+    JobResult,
+    ProbeFacts,
+    PruneFacts,
+    ReWrapFacts,
+    Verb,
+    dump_result,
+)
 from dbcustody.errors import DbcustodyError
 from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.hands import Hands
@@ -270,6 +279,8 @@ def good_answer(verb: Verb, backup: str) -> JobResult:
             )
         case Verb.RE_WRAP:
             return seen.result(verb, Reason.KEYS_CURRENT, re_wrap=ReWrapFacts(wrapped=1))
+        case Verb.HOLD:
+            return seen.result(verb, Reason.HOLD_PLACED, hold=HoldFacts(placed=True))
         case Verb.PRUNE:
             return seen.result(verb, Reason.RETENTION_ENFORCED, prune=PruneFacts(retained=Retained(count=1, bytes=10)))
         case _:

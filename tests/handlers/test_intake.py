@@ -11,11 +11,13 @@ import pytest
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, ours
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, PlanEntry
+from dbcustody.codec import encode
 from dbcustody.errors import UnavailableError
 from dbcustody.handlers.listing import list_everything
 from dbcustody.handlers.say import say
 from dbcustody.handlers.world import Key, Place
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, LABEL_VERB
+from tests.fakes.seen import ARTEFACT
 from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
 
 SHOP, MAIN = Key(Kind.DATABASE, TEAM, "shop"), Key(Kind.BACKUP_STORAGE, TEAM, "main")
@@ -204,6 +206,23 @@ async def test_a_finished_backup_is_swept_no_more() -> None:
 
     assert MONDAY in set(stage.operator.intake.unfinished())
     assert MONDAY in set(stage.operator.intake.everything())
+
+
+async def test_a_sweep_looks_at_a_hold_that_is_not_in_the_storage() -> None:
+    """Whatever news of it was lost, a hold that was asked for is written."""
+    stage = await everything()
+
+    def hold(body: dict[str, Any]) -> None:
+        finish(body)
+        body["spec"]["legalHold"] = {"reason": "audit"}
+        body["status"]["artefact"] = encode(ARTEFACT)
+
+    stage.kube.change(ours("backups"), TEAM, "monday", hold)
+    waits = set(stage.operator.intake.unfinished())
+    stage.kube.change(ours("backups"), TEAM, "monday", lambda body: body["status"].update(hold={"state": "Placed"}))
+
+    assert MONDAY in waits
+    assert MONDAY not in set(stage.operator.intake.unfinished())
 
 
 async def test_a_listing_finds_what_the_watch_did_not_tell() -> None:

@@ -79,6 +79,17 @@ async def a_backup_that_is_deleted_with_its_data(scene: Scene) -> None:
     await scene.turns(9)
 
 
+async def a_backup_that_is_held(scene: Scene) -> None:
+    """Put a Backup that is over under a legal hold."""
+    await a_backup(scene)
+
+    def hold(body: dict[str, Any]) -> None:
+        body["spec"]["legalHold"] = {"reason": "audit"}
+
+    scene.kube.change(ours("backups"), TEAM, "monday", hold)
+    await scene.turns(5)
+
+
 FLOWS = [
     a_backup,
     a_backup_without_a_result,
@@ -86,6 +97,7 @@ FLOWS = [
     a_policy_that_fires,
     a_storage_that_is_edited,
     a_backup_that_is_deleted_with_its_data,
+    a_backup_that_is_held,
 ]
 
 
@@ -141,9 +153,12 @@ async def test_the_undisturbed_flows_end_well() -> None:
     backup, lost = await play(a_backup), await play(a_backup_without_a_result)
     begun, fired = await play(a_policy_that_begins), await play(a_policy_that_fires)
     storage, deleted = await play(a_storage_that_is_edited), await play(a_backup_that_is_deleted_with_its_data)
+    held = await play(a_backup_that_is_held)
 
     assert end_of(backup)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
     assert end_of(backup)["jobs"] == ["backup", "inspect", "probe"]
+    assert end_of(held)["Backup monday"]["Held"] == ("True", Reason.HOLD_PLACED)
+    assert end_of(held)["jobs"] == ["backup", "hold", "inspect", "probe"]
     assert end_of(lost)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
     assert end_of(lost)["jobs"] == ["backup", "inspect", "probe", "settle"]
     assert end_of(begun)["BackupPolicy nightly"]["RetentionEnforced"] == ("True", Reason.RETENTION_ENFORCED)

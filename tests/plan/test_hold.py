@@ -246,6 +246,18 @@ def test_what_keeps_the_hold_out_of_the_storage_is_said(seen: dict[str, Any], re
     assert [verb for verb, _ in plane.started] == [Verb.HOLD]
 
 
+def test_the_verdict_on_a_backup_stays_beside_its_hold() -> None:
+    """A backup that did not pass its verification may be evidence all the same: it stays Stalled, held or not."""
+    plane = finished()
+    stalled = condition(ConditionType.STALLED, "True", Reason.VERIFICATION_FAILED)
+    plane.backup = with_status(plane.backup, conditions=(*plane.status.conditions, stalled))
+    plane.reconcile()
+    answers(plane, PLACED)
+
+    assert find(plane.status.conditions, ConditionType.STALLED) == stalled
+    assert said(plane) == ("True", Reason.HOLD_PLACED, "the hold stands in the storage, beside the backup")
+
+
 def test_a_backup_without_data_has_nothing_to_hold() -> None:
     """A run that failed left nothing; the spec says what it says, and no Job is started for it."""
     plane = finished()
