@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from measure.backup import parts_with
 from measure.database import size_bytes
 from measure.figure import Figure
+from measure.parts import parts_with
 
 SIZES: Final = {"small": 300_000_000, "medium": 600_000_000, "large": 3_000_000_000}
 MOST_BYTES: Final = 160 * 1024 * 1024

@@ -148,8 +148,12 @@ def test_whole_backup_copied_under_another_id_is_misplaced(shelf: Shelf) -> None
     new_id = "20270131T020000Z-shop-5e1d0c2a"
     for key in [key for key in shelf.sizes if old.backup_id in key]:
         shelf.put(key.replace(old.backup_id, new_id), shelf.contents[key], size=shelf.sizes[key])
-    doubts = {key.doubts for key in shelf.inventory().backups}
-    assert {(), (Doubt.MISPLACED,)} == doubts
+    inventory = shelf.inventory()
+
+    assert {(), (Doubt.MISPLACED,)} == {one.doubts for one in inventory.backups}
+    assert inventory.doubts == (f"{new_id}: Misplaced",)
+    assert inventory.doubts_about(new_id) == {Doubt.MISPLACED}
+    assert inventory.doubts_about(old.backup_id) == frozenset()
 
 
 @pytest.mark.parametrize("kind", KINDS)

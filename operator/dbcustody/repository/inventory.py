@@ -94,6 +94,13 @@ class ReadBackup:
     holds: tuple[Hold, ...] = ()
     releases: tuple[Release, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    lies_under: str | None = None
+    """The backup id of its folder, where the manifest says another one: somebody put it there. None: where it says."""
+
+    @property
+    def found_id(self) -> str:
+        """The backup id under which it was found: what is said against it is said of that folder."""
+        return self.lies_under or self.manifest.backup_id
 
     @property
     def is_deleted(self) -> bool:
@@ -154,7 +161,7 @@ class Inventory:
     def doubts(self) -> tuple[str, ...]:
         """Every reason not to believe this inventory, in words; empty when there is none. `breaks` are apart."""
         keys = [f"{key}: {doubt.value}" for key, doubt in sorted(self.unreadable.items())]
-        entries = [f"{one.manifest.backup_id}: {doubt.value}" for one in self.backups for doubt in one.doubts]
+        entries = [f"{one.found_id}: {doubt.value}" for one in self.backups for doubt in one.doubts]
         return (*keys, *entries)
 
     def doubts_about(self, backup_id: str) -> frozenset[Doubt]:
@@ -164,7 +171,7 @@ class Inventory:
         """
         parsed = ((parse_backup_key(key), doubt) for key, doubt in self.unreadable.items())
         unread = {doubt for key, doubt in parsed if key is not None and key.backup_id == backup_id}
-        told = {doubt for one in self.backups if one.manifest.backup_id == backup_id for doubt in one.doubts}
+        told = {doubt for one in self.backups if one.found_id == backup_id for doubt in one.doubts}
         return frozenset(unread | told) - {Doubt.INCOMPLETE}
 
     @property

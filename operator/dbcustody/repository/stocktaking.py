@@ -8,7 +8,7 @@ the time before encryption.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from dbcustody.repository.fact import Fact, Hold, Release, Tombstone, Verified
@@ -91,6 +91,8 @@ def _conclude(said: Testimony, custody_id: str, first_signed: int | None) -> _Co
             facts.append(one.fact)
     tombstone = next(iter(_of(facts, Tombstone)), None)
     backup = None if said.manifest is None else _backup(said.manifest, facts, said.objects, first_signed)
+    if backup is not None and backup.manifest.backup_id != said.backup_id:
+        backup = replace(backup, lies_under=said.backup_id)
     has_documents = any(found.parsed.attempt is None for found in said.objects)
     if backup is None and tombstone is None and has_documents:
         unreadable.setdefault(manifest_key(custody_id, said.backup_id), Doubt.MANIFEST_MISSING)
