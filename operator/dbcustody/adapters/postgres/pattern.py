@@ -34,7 +34,8 @@ def choose_tables(
             raise RefusedError(f"tables.include: no table fits {pattern!r}", reason=Reason.INVALID_SPEC)
         wanted |= found
     unwanted = {table.oid for table in tables for pattern in exclude if _fits(table, pattern)}
-    return tuple(table for table in tables if table.oid in wanted - unwanted)
+    kept = wanted - unwanted
+    return tuple(table for table in tables if table.oid in kept)
 
 
 def as_dump_pattern(pattern: str) -> str:
