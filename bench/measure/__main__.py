@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from measure.figure import Figure
 
-SECTIONS: Final = ("image", "backup", "memory", "fleet", "latency", "rewrap")
+SECTIONS: Final = (
+    "image",
+    "backup",
+    "parallel",
+    "rivals",
+    "tables",
+    "memory",
+    "fleet",
+    "latency",
+    "rewrap",
+)
 RESULTS: Final = Path(__file__).resolve().parents[1] / "results"
 
 
