@@ -23,6 +23,7 @@ from ground.kubebuild import programs
 from ground.network import Network
 from ground.package import CLUSTER_PROGRAMS, require
 from ground.process import Daemon
+from ground.secondnode import SecondNode
 from ground.stray import remove_strays
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Cluster:
     name: str
     keep: bool = False
     index: int = field(default=0, init=False)
+    authority: Authority = field(init=False, repr=False)
+    """Signs what is to be trusted in the cluster; there once it was started."""
 
     @property
     def folder(self) -> Path:
@@ -159,6 +162,7 @@ class Cluster:
 
         Nobody needs this cluster again, so nothing is asked to end in good order: what runs in its namespace and its cgroups is killed.
         """
+        SecondNode(self).stop()
         for component in ("kubelet", *COMPONENTS):  # the kubelet first, because it would start its containers again
             self.daemon(component).stop(first=signal.SIGKILL)
         self.network.end_processes()
@@ -206,7 +210,8 @@ class Cluster:
         say(f"cluster {self.name}: node Ready after {time.monotonic() - started:.1f} s")
 
     def _write_keys(self) -> None:
-        authority, node = Authority(self._keys), self.network.node_address
+        self.authority = Authority(self._keys)
+        authority, node = self.authority, self.network.node_address
         api_names = [
             "kubernetes",
             "kubernetes.default",
@@ -240,11 +245,11 @@ class Cluster:
             "kubelet.yaml": nodeconfig.kubelet_config(
                 self.folder, self.network, socket=self._socket, cgroup_root=f"/{self._title}"
             ),
-            "proxy.yaml": nodeconfig.proxy_config(self._keys, self.network),
+            "proxy.yaml": nodeconfig.proxy_config(self._keys, self.network.pod_range, "node"),
             "containerd.toml": nodeconfig.containerd_config(
                 self.folder, socket=self._socket, run_folder=self._run_folder
             ),
-            "cni/10-pods.conflist": nodeconfig.network_config(self.folder, self.network),
+            "cni/10-pods.conflist": nodeconfig.network_config(self.folder, self.network.pod_range),
             "Corefile": nodeconfig.dns_config(self._keys, self.network),
         }
         for name, text in texts.items():
@@ -266,10 +271,7 @@ class Cluster:
             "kube-controller-manager": nodeconfig.controller_flags(self.folder),
             "kube-scheduler": nodeconfig.scheduler_flags(keys),
             "containerd": ["-c", f"{folder}/containerd.toml"],
-            "kubelet": [
-                f"--config={folder}/kubelet.yaml", f"--kubeconfig={keys}/kubelet.kubeconfig", "--hostname-override=node",
-                f"--node-ip={self.network.node_address}", f"--root-dir={folder}/kubelet",
-            ],
+            "kubelet": nodeconfig.kubelet_flags(folder, "node", self.network.node_address),
             "kube-proxy": [f"--config={folder}/proxy.yaml"],
             "coredns": ["-conf", f"{folder}/Corefile"],
         }[component]  # fmt: skip

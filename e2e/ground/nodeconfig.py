@@ -90,9 +90,21 @@ def scheduler_flags(keys: Path) -> list[str]:
     ]
 
 
-def kubelet_config(folder: Path, network: Network, *, socket: Path, cgroup_root: str) -> str:
+def kubelet_flags(folder: Path, name: str, address: str) -> list[str]:
+    """Return the flags of the kubelet of the node *name*."""
+    return [
+        f"--config={folder}/kubelet.yaml",
+        f"--kubeconfig={folder}/keys/kubelet.kubeconfig",
+        f"--hostname-override={name}",
+        f"--node-ip={address}",
+        f"--root-dir={folder}/kubelet",
+    ]
+
+
+def kubelet_config(folder: Path, network: Network, *, socket: Path, cgroup_root: str, taint: str | None = None) -> str:
     """Return the kubelet's configuration; no disk pressure, because the disk belongs to the machine and not to the test."""
     keys = folder / "keys"
+    taints = [{"key": taint, "effect": "NoSchedule"}] if taint is not None else []
     return yaml.safe_dump({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -113,6 +125,7 @@ def kubelet_config(folder: Path, network: Network, *, socket: Path, cgroup_root:
         "enforceNodeAllocatable": ["pods"],
         "rotateCertificates": False,
         "registerNode": True,
+        "registerWithTaints": taints,
         "maxPods": 110,
         "clusterDNS": [network.node_address],
         "clusterDomain": "cluster.local",
@@ -122,17 +135,17 @@ def kubelet_config(folder: Path, network: Network, *, socket: Path, cgroup_root:
     })  # fmt: skip
 
 
-def proxy_config(keys: Path, network: Network) -> str:
-    """Return kube-proxy's configuration."""
+def proxy_config(keys: Path, pod_range: str, name: str) -> str:
+    """Return the configuration of kube-proxy on the node *name*."""
     return yaml.safe_dump({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "clusterCIDR": network.pod_range,
+        "clusterCIDR": pod_range,
         "oomScoreAdj": 0,
         "clientConnection": {"kubeconfig": f"{keys}/proxy.kubeconfig"},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "hostnameOverride": "node",
+        "hostnameOverride": name,
     })  # fmt: skip
 
 
@@ -164,7 +177,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 """
 
 
-def network_config(folder: Path, network: Network) -> str:
+def network_config(folder: Path, pod_range: str) -> str:
     """Return the CNI configuration: a bridge, no masquerading, addresses kept in a folder of the cluster."""
     bridge = {
         "type": "bridge",
@@ -174,7 +187,7 @@ def network_config(folder: Path, network: Network) -> str:
         "hairpinMode": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": network.pod_range}]],
+            "ranges": [[{"subnet": pod_range}]],
             "routes": [{"dst": "0.0.0.0/0"}],
             "dataDir": f"{folder}/addresses",
         },

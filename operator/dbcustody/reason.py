@@ -103,6 +103,7 @@ class Reason(StrEnum):
     JOB_DELETED = "JobDeleted"
     OUT_OF_MEMORY = "OutOfMemory"
     EVICTED = "Evicted"
+    NODE_LOST = "NodeLost"
     INTERRUPTED = "Interrupted"
     TIMED_OUT = "TimedOut"
     CANCELLED = "Cancelled"
@@ -271,6 +272,9 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.JOB_DELETED: _refused("Succeeded", "start a new backup if the Job was deleted by mistake"),
     Reason.OUT_OF_MEMORY: _unavailable("Succeeded", "raise `spec.job.resources.limits.memory`"),
     Reason.EVICTED: _unavailable("Succeeded", "nothing to do if the next run succeeds; else look at the node"),
+    Reason.NODE_LOST: _unavailable(
+        "Succeeded", "bring the node back, or delete its Node object; the next run goes to another node"
+    ),
     Reason.INTERRUPTED: _unavailable("Succeeded", "nothing to do: the run was stopped from outside and is tried again"),
     Reason.TIMED_OUT: _refused("Succeeded", "raise `spec.timeoutSeconds`, or find out what made the run slow"),
     Reason.CANCELLED: _refused("Succeeded", "nothing to do: it was cancelled"),

@@ -87,6 +87,17 @@ async def test_a_job_is_deleted_pods_first_and_only_itself() -> None:
     assert "foregroundDeletion" in stage.kube.all(JOBS)[0]["metadata"]["finalizers"]
 
 
+async def test_a_job_whose_pod_cannot_be_heard_is_deleted_at_once() -> None:
+    """Its name and its CronJob are free again; Kubernetes looks after the pod."""
+    stage = Scene()
+    stage.kube.put_new(JOBS, TEAM, manifest())
+    (body,) = stage.kube.all(JOBS)
+    await do(stage, actions.DeleteJob("j", body["metadata"]["uid"], waits_for_pods=False))
+
+    assert [call.detail for call in stage.kube.calls] == ["Background"]
+    assert stage.kube.all(JOBS) == []
+
+
 async def test_a_job_is_marked_and_let_go() -> None:
     """The mark says which Backup was made of it; its end is Kubernetes' matter from then on."""
     stage = Scene()

@@ -14,7 +14,7 @@ from dbcustody.api.policy import BackupPolicy, PlanEntry, Retained
 from dbcustody.api.storage import S3, AccessMode
 from dbcustody.contract import PruneFacts, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
-from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, StartJob
+from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.pruning import (
     MOST_ENTRIES,
     MOST_HELD,
@@ -35,6 +35,7 @@ from tests.fakes.seen import (
     condition,
     database,
     job,
+    pod,
     policy,
     result,
     running,
@@ -203,6 +204,15 @@ def test_silence_enforces_nothing() -> None:
     assert [(one.status, one.reason) for one in found.said] == [("False", Reason.JOB_LOST)]
     assert (found.status.prune_hash, found.status.pruned_time) == ("abc", NOW)
     assert found.actions == (LetJobGo("p", 3600),)
+
+
+def test_a_job_on_a_lost_node_is_not_waited_for() -> None:
+    """Nobody hears of its end: it is tried again elsewhere, and what is left of it goes."""
+    unheard = pod(is_running=True, is_unheard=True, is_going=True)
+    found = look(PRUNING, job("p", Verb.PRUNE, pods=(unheard,)))
+
+    assert [(one.status, one.reason) for one in found.said] == [("False", Reason.NODE_LOST)]
+    assert found.actions == (DeleteJob("p", "uid-p", waits_for_pods=False),)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,9 @@ def _require_owner(found: Mapping[str, Any], owner_uid: str, what: str, error: E
 
 async def _change_job(hands: Hands, key: Key, action: DeleteJob | LetJobGo | MarkJob) -> None:
     match action:
-        case DeleteJob(name, uid):
-            await hands.kube.delete(JOBS, key.namespace, name, propagation="Foreground", uid=uid)
+        case DeleteJob(name, uid, waits_for_pods):
+            how = "Foreground" if waits_for_pods else "Background"
+            await hands.kube.delete(JOBS, key.namespace, name, propagation=how, uid=uid)
             return
         case LetJobGo(name, seconds):
             patch: dict[str, Any] = {"spec": {"ttlSecondsAfterFinished": seconds}}

@@ -21,10 +21,11 @@ class StartJob:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Delete the Job, pods first."""
+    """Delete the Job, pods first; without *waits_for_pods* at once, and Kubernetes looks after them."""
 
     name: str
     uid: str
+    waits_for_pods: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from dbcustody.api.condition import ConditionType, find, is_true, merge, no, unk
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
 from dbcustody.naming import child_name
-from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, StartJob
+from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, MarkJob, Plan, StartJob
 from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
 from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
 from dbcustody.plan.hold import is_settled, plan_hold
-from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
@@ -56,7 +56,7 @@ def _is_finished(case: Case) -> Plan[BackupStatus] | None:
     seconds = GONE_AFTER_SUCCESS_SECONDS if succeeded_ else GONE_AFTER_FAILURE_SECONDS
     runs = [job for job in case.seen.jobs if job.verb is not Verb.HOLD]
     tidy: list[Action] = [LetJobGo(job.name, seconds) for job in runs if job.is_finished and not job.has_ttl]
-    tidy += [DeleteJob(job.name, job.metadata.uid) for job in runs if _is_stray(job)]
+    tidy += [deletion_of(job) for job in runs if _is_stray(job)]
     left = _seconds_to_live(case)
     if left is not None and left <= 0:
         tidy.append(DeleteBackup(case.backup.metadata.name, case.backup.metadata.uid))

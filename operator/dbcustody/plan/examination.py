@@ -17,8 +17,8 @@ from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, f
 from dbcustody.api.meta import Metadata, ObjectRef
 from dbcustody.contract import Verb
 from dbcustody.naming import ANNOTATION_CHECK_NOW, child_name
-from dbcustody.plan.actions import Action, Count, DeleteJob, LetJobGo, StartJob
-from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, judge
+from dbcustody.plan.actions import Action, Count, LetJobGo, StartJob
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, deletion_of, judge
 from dbcustody.plan.summary import carried, starting_conditions, suspended_conditions, waiting_conditions
 from dbcustody.reason import ExitCode, Reason
 
@@ -188,7 +188,7 @@ def tidy(jobs: Iterable[SeenJob], current: ObjectRef | None) -> tuple[Action, ..
     """Return what to do with Jobs of the resource that its status does not name (any more)."""
     others = [job for job in jobs if current is None or job.name != current.name]
     go = [LetJobGo(job.name, GONE_AFTER_SUCCESS_SECONDS) for job in others if job.is_finished and not job.has_ttl]
-    stop = [DeleteJob(job.name, job.metadata.uid) for job in others if not job.is_finished and not _is_going(job)]
+    stop = [deletion_of(job) for job in others if not job.is_finished and not _is_going(job)]
     return (*go, *stop)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.contract import JobResult, load_result
 from dbcustody.errors import DbcustodyError
+from dbcustody.plan.actions import DeleteJob
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ IMAGE_TROUBLE: Final = frozenset(
 CONTAINER_TROUBLE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 OUT_OF_MEMORY: Final = "OOMKilled"
-LOST_NODE: Final = "NodeLost"
 BACKOFF_SECONDS: Final = 5.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
 
@@ -60,6 +60,7 @@ def judge(job: SeenJob, now: datetime) -> Verdict:
         _is_suspended,
         _is_refused_by_the_node,
         _has_no_pod,
+        _is_on_a_lost_node,
         _is_running,
         _pod_has_ended,
     )
@@ -167,6 +168,28 @@ def _is_refused_by_the_node(job: SeenJob, _: datetime) -> Verdict | None:
     if pod.waiting_reason in CONTAINER_TROUBLE:
         return _blocked(Reason.POD_NOT_CREATED, f"{pod.waiting_reason}: {pod.waiting_message}")
     return None
+
+
+def is_given_up(job: SeenJob) -> bool:
+    """Return whether Kubernetes gave up the newest pod of *job* together with its node: it may work on, and nobody hears of its end."""
+    pod = newest_pod(job)
+    return pod is not None and pod.is_unheard and pod.is_going
+
+
+def deletion_of(job: SeenJob) -> DeleteJob:
+    """Return what deletes *job*: after its pods, but where their end cannot be heard of; there, waiting would keep its name for ever."""
+    return DeleteJob(job.name, job.metadata.uid, waits_for_pods=not is_given_up(job))
+
+
+def _is_on_a_lost_node(job: SeenJob, _: datetime) -> Verdict | None:
+    """Speak when the newest pod's node does not answer; once Kubernetes has given the pod up (300 s by default), so do we."""
+    pod = newest_pod(job)
+    if pod is None or not pod.is_unheard:
+        return None
+    what = f"node {pod.node or '?'} does not answer, and what pod {pod.name} does there is unknown"
+    if is_given_up(job):
+        return Verdict(stand=Stand.LOST, reason=Reason.NODE_LOST, message=f"{what}; Kubernetes gave it up")
+    return _blocked(Reason.NODE_LOST, what)
 
 
 def _has_no_pod(job: SeenJob, now: datetime) -> Verdict | None:

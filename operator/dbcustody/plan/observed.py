@@ -44,6 +44,12 @@ class SeenPod:
     waiting_message: str = ""
     is_running: bool = False
     is_disrupted: bool = False
+    node: str = ""
+    """Empty while it has none."""
+    is_unheard: bool = False
+    """Whether its node was given up by Kubernetes: then the pod's own word, that its container is ready, is of yesterday."""
+    is_going: bool = False
+    """Whether somebody wants it to end; on a node that does not answer nobody knows when it does."""
     exit_code: int | None = None
     ended_reason: str = ""
     ended_message: str = ""
@@ -68,12 +74,25 @@ class SeenPod:
             waiting_reason=waiting.get("reason") or "",
             waiting_message=waiting.get("message") or "",
             is_running="running" in state and phase not in PHASES_OVER,
+            node=(body.get("spec") or {}).get("nodeName") or "",
+            is_unheard=_is_unheard(conditions, phase),
+            is_going=metadata.get("deletionTimestamp") is not None,
             is_disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
             exit_code=ended.get("exitCode"),
             ended_reason=ended.get("reason") or "",
             ended_message=ended.get("message") or "",
             ended_time=_time(ended.get("finishedAt")),
         )
+
+
+def _is_unheard(conditions: Mapping[str, Mapping[str, Any]], phase: str) -> bool:
+    """Return whether the node controller, and not the kubelet, said last how the pod is: it takes Ready away and touches nothing else.
+
+    A kubelet says both conditions alike, as long as the pod has no readiness gates
+    (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions).
+    """
+    ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
+    return phase == "Running" and (ready.get("status"), containers.get("status")) == ("False", "True")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

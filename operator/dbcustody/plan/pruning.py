@@ -14,7 +14,7 @@ from dbcustody.contract import KnownBackup, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, child_name, named
 from dbcustody.plan.actions import Action, DeleteBackup, LetJobGo, StartJob
 from dbcustody.plan.examination import counted
-from dbcustody.plan.job_lifecycle import Stand, judge
+from dbcustody.plan.job_lifecycle import Stand, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.recovery_point import Run, newest_begun, newest_good
@@ -174,7 +174,8 @@ def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetim
     is_good = result is not None and result.exit_code is ExitCode.DONE
     said = yes(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message) if is_good else _not_enforced(verdict)
     status = replace(_with_facts(policy.status, facts), job_ref=None, pruned_time=now)
-    actions = (*counted(result), LetJobGo(job.name, GONE_AFTER_SECONDS), *_forget(facts, seen.runs))
+    rest = LetJobGo(job.name, GONE_AFTER_SECONDS) if job.is_finished else deletion_of(job)
+    actions = (*counted(result), rest, *_forget(facts, seen.runs))
     return Pruned(status=status, said=(said, *_continuity(facts)), actions=actions)
 
 

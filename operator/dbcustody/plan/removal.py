@@ -14,10 +14,10 @@ from dbcustody.api.condition import ConditionType, is_true, merge, no, yes
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
 from dbcustody.naming import FINALIZER, child_name
-from dbcustody.plan.actions import DeleteJob, Plan, SetFinalizers, StartJob, Tell
+from dbcustody.plan.actions import Plan, SetFinalizers, StartJob, Tell
 from dbcustody.plan.backup import MOST_ATTEMPTS
 from dbcustody.plan.backup_case import Case
-from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, judge
+from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.request import Missing, removal_work
 from dbcustody.reason import ExitCode, Reason
@@ -64,7 +64,7 @@ def _job_still_works(case: Case) -> Plan[BackupStatus] | None:
     working = [job for job in case.seen.jobs if not job.is_finished and job.verb is not Verb.PRUNE]
     if not working:
         return None
-    actions = tuple(DeleteJob(job.name, job.metadata.uid) for job in working if not job.metadata.is_being_deleted)
+    actions = tuple(deletion_of(job) for job in working if not job.metadata.is_being_deleted)
     return Plan(status=case.status, actions=actions, look_again_seconds=LOOK_AGAIN_SECONDS)
 
 

@@ -120,6 +120,9 @@ def test_settings_of_a_hostile_role_do_not_reach_us(each_server: PostgresServer)
         "idle_in_transaction_session_timeout": "0",
         "idle_session_timeout": "0",
         "client_connection_check_interval": "10000",
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "6",
         "row_security": "off",
         "TimeZone": "UTC",
     }
@@ -134,10 +137,11 @@ def test_clients_backends_watch_their_client(each_server: PostgresServer) -> Non
         options = session_options(session)
     with psycopg.connect(each_server.url("shop"), options=options) as client:
         row = client.execute(
-            "select current_setting('client_connection_check_interval'), current_setting('statement_timeout')"
+            "select current_setting('client_connection_check_interval'), current_setting('statement_timeout'),"
+            " current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_count')"
         ).fetchone()
 
-    assert row == ("10s", "0")
+    assert row == ("10s", "0", "30", "6")
 
 
 @pytest.mark.parametrize(

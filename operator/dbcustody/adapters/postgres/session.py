@@ -20,7 +20,14 @@ Session = psycopg.Connection[tuple[Any, ...]]
 
 CHECK_INTERVAL_MILLISECONDS: Final = 10_000
 """How soon a backend notices that its client is gone while it works (PostgreSQL 14 and newer)."""
-_SETTINGS: Final = {
+_WATCHED_CLIENT: Final = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+    "tcp_user_timeout": "120000",
+}
+"""How the server notices within two minutes that we vanished with our whole node, and lets go of our locks; by itself it takes hours."""
+_SETTINGS: Final = _WATCHED_CLIENT | {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -73,8 +80,10 @@ def session_options(session: Session) -> str:
         return ""
     row = session.execute("select pg_catalog.current_setting('client_connection_check_interval', true)").fetchone()
     watched = row is not None and row[0] not in {None, "", "0"}
-    interval = f" -c client_connection_check_interval={CHECK_INTERVAL_MILLISECONDS}" if watched else ""
-    return f"-c statement_timeout=0{interval}"
+    chosen = {"statement_timeout": "0"} | _WATCHED_CLIENT
+    if watched:
+        chosen["client_connection_check_interval"] = str(CHECK_INTERVAL_MILLISECONDS)
+    return " ".join(f"-c {name}={value}" for name, value in chosen.items())
 
 
 def _open(target: PostgresTarget) -> Session:
