@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
 
 from dbcustody.adapters.envelope import decrypt
+from dbcustody.adapters.postgres.archive import UnreadableError
 from dbcustody.errors import DamagedError, RefusedError
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import OBJECT_LABEL
@@ -17,12 +20,16 @@ from dbcustody.repository.catalogue import read_catalogue
 from dbcustody.repository.layout import CATALOGUE_OBJECT, attempt_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dbcustody.adapters.envelope import DataKey
     from dbcustody.jobs.custody import OpenStorage
     from dbcustody.repository.catalogue import Catalogue
     from dbcustody.repository.manifest import Manifest, StoredObject
+
+
+_LOG = structlog.stdlib.get_logger("dbcustody.job")
+Read = TypeVar("Read")
 
 
 @dataclass(slots=True)
@@ -58,9 +65,24 @@ def read_object(storage: OpenStorage, manifest: Manifest, data_key: DataKey | No
     _compare(expected, what, (stored.size_bytes, stored.digest.hexdigest(), plaintext_bytes, chunks))
 
 
+def read_with_care(read: Callable[[], Read]) -> Read:
+    """Return what *read* returns; what looks damaged is read once more from its beginning.
+
+    A bit that turned on its way would condemn a good backup for ever; only what is wrong twice lies there like that. An archive whose bytes
+    came whole is not fetched again: that pg_restore cannot read it is no fault of the way.
+    """
+    try:
+        return read()
+    except UnreadableError:
+        raise
+    except DamagedError as error:
+        _LOG.warning("looks damaged, read once more", error=error.message)
+        return read()
+
+
 def read_catalogue_of(storage: OpenStorage, manifest: Manifest, data_key: DataKey | None) -> Catalogue:
     """Return the backup's catalogue; raises like `read_object`, and RefusedError (FormatUnknown) when a newer version wrote it."""
-    data = b"".join(read_object(storage, manifest, data_key, CATALOGUE_OBJECT))
+    data = read_with_care(lambda: b"".join(read_object(storage, manifest, data_key, CATALOGUE_OBJECT)))
     return read_catalogue(data, f"{CATALOGUE_OBJECT} of {manifest.backup_id}")
 
 

@@ -34,6 +34,7 @@ from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecErr
 from dbcustody.jobs.deadline import GRACE_SECONDS, Deadline
 from dbcustody.jobs.mounts import mounted_tools
 from dbcustody.jobs.output import Output
+from dbcustody.jobs.repeats import Witness
 from dbcustody.jobs.tools import Tools
 from dbcustody.jobs.verdict import fail
 from dbcustody.logs import set_up_logs
@@ -82,10 +83,10 @@ def main(verb: str, environ: Mapping[str, str], surroundings: Surroundings | Non
     around = surroundings or Surroundings()
     set_up_logs(around.stderr)
     output = Output(around.stdout or sys.stdout, around.termination_file)
-    stop = threading.Event()
+    stop, witness = threading.Event(), Witness()
     with _listening(stop):
-        result = _run(Verb(verb), environ, around, output=output, stop=stop)
-    return _conclude(result, environ, output)
+        result = _run(Verb(verb), environ, around, output=output, stop=stop, witness=witness)
+    return _conclude(witness.concluded(result), environ, output)
 
 
 def _conclude(result: JobResult, environ: Mapping[str, str], output: Output) -> int:
@@ -98,7 +99,13 @@ def _conclude(result: JobResult, environ: Mapping[str, str], output: Output) -> 
 
 
 def _run(
-    verb: Verb, environ: Mapping[str, str], around: Surroundings, *, output: Output, stop: threading.Event
+    verb: Verb,
+    environ: Mapping[str, str],
+    around: Surroundings,
+    *,
+    output: Output,
+    stop: threading.Event,
+    witness: Witness,
 ) -> JobResult:
     """Return the result of the work, or of what prevented it."""
     deadline: Deadline | None = None
@@ -110,12 +117,12 @@ def _run(
     try:
         request = _read_request(verb, environ)
         with Deadline(request.timeout_seconds, stop, overdue=give_up, grace_seconds=around.grace_seconds) as deadline:
-            report = deadline.watching(output.report)
+            report = deadline.watching(witness.reporting(output.report))
             tools = mounted_tools(
                 request, environ=environ, now=_utc_now, report=report, stop=stop, root=around.mount_root
             )
             work = (around.find_work or _find_work)(verb)
-            return work(request, tools)
+            return work(request, witness.watching(tools))
     except InterruptedRunError as error:
         return _interrupted(verb, error, deadline)
     except DbcustodyError as error:

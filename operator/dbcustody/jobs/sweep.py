@@ -14,10 +14,11 @@ from dbcustody.api.policy import CaptureOptions
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.deletion import remove
 from dbcustody.jobs.tools import check_stop
-from dbcustody.repository.layout import backups_prefix
+from dbcustody.repository.layout import backups_prefix, manifest_key
 from dbcustody.repository.leftover import sweepable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from dbcustody.contract import JobRequest
@@ -45,13 +46,23 @@ def sweep(
     """Remove the garbage that *inventory* shows, and abort dead uploads; what became of it is noted in *tally*."""
     older_than = dead_before(request, tools.now())
     live = {*request.live_attempts, tools.attempt}
-    garbage = sweepable(inventory, older_than=older_than, live_attempts=live)
+    garbage = _uncommitted(storage, inventory, sweepable(inventory, older_than=older_than, live_attempts=live))
     refusal = remove(storage, garbage) if garbage else None
     if refusal is None:
         tally.swept_objects += len(garbage)
     else:
         tally.note(GARBAGE, refusal)
     _abort_uploads(storage, custody_id, tools, older_than=older_than, live=live, tally=tally)
+
+
+def _uncommitted(storage: OpenStorage, inventory: Inventory, keys: Iterable[str]) -> list[str]:
+    """Return those of *keys* whose backup has no manifest, asked for by its name: what a listing leaves out may be there all the same."""
+    listed = {found.parsed.backup_id for found in inventory.objects if found.parsed.is_manifest}
+    of_backup = {found.key: (found.parsed.custody_id, found.parsed.backup_id) for found in inventory.objects}
+    keys = list(keys)
+    backups = {of_backup[key] for key in keys if of_backup[key][1] not in listed}
+    committed = {backup for backup in backups if storage.store.read(manifest_key(*backup)) is not None}
+    return [key for key in keys if of_backup[key] not in committed]
 
 
 def _abort_uploads(

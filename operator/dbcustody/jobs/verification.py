@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import find_clients
@@ -18,7 +19,7 @@ from dbcustody.api.policy import Level
 from dbcustody.errors import DamagedError
 from dbcustody.jobs.comparison import describe_count, describe_differences
 from dbcustody.jobs.quantity import size_text
-from dbcustody.jobs.reading import read_catalogue_of, read_object
+from dbcustody.jobs.reading import read_catalogue_of, read_object, read_with_care
 from dbcustody.jobs.tools import check_stop
 from dbcustody.reason import Reason
 from dbcustody.repository.layout import SCHEMA_OBJECT, archive_of
@@ -114,6 +115,16 @@ class _Run:
                 self._read_bytes += len(piece)
                 self._tell(name)
 
+    def drain(self, name: str) -> None:
+        """Read the object *name* for its digest alone."""
+        for _ in self.plaintext([name]):
+            pass
+
+    def counted(self, client: Client, archive: str, names: Sequence[str]) -> ScriptCount:
+        """Return what pg_restore finds in *archive*, which lies in the objects *names*."""
+        what = f"{archive} of backup {self.manifest.backup_id}"
+        return read_with_care(lambda: count_archive(client, self.plaintext(names), what, stop=self.tools.stop))
+
     def _tell(self, name: str) -> None:
         if self._read_bytes < self._tell_at_bytes:
             return
@@ -133,8 +144,8 @@ class _Run:
 def _read_objects(run: _Run) -> Verified:
     """Read every object back and look into none."""
     names = [item.name for item in run.manifest.objects]
-    for _ in run.plaintext(names):
-        pass
+    for name in names:
+        read_with_care(partial(run.drain, name))
     message = f"{len(names)} objects, {size_text(run.manifest.stored_bytes)} read back"
     return Verified(level=Level.CHECKSUM, message=message, reason=Reason.VERIFIED)
 
@@ -154,9 +165,8 @@ def _read_archives(run: _Run, client: Client) -> Verified:
     archives, catalogue = archives_of(run.manifest), run.catalogue()
     counted, problem = ScriptCount(), None
     for archive, names in archives.items():
-        what = f"{archive} of backup {run.manifest.backup_id}"
         try:
-            counted.add(count_archive(client, run.plaintext(names), what, stop=run.tools.stop))
+            counted.add(run.counted(client, archive, names))
         except UnreadableError as error:
             problem = problem or error
     if problem is not None:

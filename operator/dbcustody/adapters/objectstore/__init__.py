@@ -8,6 +8,7 @@ from dbcustody.adapters.objectstore.interface import (
     ObjectStore,
     ObjectWriter,
     PartLimitReachedError,
+    Repeats,
     StoredObject,
     Unfinished,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "ObjectStore",
     "ObjectWriter",
     "PartLimitReachedError",
+    "Repeats",
     "S3Settings",
     "S3Store",
     "StoredObject",

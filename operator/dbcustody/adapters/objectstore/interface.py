@@ -54,6 +54,17 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeats:
+    """Requests that had to be sent again since the store was opened."""
+
+    count: int = 0
+    because: str = ""
+    """Why the last one was: the store's code, or the kind of failure; no secret."""
+    last_monotonic: float | None = None
+    """When, by the clock that only goes forward."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What a store says of itself; None means: it does not say, or not to us.
 
@@ -115,6 +126,10 @@ class ObjectStore(Protocol):
     @property
     def location(self) -> str:
         """Where it is, for people: no credential is in it."""
+
+    @property
+    def repeats(self) -> Repeats:
+        """What had to be asked for again so far."""
 
     def put_once(self, key: str, data: bytes) -> bool:
         """Create *key* with *data*; True when it was created now, False when exactly these bytes were there already.

@@ -9,26 +9,33 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import stamina
 from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import SMALL_OBJECT_BYTES, Features, ObjectEntry, Unfinished, check_key
 from dbcustody.adapters.objectstore.s3client import S3Settings, make_client
 from dbcustody.adapters.objectstore.s3deletion import S3Deleter
-from dbcustody.adapters.objectstore.s3error import RaceError, code_of, translated
+from dbcustody.adapters.objectstore.s3error import (
+    AgainError,
+    GarbledError,
+    check_answered,
+    code_of,
+    date_of,
+    is_passing,
+    is_to_be_repeated,
+    translated,
+)
 from dbcustody.adapters.objectstore.s3reader import MissingError, S3Reader
+from dbcustody.adapters.objectstore.s3repeat import RepeatBudget
 from dbcustody.adapters.objectstore.s3writer import TOKEN_METADATA, S3Writer, checksum_of
 from dbcustody.errors import ConflictError, DamagedError, DbcustodyError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dbcustody.adapters.objectstore.interface import Deletion
-
-_RACE_ATTEMPTS: Final = 8
+    from dbcustody.adapters.objectstore.interface import Deletion, Repeats
 
 
 class S3Store:
@@ -38,6 +45,8 @@ class S3Store:
         self.settings = settings
         self._root = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
         self.client: Any = make_client(settings)
+        self._budget = RepeatBudget(settings.spare_repeats)
+        self._budget.watch(self.client)
         self._may_lock: bool | None = None
 
     def close(self) -> None:
@@ -49,21 +58,23 @@ class S3Store:
         """Where it is, for people."""
         return f"s3://{self.settings.bucket}/{self._root}".rstrip("/")
 
+    @property
+    def repeats(self) -> Repeats:
+        """What had to be asked for again so far."""
+        return self._budget.repeats
+
     def put_once(self, key: str, data: bytes) -> bool:
         """Create *key* with *data* by one conditional put; see ObjectStore."""
-        created = False
         check_key(key)
-        for attempt in stamina.retry_context(
-            on=RaceError, attempts=_RACE_ATTEMPTS, wait_initial=0.05, wait_max=1, wait_jitter=0.1
-        ):
-            with attempt:
-                created = self._put(key, data, uuid.uuid4().hex)
-        return created
+        return self._budget.quickly(lambda: self._put(key, data, uuid.uuid4().hex), when=is_to_be_repeated)
 
     def open_writer(self, key: str, *, in_parts: bool = False) -> S3Writer:
         """Begin an object of unknown length."""
         target = self._target(check_key(key))
-        return S3Writer(self.client, self.settings, target, what=self._at("upload", key), in_parts=in_parts)
+        writer = S3Writer(self.client, self.settings, target, what=self._at("upload", key), budget=self._budget)
+        if in_parts:
+            writer.begin()
+        return writer
 
     def read(self, key: str) -> bytes | None:
         """Return a small object whole, or None when there is none."""
@@ -142,7 +153,7 @@ class S3Store:
             raise (unknown if isinstance(error, ConflictError) else error) from unknown
         if found is None:
             if isinstance(error, ConflictError):
-                raise RaceError(f"{self._at('put', key)}: was there a moment ago and is gone") from error
+                raise AgainError(f"{self._at('put', key)}: was there a moment ago and is gone") from error
             raise error
         if found[1] == token:
             return True
@@ -151,7 +162,16 @@ class S3Store:
         return False
 
     def _read(self, key: str) -> tuple[bytes, str | None] | None:
-        """Return the bytes and the writer's token of a small object, or None when there is none."""
+        """Return the bytes and the writer's token of a small object, or None when there is none.
+
+        Bytes that do not fit their checksum are asked for once more: only what is wrong twice may lie there like that.
+        """
+        try:
+            return self._read_once(key)
+        except (GarbledError, AgainError):
+            return self._read_once(key)
+
+    def _read_once(self, key: str) -> tuple[bytes, str | None] | None:
         reader = self._reader(key)
         try:
             with translated(self._at("get", key)):
@@ -164,8 +184,8 @@ class S3Store:
         return b"".join(reader.pieces()), reader.metadata.get(TOKEN_METADATA)
 
     def _reader(self, key: str, offset: int = 0) -> S3Reader:
-        patience = self.settings.patience_seconds
-        return S3Reader(self.client, self._target(key), self._at("get", key), patience_seconds=patience, offset=offset)
+        patiently = partial(self._budget.patiently, when=is_passing, seconds=self.settings.patience_seconds)
+        return S3Reader(self.client, self._target(key), self._at("get", key), patiently=patiently, offset=offset)
 
     def _pages(self, operation: str, name: str, prefix: str, page_size: int | None = None) -> Iterator[dict[str, Any]]:
         """Yield the items called *name* of every page of *operation*."""
@@ -174,6 +194,7 @@ class S3Store:
                 Bucket=self.settings.bucket, Prefix=self._root + prefix, PaginationConfig={"PageSize": page_size}
             )
             for page in pages:
+                check_answered(page, f"{operation} {self.location}")
                 yield from page.get(name, ())
 
     def _ask(self, operation: str, what: str) -> tuple[dict[str, Any] | None, datetime | None]:
@@ -188,8 +209,8 @@ class S3Store:
                     answer = error.response
         except RefusedError as error:
             answer = getattr(error.__cause__, "response", {})
-            return None, _date_of(answer)
-        return answer, _date_of(answer)
+            return None, date_of(answer)
+        return answer, date_of(answer)
 
     def _target(self, key: str) -> dict[str, str]:
         return {"Bucket": self.settings.bucket, "Key": self._root + key}
@@ -199,9 +220,3 @@ class S3Store:
 
     def _at(self, operation: str, key: str) -> str:
         return f"{operation} {self.location}/{key}"
-
-
-def _date_of(answer: dict[str, Any]) -> datetime | None:
-    """Return the time that the store wrote on its answer."""
-    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return parsedate_to_datetime(text) if text else None

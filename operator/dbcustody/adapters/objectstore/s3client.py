@@ -25,7 +25,7 @@ class S3Settings:
     """Where the bucket is and how to speak to it; credentials None means: the ambient ones of boto3's chain.
 
     *max_attempts* bounds the tries of one request (a few seconds); *patience_seconds* is how long an upload or a download that is under
-    way outlives a store that stopped answering.
+    way outlives a store that stopped answering; *spare_repeats* bounds what is sent again in a whole run, see `s3repeat`.
     """
 
     bucket: str
@@ -45,6 +45,7 @@ class S3Settings:
     read_timeout_seconds: float = 60
     max_attempts: int = 5
     patience_seconds: float = 60
+    spare_repeats: int = 200
 
     def __post_init__(self) -> None:
         if self.endpoint is not None and not _is_plain(urlsplit(self.endpoint)):
@@ -71,7 +72,7 @@ def _is_plain(url: SplitResult) -> bool:
 def make_client(settings: S3Settings) -> Any:
     """Return a boto3 client; raises RefusedError when its settings contradict each other. TLS is always verified.
 
-    What protects a body on its way is decided by what it costs (docs/decisions/0003-object-store.md): with TLS and checksums our own CRC-32
+    What protects a body on its way is decided by what it costs (docs/storages.md): with TLS and checksums our own CRC-32
     goes in a header and the payload stays unsigned, as botocore would have it too, but through a wrapper that copies each byte some
     thirty times and needs `aws-chunked`, which many stores do not speak. Otherwise botocore signs the payload's SHA-256.
     """

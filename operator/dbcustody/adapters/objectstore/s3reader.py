@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import stamina
 from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import READ_CHUNK_BYTES
-from dbcustody.adapters.objectstore.s3error import code_of, is_missing, is_passing, is_taken, translated
+from dbcustody.adapters.objectstore.s3error import AgainError, check_answered, code_of, is_missing, is_taken, translated
 from dbcustody.errors import DamagedError, DbcustodyError, RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Patiently = Callable[[Callable[[], bytes]], bytes]
 
 
 class MissingError(DamagedError):
@@ -27,10 +28,11 @@ class S3Reader:
     """Reads one object once, from *offset* on; `size_bytes` (of the whole object) and `metadata` are known after `open`."""
 
     def __init__(
-        self, client: Any, target: Mapping[str, str], what: str, *, patience_seconds: float, offset: int = 0
+        self, client: Any, target: Mapping[str, str], what: str, *, patiently: Patiently, offset: int = 0
     ) -> None:
+        """Prepare; *patiently* tries again and again while the store cannot answer, for a bounded time."""
         self._client, self._target, self._what = client, dict(target), what
-        self._patience_seconds = patience_seconds
+        self._patiently = patiently
         self._body: Any = None
         self._etag: str | None = None
         self.position = offset
@@ -53,6 +55,7 @@ class S3Reader:
                 raise DamagedError(f"{self._what}: is shorter than {self.position} bytes") from error
             raise
         self._body, self.metadata = answer["Body"], answer.get("Metadata", {})
+        check_answered(answer, self._what, "ContentLength", "ETag")
         self.size_bytes = self.position + answer["ContentLength"]
         if self._etag not in {None, answer["ETag"]}:  # some stores do not heed If-Match here
             self.close()
@@ -67,12 +70,20 @@ class S3Reader:
         try:
             with translated(self._what):
                 if self._body is None:
-                    self.open()
-            while piece := self._next_piece():
+                    self._open_at_last()
+            while piece := self._patiently(self._try_piece):
                 self.position += len(piece)
                 yield piece
         finally:
             self.close()
+
+    def _open_at_last(self) -> None:
+        """Ask once more where the first answer was none."""
+        try:
+            self.open()
+        except AgainError:
+            self.close()
+            self.open()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -80,17 +91,8 @@ class S3Reader:
             self._body.close()
             self._body = None
 
-    def _next_piece(self) -> bytes:
-        """Return the next piece, or no bytes at the end."""
-        piece = b""
-        for attempt in stamina.retry_context(
-            on=is_passing, attempts=None, timeout=self._patience_seconds, wait_initial=0.2, wait_max=5
-        ):
-            with attempt:
-                piece = self._try_piece()
-        return piece
-
     def _try_piece(self) -> bytes:
+        """Return the next piece, or no bytes at the end."""
         if self._body is None and self.position == self.size_bytes:
             return b""
         try:

@@ -15,18 +15,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import stamina
 import structlog
 from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import PartLimitReachedError, StoredObject
-from dbcustody.adapters.objectstore.s3error import is_missing, is_passing, translated
+from dbcustody.adapters.objectstore.s3error import check_answered, is_missing, is_passing, is_to_be_repeated, translated
 from dbcustody.errors import ConflictError, DbcustodyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dbcustody.adapters.objectstore.s3client import S3Settings
+    from dbcustody.adapters.objectstore.s3repeat import RepeatBudget
 
 _log = structlog.get_logger()
 TOKEN_METADATA: Final = "dbcustody-upload"  # noqa: S105 - tells writers apart, opens nothing
@@ -44,8 +44,9 @@ class S3Writer:
     """An ObjectWriter for one key; used by one thread."""
 
     def __init__(
-        self, client: Any, settings: S3Settings, target: Mapping[str, str], *, what: str, in_parts: bool
+        self, client: Any, settings: S3Settings, target: Mapping[str, str], *, what: str, budget: RepeatBudget
     ) -> None:
+        self._budget = budget
         self._client, self._settings, self._target, self._what = client, settings, target, what
         self._token = uuid.uuid4().hex
         self._upload_id: str | None = None
@@ -57,8 +58,6 @@ class S3Writer:
         self._part_count = 0
         self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(max(1, settings.parts_in_flight - 1), thread_name_prefix="upload")
-        if in_parts:
-            self._begin()
 
     @property
     def remaining_bytes(self) -> int:
@@ -123,19 +122,24 @@ class S3Writer:
             self._filling, self._filled = self._next_buffer(), 0
         return taken
 
+    def begin(self) -> None:
+        """Begin a multipart upload; one that was begun and whose answer said nothing is left to the sweep."""
+        self._budget.quickly(self._begin, when=is_to_be_repeated)
+
     def _begin(self) -> None:
-        """Begin a multipart upload; S3 wants to know beforehand that its parts will carry checksums."""
+        """Ask for an upload; S3 wants to know beforehand that its parts will carry checksums."""
         checksums = {"ChecksumAlgorithm": "CRC32"} if self._settings.sends_checksums else {}
         with translated(self._what):
             answer = self._client.create_multipart_upload(
                 **self._target, **checksums, Metadata={TOKEN_METADATA: self._token}
             )
+            check_answered(answer, self._what, "UploadId")
         self._upload_id = answer["UploadId"]
 
     def _send_part(self) -> None:
         """Give the part to a worker."""
         if self._upload_id is None:
-            self._begin()
+            self.begin()
         self._part_count += 1
         self._in_flight.append(self._pool.submit(self._upload, self._part_count, self._filling))
 
@@ -155,6 +159,7 @@ class S3Writer:
                 answer = self._client.upload_part(
                     **self._target, **checksum, UploadId=self._upload_id, PartNumber=number, Body=buffer
                 )
+                check_answered(answer, self._what, "ETag")
             self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksum})
 
         self._patiently(send)
@@ -163,6 +168,9 @@ class S3Writer:
     def _commit_small(self) -> None:
         """Create the object by one put; a store that does not answer is not waited for, the caller knows better what to do."""
         del self._filling[self._filled :]
+        self._budget.quickly(self._put, when=is_to_be_repeated)
+
+    def _put(self) -> None:
         with self._settled():
             self._client.put_object(
                 **self._target,
@@ -218,16 +226,13 @@ class S3Writer:
                 if is_missing(error):
                     return None
                 raise
+            check_answered(found, self._what, "ContentLength")
         return str(found.get("Metadata", {}).get(TOKEN_METADATA, ""))
 
     def _patiently(self, send: Callable[[], None]) -> None:
         """Run *send* again while the store does not answer, until patience ends or the upload is aborted."""
-        for attempt in stamina.retry_context(
-            on=lambda error: is_passing(error) and not self._closed.is_set(),
-            attempts=None,
-            timeout=self._settings.patience_seconds,
-            wait_initial=0.2,
-            wait_max=5,
-        ):
-            with attempt:
-                send()
+        self._budget.patiently(
+            send,
+            when=lambda error: is_passing(error) and not self._closed.is_set(),
+            seconds=self._settings.patience_seconds,
+        )

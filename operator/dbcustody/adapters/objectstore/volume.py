@@ -17,6 +17,7 @@ from dbcustody.adapters.objectstore.interface import (
     DeletionState,
     Features,
     ObjectEntry,
+    Repeats,
     Unfinished,
     check_key,
 )
@@ -52,6 +53,11 @@ class VolumeStore:
     def location(self) -> str:
         """Where it is, for people."""
         return f"volume:{self._root.joinpath(*self._inside)}"
+
+    @property
+    def repeats(self) -> Repeats:
+        """What had to be asked for again: a file system is asked once."""
+        return Repeats()
 
     @property
     def free_bytes(self) -> int:
