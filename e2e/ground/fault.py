@@ -131,6 +131,11 @@ def no_conditional_put(pattern: str = WRITE) -> Fault:
     return Fault(pattern, times=FOR_EVER, header="if-none-match", reply=refusal(501, "NotImplemented"))
 
 
+def no_checksums(pattern: str = "PUT|POST") -> Fault:
+    """Answer 501 to every checksum of the newer kind: the store knows none, and says so."""
+    return Fault(pattern, times=FOR_EVER, header="x-amz-checksum-", reply=refusal(501, "NotImplemented"))
+
+
 def ignored_condition(pattern: str = "PUT") -> Fault:
     """Do as if nobody had set a condition: whoever comes late hears of success."""
     done = '<CompleteMultipartUploadResult><ETag>"0"</ETag></CompleteMultipartUploadResult>'

@@ -204,8 +204,9 @@ def _paced(data: bytes, fault: Fault) -> Iterator[bytes]:
     fault.struck.set()
     step_bytes = max(1, speed // _STEPS_PER_SECOND)
     for start in range(0, len(data), step_bytes):
-        yield data[start : start + step_bytes]
-        fault.release.wait(1 / _STEPS_PER_SECOND)
+        piece = data[start : start + step_bytes]
+        yield piece
+        fault.release.wait(len(piece) / speed)
 
 
 def _has_left(client: socket.socket) -> bool:

@@ -51,12 +51,16 @@ def _build(draft: Path) -> None:
 
 @dataclass
 class S3Server:
-    """One server; a context manager. *tls* is a pair of certificate and key files, *ca* the file that clients are to trust."""
+    """One server; a context manager. *tls* is a pair of certificate and key files, *ca* the file that clients are to trust.
+
+    Below *virtual_domain* it takes the first label of a host name for the bucket; asked by its address, for none.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     tls: tuple[Path, Path] | None = None
     ca: Path | None = None
+    virtual_domain: str | None = None
     access_key: str = field(default_factory=lambda: f"AK{secrets.token_hex(8)}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
@@ -87,7 +91,8 @@ class S3Server:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         tls: list[str | Path] = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
-        common = ["--port", f"{self.host}:{self.port}", "--iam-dir", self.folder / "iam", "--quiet", *tls]
+        virtual = ["--virtual-domain", self.virtual_domain] if self.virtual_domain else []
+        common = ["--port", f"{self.host}:{self.port}", "--iam-dir", self.folder / "iam", "--quiet", *tls, *virtual]
         self._daemon.start(
             [program(), *common, "posix", "--versioning-dir", self.folder / "versions", self.folder / "objects"],
             environment={"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key},

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -44,6 +44,8 @@ class JobPod:
     folder: Path
     request: JobRequest
     mounts: Mapping[str, Mapping[str, str]]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment."""
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
@@ -60,6 +62,7 @@ class JobPod:
             JOB_NAME_VARIABLE: "shop-nightly-29472000",
             CLIENTS_VARIABLE: f"{client_folder(17)}:{client_folder(18)}",
             **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
+            **self.variables,
         }
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             self.process = subprocess.Popen(

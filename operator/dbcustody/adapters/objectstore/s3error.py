@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
@@ -55,7 +56,11 @@ _REFUSALS: Final = (
         Reason.BUCKET_NOT_FOUND,
         "there is no such bucket ({code}); check bucket, region, endpoint",
     ),
-    (_UNKNOWN_REQUEST, Reason.NOT_CONFORMANT, "the store does not know this request ({code})"),
+    (
+        _UNKNOWN_REQUEST,
+        Reason.NOT_CONFORMANT,
+        "the store knows no such request ({code}); if it is about checksums, `checksums: WhenRequired` helps",
+    ),
 )
 _UNTRUSTED: Final = (
     "CERTIFICATE_VERIFY_FAILED",
@@ -66,6 +71,8 @@ _UNTRUSTED: Final = (
 )
 """Words of OpenSSL and urllib3 for a certificate, or a file of authorities, that does not do."""
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "record layer failure", "UNEXPECTED_MESSAGE")
+_EXCHANGE: Final = "AssumeRole"
+"""How requests begin that turn a pod's identity into credentials."""
 TOO_MANY_REQUESTS: Final = 429
 _REQUEST_TIMEOUT: Final = 408
 _SERVER_ERROR: Final = 500
@@ -126,14 +133,15 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _from_answer(error, what) from error
+        is_exchange = error.operation_name.startswith(_EXCHANGE)
+        raise (_from_exchange if is_exchange else _from_answer)(error, what) from error
     except (BotoCoreError, HTTPError, OSError, ValueError, ResponseParserError) as error:
         raise _from_failure(error, what) from error
 
 
 def _from_failure(error: Exception, what: str) -> DbcustodyError:
     """Return our word for a request that got no whole answer."""
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
         return RefusedError(f"{what}: there are no credentials, given or ambient", reason=Reason.STORAGE_DENIED)
     if isinstance(error, ResponseParserError):
         return AgainError(f"{what}: the answer is no answer of S3 ({type(error).__name__}); check what lies between")
@@ -176,6 +184,19 @@ def _server(error: Exception) -> str:
     return host or "the store"
 
 
+def _from_exchange(error: ClientError, what: str) -> DbcustodyError:
+    """Return our word for a token service that gives no credentials for the pod's identity."""
+    code = code_of(error) or "an error"
+    if _status_of(error) >= _SERVER_ERROR:
+        return UnavailableError(
+            f"{what}: the service for the pod's identity answers {code}; wait", reason=Reason.STORAGE_UNREACHABLE
+        )
+    return RefusedError(
+        f"{what}: the pod's identity gives no credentials ({code}); check the ServiceAccount, the role and whom it trusts",
+        reason=Reason.STORAGE_DENIED,
+    )
+
+
 def _from_answer(error: ClientError, what: str) -> DbcustodyError:
     """Return our word for an answer that says no."""
     code = code_of(error)
@@ -192,6 +213,10 @@ def _from_answer(error: ClientError, what: str) -> DbcustodyError:
     if code in _FULL:
         return UnavailableError(f"{what}: the store is full ({code})", reason=Reason.STORAGE_FULL)
     return _from_status(error, what, code or "an error")
+
+
+def _status_of(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def date_of(answer: Mapping[str, Any]) -> datetime | None:
@@ -212,7 +237,7 @@ def _skew_text(error: ClientError) -> str:
 
 def _from_status(error: ClientError, what: str, code: str) -> DbcustodyError:
     """Return our word for a code that we do not know, by its HTTP status: 5xx, 408 and 429 pass, other 4xx do not."""
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    status = _status_of(error)
     if status >= _SERVER_ERROR or status in {0, _REQUEST_TIMEOUT, TOO_MANY_REQUESTS}:
         return UnavailableError(f"{what}: the store answers {code}; wait", reason=Reason.STORAGE_UNREACHABLE)
     return RefusedError(f"{what}: the store refuses the request ({code})", reason=Reason.STORAGE_UNREACHABLE)
