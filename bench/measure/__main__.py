@@ -23,6 +23,7 @@ SECTIONS: Final = (
     "parallel",
     "rivals",
     "tables",
+    "pgbench",
     "memory",
     "fleet",
     "latency",

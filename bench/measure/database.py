@@ -19,9 +19,12 @@ _TUNED: Final = {"max_wal_size": "8GB", "shared_buffers": "256MB", "synchronous_
 
 
 @contextmanager
-def server_with(least_bytes: int) -> Iterator[PostgresServer]:
-    """Yield a server whose database `shop` has at least *least_bytes*: the shop, and copies of its larger tables until that is reached."""
-    with PostgresServer(MAJOR, settings=_TUNED) as server:
+def server_with(least_bytes: int, **settings: str) -> Iterator[PostgresServer]:
+    """Yield a server whose database `shop` has at least *least_bytes*: the shop, and copies of its larger tables until that is reached.
+
+    *settings* are added to those of the server.
+    """
+    with PostgresServer(MAJOR, settings=_TUNED | settings) as server:
         server.execute("create database shop")
         with server.connect("shop") as connection:
             connection.execute(_SHOP.read_text().replace(":customers", str(CUSTOMERS)).encode())
