@@ -143,6 +143,8 @@ PASSING: dict[str, tuple[Callable[[], Fault], int]] = {
         lambda: fault.Fault(r"POST \S+data-000\.pgc\?uploads", Where.ANSWER, after_bytes=50),
         1,
     ),
+    "answer-to-a-part-cut-in-its-head": (lambda: fault.truncated_read(50, PART), 1),
+    "answer-to-a-completion-cut-in-its-head": (lambda: fault.truncated_read(50, COMPLETION), 0),
     "listing-shortened": (lambda: fault.shortened_read(120, LISTING), 1),
     "read-cut": (lambda: fault.truncated_read(100_000, DATA_READ), 1),
     "read-cut-again-and-again": (lambda: fault.truncated_read(1_000_000, DATA_READ, times=4), 4),
@@ -236,6 +238,18 @@ def test_what_cannot_be_read_back_is_never_told_good(
     assert trouble.struck.is_set()
     assert not [key for key in s3.keys(bucket) if "/verified." in key]
     assert well.outcome(compression=PLAIN)[0] is Reason.ADOPTED
+    assert_whole(well)
+
+
+def test_manifest_that_arrives_wrong_is_read_again(
+    *, s3: S3Server, bucket: str, server: PostgresServer, proxy: Proxy, well: Custodian
+) -> None:
+    """Where no checksum tells that the manifest arrived wrong when it was read back, it is looked at twice before it is doubted."""
+    trouble = proxy.add(fault.flipped_bit(40, MANIFEST_READ))
+    with in_bucket(s3, bucket, part_bytes=PART_BYTES, endpoint=proxy.url, checksums="when_required") as open_store:
+        reason, message = Custodian(server=server, open_store=open_store).outcome(compression=PLAIN)
+
+    assert (reason, trouble.times) == (Reason.SUCCEEDED, 0), message
     assert_whole(well)
 
 

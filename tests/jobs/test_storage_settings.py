@@ -236,7 +236,22 @@ GIVEN = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/d
 <Credentials><AccessKeyId>{access}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken></SessionToken>
 <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
 """The session token is empty: the S3 server at hand knows none."""
-REFUSED = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>no</Message></Error></ErrorResponse>"
+REFUSAL = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>no</Message></Error></ErrorResponse>"
+ANSWERS = {
+    "wrong": (400, REFUSAL),
+    "garbage": (200, "<html"),
+    "trouble": (503, REFUSAL.replace("InvalidIdentityToken", "Busy")),
+}
+TOKENS = {
+    "right": (ExitCode.DONE, Reason.SUCCEEDED, "stored"),
+    "wrong": (
+        ExitCode.REFUSED,
+        Reason.STORAGE_DENIED,
+        "the pod's identity gives no credentials (InvalidIdentityToken)",
+    ),
+    "garbage": (ExitCode.UNAVAILABLE, Reason.STORAGE_UNREACHABLE, "no answer of S3"),
+    "trouble": (ExitCode.UNAVAILABLE, Reason.STORAGE_UNREACHABLE, "the service for the pod's identity answers Busy"),
+}
 
 
 @contextmanager
@@ -247,10 +262,12 @@ def token_service(s3: S3Server, expected_token: str) -> Iterator[str]:
         def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
             is_known = "Action=AssumeRoleWithWebIdentity" in asked and f"WebIdentityToken={expected_token}" in asked
-            self.send_response(200 if is_known else 400)
+            status, answer = (
+                (200, GIVEN) if is_known else ANSWERS[asked.rpartition("WebIdentityToken=")[2].partition("&")[0]]
+            )
+            self.send_response(status)
             self.end_headers()
-            given = GIVEN.format(access=s3.access_key, secret=s3.secret_key)
-            self.wfile.write((given if is_known else REFUSED).encode())
+            self.wfile.write(answer.format(access=s3.access_key, secret=s3.secret_key).encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -265,7 +282,7 @@ def token_service(s3: S3Server, expected_token: str) -> Iterator[str]:
             thread.join()
 
 
-@pytest.mark.parametrize("token", ["right", "wrong"])
+@pytest.mark.parametrize("token", TOKENS)
 def test_web_identity(*, server: PostgresServer, s3: S3Server, bucket: str, tmp_path: Path, token: str) -> None:
     """What a cluster projects into a pod for a role (IRSA) is used: the token is exchanged for credentials, and they open the bucket."""
     (tmp_path / "token").write_text(token)
@@ -274,11 +291,10 @@ def test_web_identity(*, server: PostgresServer, s3: S3Server, bucket: str, tmp_
         service = {"AWS_ENDPOINT_URL_STS": address, "AWS_REGION": "us-east-1"}
         with ambient_pod(server=server, s3=s3, bucket=bucket, folder=tmp_path, **role, **service) as pod:
             code = pod.wait()
-            found = (code, pod.result.reason)
-            said = pod.said
-    wanted = (ExitCode.DONE, Reason.SUCCEEDED) if token == "right" else (ExitCode.REFUSED, Reason.STORAGE_DENIED)
-    assert found == wanted, said
-    assert ("the pod's identity gives no credentials (InvalidIdentityToken)" in said) is (token == "wrong")
+            result = pod.result
+    wanted_code, reason, words = TOKENS[token]
+    assert (code, result.reason) == (wanted_code, reason), result.message
+    assert words in result.message, result.message
 
 
 def test_identity_that_cannot_be_asked(*, server: PostgresServer, s3: S3Server, bucket: str, tmp_path: Path) -> None:

@@ -134,13 +134,14 @@ class S3Store:
         what = self._at("put", key)
         try:
             with translated(what):
-                self.client.put_object(
+                answer = self.client.put_object(
                     **self._target(key),
                     **checksum_of(data, self.settings),
                     Body=data,
                     IfNoneMatch="*",
                     Metadata={TOKEN_METADATA: token},
                 )
+                check_answered(answer, what, "ETag")
         except (ConflictError, UnavailableError) as error:
             return self._settle(key, data, token, error)
         return True

@@ -172,13 +172,14 @@ class S3Writer:
 
     def _put(self) -> None:
         with self._settled():
-            self._client.put_object(
+            answer = self._client.put_object(
                 **self._target,
                 **checksum_of(self._filling, self._settings),
                 Body=self._filling,
                 IfNoneMatch="*",
                 Metadata={TOKEN_METADATA: self._token},
             )
+            check_answered(answer, self._what, "ETag")
 
     def _commit_parts(self) -> None:
         if self._filled or not self._part_count:
@@ -192,9 +193,10 @@ class S3Writer:
         """Make the parts an object."""
         parts = sorted(self._parts, key=lambda part: int(part["PartNumber"]))
         with self._settled():
-            self._client.complete_multipart_upload(
+            answer = self._client.complete_multipart_upload(
                 **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
+            check_answered(answer, self._what, "ETag")
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
