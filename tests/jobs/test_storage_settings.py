@@ -16,7 +16,11 @@ from dbcustody import decryptor
 from dbcustody.adapters.objectstore import S3Settings
 from dbcustody.api.policy import Algorithm, Compression
 from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.artefact import Artefact, Shelf
 from dbcustody.reason import ExitCode, Reason
+from dbcustody.repository.binding import Place
+from dbcustody.repository.layout import data_object
 from ground import fault
 from ground.certificate import Authority
 from ground.postgres import PostgresServer
@@ -126,6 +130,20 @@ def test_one_part_of_a_mebibyte_is_refused(server: PostgresServer, s3: S3Server,
     with in_bucket(s3, bucket, part_bytes=1024 * 1024, max_parts=1) as open_store:
         reason, message = Custodian(server=server, open_store=open_store).outcome(compression=PLAIN)
     assert (reason, "maxParts" in message) == (Reason.NOT_CONFORMANT, True)
+
+
+def test_archive_that_needs_too_many_objects(s3: S3Server, bucket: str) -> None:
+    """There are a thousand names for the objects of one archive; what does not fit into them is refused with what helps."""
+    place = Place(
+        storage_id="s", custody_id="web.shop", backup_id="20260131T020000Z-shop-5e1d0c2a", attempt="0b9c3f52-6c0e-4a55-8f3a-2f4d5e6a7b8c"
+    )  # fmt: skip
+    with in_bucket(s3, bucket, part_bytes=PART_BYTES, max_parts=1) as open_store:
+        shelf = Shelf(store=open_store(), place=place)
+        artefact = Artefact(shelf, lambda part: data_object(1, 998 + part), stored=lambda _: None)
+        with pytest.raises(RefusedError, match=r"objects there do not hold one archive; raise `maxParts`") as caught:
+            artefact.write(memoryview(bytes(2 * PART_BYTES + 1)))
+        artefact.abort()
+    assert caught.value.reason is Reason.NOT_CONFORMANT
 
 
 @pytest.mark.usefixtures("names")

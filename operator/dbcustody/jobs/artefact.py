@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.envelope import DEFAULT_CHUNK_EXPONENT, HEADER_BYTES, TAG_BYTES, DataKey, Encryptor
 from dbcustody.adapters.objectstore import ObjectStore
-from dbcustody.errors import RefusedError
+from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import OBJECT_LABEL, Place
 from dbcustody.repository.layout import attempt_prefix
@@ -68,7 +68,7 @@ class Artefact:
         self._writer.abort()
 
     def _begin(self, part: int) -> None:
-        self._name = self._name_of(part)
+        self._name = self._named(part)
         self._writer: ObjectWriter = self._shelf.store.open_writer(self._shelf.key_of(self._name))
         self._encryptor = self._make_encryptor()
         self._plaintext_bytes = 0
@@ -82,6 +82,16 @@ class Artefact:
                 f"{self._shelf.store.location}: an object there cannot take one chunk; raise `maxParts`",
                 reason=Reason.NOT_CONFORMANT,
             )
+
+    def _named(self, part: int) -> str:
+        """Return the name of the object *part*; raises RefusedError when there are more of them than names."""
+        try:
+            return self._name_of(part)
+        except InvalidSpecError as error:
+            raise RefusedError(
+                f"{self._shelf.store.location}: {part} objects there do not hold one archive; raise `maxParts`, or the parallelism",
+                reason=Reason.NOT_CONFORMANT,
+            ) from error
 
     def _make_encryptor(self) -> Encryptor | None:
         key = self._shelf.data_key

@@ -60,11 +60,10 @@ def take_stock(storage: OpenStorage, custody_id: str, tools: Tools, *, backup_id
     prefix = backups_prefix(custody_id) if backup_id is None else backup_prefix(custody_id, backup_id)
     objects = _listed(storage.store, prefix, tools)
     inventory = _read_inventory(storage, custody_id, objects, tools)
-    if (
-        inventory.doubts
-    ):  # what turned on its way would break the chain for ever; what is wrong twice lies there like that
-        return _read_inventory(storage, custody_id, objects, tools)
-    return inventory
+    if not inventory.doubts:
+        return inventory
+    # A bit that turned on its way would break the chain for ever: only what is wrong twice lies there like that.
+    return _read_inventory(storage, custody_id, objects, tools)
 
 
 def _read_inventory(storage: OpenStorage, custody_id: str, objects: tuple[FoundObject, ...], tools: Tools) -> Inventory:
