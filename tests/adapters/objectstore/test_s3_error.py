@@ -70,6 +70,7 @@ def test_wrong_region_is_put_right(server: S3Server, proxy: Proxy, open_store: O
     assert store.put_once("a/key", b"x") is True
     assert store.read("a/key") == b"x"
     assert [line.split()[0] for line in proxy.requests if "a/key" in line] == ["PUT", "PUT", "GET"]
+    assert (store.repeats.count, store.repeats.because) == (1, "AuthorizationHeaderMalformed")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

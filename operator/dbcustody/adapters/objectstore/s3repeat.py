@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _log = structlog.get_logger()
+_NO_SUCCESS: Final = 300
 _SERVER_ERROR: Final = 500
 _QUICK: Final = {"wait_initial": 0.05, "wait_max": 1.0, "wait_jitter": 0.1}
 _CALM: Final = {"wait_initial": 0.2, "wait_max": 5.0, "wait_jitter": 1.0}
@@ -37,6 +38,8 @@ class RepeatBudget:
         self._lock = threading.Lock()
         self._answered = 0
         self._repeats = Repeats()
+        self._because = ""
+        """Of the last attempt that failed; of several at once, whichever was last."""
 
     @property
     def repeats(self) -> Repeats:
@@ -99,14 +102,11 @@ class RepeatBudget:
         status = response[0].status_code if response is not None else _SERVER_ERROR
         if attempts > 1:
             self._note(self._because)
+        if status >= _NO_SUCCESS:
+            self._because = _code(response) or type(caught_exception).__name__
         if status < _SERVER_ERROR and status != TOO_MANY_REQUESTS:
             with self._lock:
                 self._answered += 1
-            return
-        self._because = _code(response) or type(caught_exception).__name__
-
-    _because = ""
-    """Of the last attempt that failed; of several at once, whichever was last."""
 
     def _note(self, because: str) -> None:
         """Count one repeat, and tell of it while they are few; many are told of ever more rarely."""
