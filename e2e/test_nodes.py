@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ground.secondnode import NAME, TAINT, SecondNode
+from scene.disk import claim, committed, volume_storage
 from scene.evidence import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ground.image import Image
     from ground.kubernetes import Cluster
@@ -96,6 +98,33 @@ def test_lost_node_is_told_and_the_next_backup_goes_to_another(
         lambda: not [pod for pod in housed.pods("backup") if pod["spec"].get("nodeName") == NAME], "it is tidy"
     )
     assert storehouse.check_all_whole() == {storehouse.backup_id("second")}
+
+
+def test_two_nodes_write_into_one_shared_claim(tenant: Tenant, second: SecondNode, tmp_path: Path) -> None:
+    """ReadWriteMany: a dump on each node at the same time, both into one storage; each is good."""
+    claim(tenant, tmp_path, mode="ReadWriteMany")
+    volume_storage(tenant)
+    tenant.database("shop")
+    tenant.database("twin")
+    tenant.wait("backupstorages", "main", "Ready")
+    for name in ("shop", "twin"):
+        tenant.wait("databases", name, "Ready")
+        tenant.policy(f"of-{name}", databaseRef={"name": name}, job=ANYWHERE, lockWaitSeconds=600)
+    with tenant.shop.connect() as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        for name, elsewhere in (("shop", FIRST), ("twin", NAME)):
+            second.cluster.kubectl("cordon", elsewhere)
+            tenant.backup(f"of-{name}", policy=f"of-{name}", databaseRef={"name": name})
+            tenant.until(
+                lambda name=name: tenant.shop.sessions(f"dbcustody backup {tenant.name}.{name}"), f"{name} is dumped"
+            )
+            second.cluster.kubectl("uncordon", elsewhere)
+        nodes = [node_of(tenant, f"of-{name}") for name in ("shop", "twin")]
+    for name in ("shop", "twin"):
+        tenant.succeeded(f"of-{name}")
+
+    assert nodes == [NAME, FIRST]
+    assert [committed(tmp_path, f"{tenant.name}.{name}") for name in ("shop", "twin")] == [["of-shop"], ["of-twin"]]
 
 
 def test_drained_node_hands_its_backup_over(housed: Tenant, second: SecondNode, storehouse: Storehouse) -> None:

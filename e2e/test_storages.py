@@ -11,6 +11,7 @@ import pytest
 
 from ground.certificate import Authority
 from ground.s3 import S3Server
+from scene.disk import claim
 from scene.evidence import conditions
 from scene.tenant import KEY_ID
 
@@ -162,9 +163,9 @@ def test_read_only_storage_is_read_and_never_written(tenant: Tenant) -> None:
     assert tenant.store.keys(tenant.bucket) == before
 
 
-def test_storage_in_a_volume_becomes_ready(tenant: Tenant, operator: Deployment, tmp_path: Path) -> None:
+def test_storage_in_a_volume_becomes_ready(tenant: Tenant, tmp_path: Path) -> None:
     """A claim on a static volume is used by one node at a time and says so; without its claim the pod is not scheduled and says why."""
-    claim(operator, tenant, tmp_path)
+    claim(tenant, tmp_path)
     spec = {"volume": {"claimName": "disk", "path": "backups"}, **keyring("keys")}
     tenant.make("BackupStorage", "main", spec)
     tenant.make("BackupStorage", "lost", {"volume": {"claimName": "lost"}, **keyring("keys")})
@@ -177,23 +178,9 @@ def test_storage_in_a_volume_becomes_ready(tenant: Tenant, operator: Deployment,
     assert "persistentvolumeclaim" in conditions(lost)["Ready"]["message"]
 
 
-def claim(operator: Deployment, tenant: Tenant, folder: Path, *, mode: str = "ReadWriteOnce") -> None:
-    """Make the claim `disk` in the tenant's namespace, bound to a volume that is *folder* on the node."""
-    folder.chmod(0o777)
-    name = f"volume-{tenant.name}-{mode.lower()}"
-    common = {"accessModes": [mode], "storageClassName": ""}
-    volume = {
-        "metadata": {"name": name},
-        "spec": {**common, "capacity": {"storage": "1Gi"}, "hostPath": {"path": str(folder)}, "persistentVolumeReclaimPolicy": "Retain"},
-    }  # fmt: skip
-    operator.api.create("persistentvolumes", volume)
-    wanted = {**common, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}}
-    operator.api.create("persistentvolumeclaims", {"metadata": {"name": "disk"}, "spec": wanted}, tenant.name)
-
-
-def test_claim_for_one_pod_is_refused(tenant: Tenant, operator: Deployment, tmp_path: Path) -> None:
+def test_claim_for_one_pod_is_refused(tenant: Tenant, tmp_path: Path) -> None:
     """ReadWriteOncePod could not be probed while a backup runs; no Job is made for it."""
-    claim(operator, tenant, tmp_path, mode="ReadWriteOncePod")
+    claim(tenant, tmp_path, mode="ReadWriteOncePod")
     tenant.make("BackupStorage", "main", {"volume": {"claimName": "disk"}, **keyring("keys")})
 
     body = tenant.wait("backupstorages", "main", "Ready", "False", reason="InvalidSpec")

@@ -36,11 +36,11 @@ GUARDED = replace(
 LABELS = {"dbcustody.dev/verb": "backup"}
 
 
-def template(job: JobTemplate | None = None, **request: Any) -> dict[str, Any]:
+def template(job: JobTemplate | None = None, *, is_tied: bool = True, **request: Any) -> dict[str, Any]:
     """Return the pod template for *request*, of `shop` in a bucket unless it says otherwise."""
     values: dict[str, Any] = {"verb": Verb.BACKUP, "namespace": "team", "name": "monday", "owner_uid": "u"}
     asked = JobRequest(**(values | {"database": SHOP, "storage": BUCKET, "storage_name": "main"} | request))
-    return pod_template(asked, job or JobTemplate(), image=IMAGE, labels=LABELS)
+    return pod_template(asked, job or JobTemplate(), image=IMAGE, labels=LABELS, is_tied=is_tied)
 
 
 def container(**request: Any) -> dict[str, Any]:
@@ -160,6 +160,11 @@ def test_pods_that_share_a_volume_run_on_one_node(request_: dict[str, Any], is_p
     expected = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
     assert affinity == (expected if is_pinned else None)
+
+
+def test_pods_that_share_a_volume_of_several_nodes_run_anywhere() -> None:
+    """ReadWriteMany: a node that is lost must not take the next Job with it."""
+    assert "affinity" not in template(storage=DISK, is_tied=False)["spec"]
 
 
 def test_the_pod_gets_the_request_and_who_it_is() -> None:

@@ -28,6 +28,7 @@ from dbcustody.plan.request import (
     removal_work,
     scheduled_work,
     settle_work,
+    storage_work,
 )
 from dbcustody.reason import Reason
 from tests.fakes.seen import IMAGE, backup, database, policy, storage, with_metadata, with_status
@@ -192,6 +193,28 @@ def test_what_a_backups_jobs_are_asked(make: Any, verb: Verb, seconds: int, wait
         IMAGE,
     )
     assert request.retention is None
+
+
+@pytest.mark.parametrize(
+    ("sharing", "is_tied"),
+    [
+        pytest.param("AnyNode", False, id="several-nodes"),
+        pytest.param("OneNode", True, id="one-node"),
+        pytest.param(None, True, id="not-known-yet"),
+    ],
+)
+def test_pods_are_tied_to_a_node_unless_several_may_use_the_storage(sharing: str | None, *, is_tied: bool) -> None:
+    """Every kind of Job alike: those of a Backup, of a policy, and of a storage."""
+    shared = with_status(storage(), sharing=sharing)
+    parties = replace(PARTIES, storage=shared)
+    assert parties.policy is not None
+    works = (
+        backup_work(backup(), parties, image=IMAGE),
+        prune_work(parties.policy, parties, live_attempts=(), image=IMAGE),
+        storage_work(Verb.PROBE, shared, image=IMAGE, timeout_seconds=60),
+    )
+
+    assert [work.is_tied for work in works] == [is_tied] * 3
 
 
 def test_a_settling_job_may_take_as_long_as_a_verification() -> None:

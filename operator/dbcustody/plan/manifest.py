@@ -52,6 +52,8 @@ class Work:
     backup_name: str | None = None
     waiting_seconds: int = 0
     """How long the worker may wait for its turn before its own clock starts."""
+    is_tied: bool = True
+    """Whether pods that use the same volume must run on one node."""
     retries: int = RETRIES
     """How often Kubernetes tries again by itself; 0 where the operator does, so that the first failure is told at once."""
 
@@ -125,7 +127,13 @@ def _job_spec(work: Work) -> Json:
         "activeDeadlineSeconds": work.request.timeout_seconds + work.waiting_seconds + SPARE_SECONDS,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": _failure_policy(),
-        "template": pod_template(work.request, merge_templates(*work.templates), image=work.image, labels=work.labels),
+        "template": pod_template(
+            work.request,
+            merge_templates(*work.templates),
+            image=work.image,
+            labels=work.labels,
+            is_tied=work.is_tied,
+        ),
     }
 
 

@@ -42,12 +42,18 @@ _TMP_SIZE: Final = "64Mi"
 Json = dict[str, Any]
 
 
-def pod_template(request: JobRequest, template: JobTemplate, *, image: str, labels: Mapping[str, str]) -> Json:
-    """Return the pod template of the Job that does *request*; *labels* win over those that people chose."""
+def pod_template(
+    request: JobRequest, template: JobTemplate, *, image: str, labels: Mapping[str, str], is_tied: bool = True
+) -> Json:
+    """Return the pod template of the Job that does *request*; *labels* win over those that people chose.
+
+    *is_tied* keeps pods that use the same volume on one node.
+    """
     metadata: Json = {"labels": {**template.pod_labels, **labels}}
     if template.pod_annotations:
         metadata["annotations"] = dict(template.pod_annotations)
-    return {"metadata": metadata, "spec": _pod_spec(request, template, image)}
+    spec = _pod_spec(request, template, image) | (_beside_the_volume(request) if is_tied else {})
+    return {"metadata": metadata, "spec": spec}
 
 
 def _pod_spec(request: JobRequest, template: JobTemplate, image: str) -> Json:
@@ -68,7 +74,7 @@ def _pod_spec(request: JobRequest, template: JobTemplate, image: str) -> Json:
         "containers": [_container(request, template, image, [name for name, _ in volumes])],
         "volumes": [source for _, source in volumes] + [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
-    return spec | _placement(request, template)
+    return spec | _placement(template)
 
 
 def _container(request: JobRequest, template: JobTemplate, image: str, mounts: list[str]) -> Json:
@@ -109,28 +115,27 @@ def _environment(request: JobRequest) -> list[Json]:
     ]
 
 
-def _placement(request: JobRequest, template: JobTemplate) -> Json:
-    """Return what people said about where the pods run, and the pinning that a ReadWriteOnce volume needs."""
+def _placement(template: JobTemplate) -> Json:
+    """Return what people said about where the pods run."""
     placed: Json = {
         "nodeSelector": dict(template.node_selector),
         "tolerations": [encode(one) for one in template.tolerations],
         "priorityClassName": template.priority_class_name,
         "serviceAccountName": template.service_account_name,
         "imagePullSecrets": [encode(one) for one in template.image_pull_secrets],
-        "affinity": _beside_the_volume(request),
     }
     return {name: value for name, value in placed.items() if value}
 
 
-def _beside_the_volume(request: JobRequest) -> Json | None:
+def _beside_the_volume(request: JobRequest) -> Json:
     """Pods that share a volume run on one node: ReadWriteOnce allows several pods there and none elsewhere."""
     if request.storage is None or request.storage.volume is None:
-        return None
+        return {}
     same = {
         "labelSelector": {"matchLabels": {LABEL_STORAGE: label_value(request.storage_name or "")}},
         "topologyKey": "kubernetes.io/hostname",
     }
-    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [same]}}
+    return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [same]}}}
 
 
 def _is_read_only(request: JobRequest) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 600
 PRUNE_SECONDS: Final = 3600
+ANY_NODE: Final = "AnyNode"
+"""What `status.sharing` of a storage says that pods of several nodes may use at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,7 @@ def storage_work(verb: Verb, storage: BackupStorage, *, image: str, timeout_seco
         owner_kind=Kind.BACKUP_STORAGE,
         owner_name=name,
         templates=(storage.spec.job,),
+        is_tied=_is_tied(storage),
         retries=0,
     )
 
@@ -246,6 +249,7 @@ def _work_for(backup: Backup, parties: Parties, *, image: str) -> Work:
         owner_name=backup.metadata.name,
         backup_name=backup.metadata.name,
         templates=(parties.database.spec.job, parties.storage.spec.job, policy_job, backup.spec.job),
+        is_tied=_is_tied(parties.storage),
     )
 
 
@@ -263,4 +267,10 @@ def _policy_work(policy: BackupPolicy, parties: Parties, request: JobRequest, *,
         owner_kind=Kind.BACKUP_POLICY,
         owner_name=policy.metadata.name,
         templates=(parties.database.spec.job, parties.storage.spec.job, policy.spec.job),
+        is_tied=_is_tied(parties.storage),
     )
+
+
+def _is_tied(storage: BackupStorage) -> bool:
+    """Return whether only one node at a time may use *storage*, or nobody knows yet."""
+    return storage.status.sharing != ANY_NODE

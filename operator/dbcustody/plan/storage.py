@@ -13,7 +13,7 @@ from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine, tidy
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenClaim, SeenJob
-from dbcustody.plan.request import storage_work
+from dbcustody.plan.request import ANY_NODE, storage_work
 from dbcustody.plan.rewrap import counted, plan_re_wrap
 from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
@@ -123,10 +123,10 @@ def _stated(
 def _sharing(storage: BackupStorage, seen: SeenStorage) -> str | None:
     """Return who may use the storage at once: any pod, or pods of one node; None while the claim is not there."""
     if storage.spec.volume is None:
-        return "AnyNode"
+        return ANY_NODE
     if seen.claim is None:
         return None
-    return "AnyNode" if "ReadWriteMany" in seen.claim.access_modes else "OneNode"
+    return ANY_NODE if "ReadWriteMany" in seen.claim.access_modes else "OneNode"
 
 
 def _examination_of(storage: BackupStorage, seen: SeenStorage) -> Examination:
