@@ -11,6 +11,7 @@ import pytest
 
 from dbcustody.codec import decode, encode, format_time, parse_time, wire_name
 from dbcustody.errors import InvalidSpecError
+from dbcustody.reason import ExitCode
 
 
 class Colour(StrEnum):
@@ -133,6 +134,16 @@ def test_a_newer_or_older_peer_is_understood(more: dict[str, Any]) -> None:
             "thing.madeTime: must be a time of RFC 3339 such as 2026-01-31T02:00:00Z",
             id="time without zone",
         ),
+        pytest.param(
+            {"name": "a", "madeTime": "0001-01-01T00:00:00+14:00"},
+            "thing.madeTime: must be a time of RFC 3339 such as 2026-01-31T02:00:00Z",
+            id="time before all times",
+        ),
+        pytest.param(
+            {"name": "a", "ratio": 10**400},
+            "thing.ratio: is an integer beyond every number that can be computed with",
+            id="number beyond all numbers",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_by_its_path(value: Any, complaint: str) -> None:
@@ -140,6 +151,29 @@ def test_what_does_not_fit_is_told_by_its_path(value: Any, complaint: str) -> No
     with pytest.raises(InvalidSpecError) as caught:
         decode(Thing, value, "thing")
     assert caught.value.message == complaint
+
+
+def nested(depth: int) -> Any:
+    """Return a list in a list, so deep that Python cannot say it."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("name", ["madeTime", "colour", "ratio", "part", "parts", "labels"])
+def test_what_nests_without_end_is_a_mismatch(name: str) -> None:
+    """Nobody asks such a value for its text: that alone would end in a RecursionError."""
+    with pytest.raises(InvalidSpecError, match=f"^{name}"):
+        decode(Thing, {"name": "a", name: nested(100_000)})
+
+
+def test_truth_is_no_number_of_an_enum() -> None:
+    """True equals 1 in Python, and an exit code would be made of it."""
+    assert decode(ExitCode, 0) is ExitCode.DONE
+    for value in (False, 0.0):
+        with pytest.raises(InvalidSpecError, match="must be one of"):
+            decode(ExitCode, value, "exitCode")
 
 
 def test_no_path_is_still_a_sentence() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,18 @@ def opens(options: list[str]) -> bool:
     except decryptor.Refusal:
         return False
     return True
+
+
+def test_wrapped_key_has_no_field_more(tmp_path: Path) -> None:
+    """Nothing signs this document but what it opens: a field that nobody wrote shows that somebody else did."""
+    (good,) = (VECTORS / "storage").glob("*/backups/*/*/key.k2026.json")
+    ids = tuple(json.loads((VECTORS / "key.json").read_text())["wrappedDataKey"]["context"][:-1])
+    key = bytes.fromhex((VECTORS / "k2026.key").read_text())
+    assert decryptor.unwrap(good, key, ids)
+    path = tmp_path / "key.k2026.json"
+    path.write_bytes(decryptor.canonical(json.loads(good.read_bytes()) | {"unknown": 1}))
+    with pytest.raises(decryptor.Refusal, match="is damaged"):
+        decryptor.unwrap(path, key, ids)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "*/key.k2026.json"])

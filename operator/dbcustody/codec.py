@@ -121,15 +121,23 @@ def _decode_plain(kind: type, value: Json, path: str) -> Any:
     if kind is datetime:
         return _decode_time(value, path)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, path)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise _mismatch(path, value, _SCALARS[kind])
     return value
 
 
+def _as_float(value: int, path: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidSpecError(f"{path}: is an integer beyond every number that can be computed with") from error
+
+
 def _decode_enum(kind: type[Enum], value: Json, path: str) -> Enum:
     try:
-        return kind(value)
+        # what is neither text nor a number is not shown to the enum: it would quote it, however deep, and take True for 1
+        return kind(value if isinstance(value, str | int) and not isinstance(value, bool) else None)
     except ValueError as error:
         allowed = ", ".join(f"'{choice.value}'" for choice in kind)
         raise InvalidSpecError(f"{path}: must be one of {allowed}") from error
@@ -139,8 +147,8 @@ def _decode_time(value: Json, path: str) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     try:
-        return parse_time(str(value))
-    except ValueError as error:
+        return parse_time(value if isinstance(value, str) else "")
+    except (ValueError, OverflowError) as error:
         raise InvalidSpecError(f"{path}: must be a time of RFC 3339 such as 2026-01-31T02:00:00Z") from error
 
 

@@ -159,9 +159,8 @@ def derive(secret: bytes, label: str, context: Sequence[str]) -> bytes:
 def unwrap(path: Path, key: bytes, ids: Ids) -> bytes:
     """Return the data key in *path*, a `key.<key id>.json`; raises Refusal when *key* does not open it."""
     document, where = read_document(path), str(path)
-    key_id, nonce, wrapped, check = (
-        field(document, name, str, where) for name in ("keyId", "nonce", "wrapped", "check")
-    )
+    names = ("keyId", "nonce", "wrapped", "check")
+    key_id, nonce, wrapped, check = (field(document, name, str, where) for name in names)
     context = (*ids, key_id)
     expected = derive(key, "key-check", context)[:8].hex()
     if not hmac.compare_digest(expected.encode(), check.encode(errors="replace")):
@@ -173,8 +172,8 @@ def unwrap(path: Path, key: bytes, ids: Ids) -> bytes:
         )
     except (InvalidTag, ValueError) as error:
         raise Refusal(f"{path}: is damaged") from error
-    if nonce + wrapped != (nonce + wrapped).lower():
-        raise Refusal(f"{path}: is damaged; the format writes digits in small letters")
+    if document.keys() != {"format", *names} or nonce + wrapped != (nonce + wrapped).lower():
+        raise Refusal(f"{path}: is damaged; it has fields that the format does not know, or digits in capital letters")
     return opened
 
 

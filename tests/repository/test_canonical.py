@@ -90,6 +90,13 @@ def test_newer_format_is_refused_before_its_fields_are_looked_at() -> None:
     assert caught.value.reason is Reason.FORMAT_UNKNOWN
 
 
+def test_endless_format_is_not_quoted_whole() -> None:
+    """What stands in a message is bounded, whoever wrote it."""
+    with pytest.raises(RefusedError, match="has format 1000") as caught:
+        parse(Note, b'{"format":1' + b"0" * 4000 + b"}", "note")
+    assert len(caught.value.message) < 200
+
+
 def test_what_has_no_format_needs_none() -> None:
     """Only what declares a format is asked for it."""
     assert parse(Plain, b'{"text":"a","format":7}', "plain") == Plain(text="a")

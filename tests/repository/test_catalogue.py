@@ -64,6 +64,15 @@ def test_random_bytes_are_damage(data: bytes) -> None:
         read_catalogue(data, "catalogue")
 
 
+def test_another_spelling_is_damage() -> None:
+    """Two readers can disagree about bytes in another form than the one."""
+    facts = DatabaseFacts(name="a", owner="b", encoding="UTF8", collation="C", ctype="C", locale_provider="libc")
+    data = write_catalogue(Catalogue(database=facts))
+    assert read_catalogue(data, "catalogue").database == facts
+    with pytest.raises(DamagedError, match="not in canonical form"):
+        read_catalogue(data.replace(b'"format":1', b'"format":1,"more":2'), "catalogue")
+
+
 def test_no_password_has_a_place() -> None:
     """The fields of a role are a closed list."""
     fields = {field.name for field in dataclasses.fields(RoleFacts)}

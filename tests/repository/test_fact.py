@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbcustody.errors import DamagedError, RefusedError
-from dbcustody.repository.canonical import canonical, parse
+from dbcustody.repository.canonical import canonical
 from dbcustody.repository.fact import (
     Custody,
     Fact,
@@ -23,13 +23,17 @@ from dbcustody.repository.fact import (
     Verified,
     WrappedKey,
     fact_text,
+    parse_claim,
+    parse_custody,
+    parse_marker,
+    parse_wrapped_key,
     read_fact,
     sealed,
 )
 from dbcustody.repository.layout import BackupKey, FactKind, fact_key, parse_backup_key
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
 BACKUP = "20260131T020000Z-shop-5e1d0c2a"
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -125,15 +129,34 @@ def test_newer_facts_are_refused() -> None:
         read_fact(canonical(replace(HOLD, format=2)), place(FactKind.HOLD, 2))
 
 
+MARKER = Marker(storage_id="s", created=NOW)
+CLAIM = NameClaim(name="shop", backup_id=BACKUP, claimed=NOW)
+MINTED = [
+    pytest.param(parse_marker, MARKER, id="marker"),
+    pytest.param(parse_custody, Custody(uuid="u", owner="web/shop", created=NOW), id="custody"),
+    pytest.param(parse_claim, CLAIM, id="claim of a name"),
+    pytest.param(parse_wrapped_key, WrappedKey(key_id="k", nonce="00", wrapped="11", check="22"), id="wrapped key"),
+]
+
+
+@pytest.mark.parametrize(("read", "value"), MINTED)
+def test_what_is_minted_survives(read: Callable[[bytes, str], object], value: object) -> None:
+    """What is written once is what is read, in the one form that it has."""
+    data = canonical(value)
+    assert value == read(data, "it")
+    with pytest.raises(DamagedError, match="it: is not in canonical form"):
+        read(data + b"\n", "it")
+
+
 @pytest.mark.parametrize(
-    ("kind", "value"),
+    ("read", "value"),
     [
-        pytest.param(Marker, Marker(storage_id="s", created=NOW), id="marker"),
-        pytest.param(Custody, Custody(uuid="u", owner="web/shop", created=NOW), id="custody"),
-        pytest.param(NameClaim, NameClaim(name="shop", backup_id=BACKUP, claimed=NOW), id="claim of a name"),
-        pytest.param(WrappedKey, WrappedKey(key_id="k", nonce="00", wrapped="11", check="22"), id="wrapped key"),
+        pytest.param(parse_marker, replace(MARKER, storage_id="\ud800"), id="storage id that no key can be bound to"),
+        pytest.param(parse_marker, replace(MARKER, storage_id=""), id="empty storage id"),
+        pytest.param(parse_claim, replace(CLAIM, backup_id="../../other"), id="claim that climbs"),
     ],
 )
-def test_what_is_minted_survives(kind: type[Any], value: object) -> None:
-    """What is written once is what is read."""
-    assert value == parse(kind, canonical(value), "it")
+def test_ids_that_fit_nowhere_are_damage(read: Callable[[bytes, str], object], value: object) -> None:
+    """Nobody signs these documents; what they say goes into keys and names, so it is looked at where it is read."""
+    with pytest.raises(DamagedError, match=r"it: .* cannot stand in a storage key"):
+        read(canonical(value), "it")

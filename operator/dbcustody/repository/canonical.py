@@ -37,7 +37,7 @@ def parse(cls: type[T], data: bytes, what: str) -> T:
     _check_format(cls, value, what)
     try:
         return decode(cls, value)
-    except (InvalidSpecError, OverflowError) as error:
+    except InvalidSpecError as error:
         raise DamagedError(f"{what}: {error}") from error
 
 
@@ -75,5 +75,5 @@ def _check_format(cls: Any, value: dict[str, Any], what: str) -> None:
     if type(found) is not int:
         raise DamagedError(f"{what}: has no format number")
     raise RefusedError(
-        f"{what}: has format {found}; this version of dbcustody reads {known}", reason=Reason.FORMAT_UNKNOWN
+        f"{what}: has format {str(found)[:20]}; this version of dbcustody reads {known}", reason=Reason.FORMAT_UNKNOWN
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dbcustody.repository.canonical import canonical, parse
+from dbcustody.repository.canonical import canonical, parse_exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,5 +96,5 @@ def write_catalogue(catalogue: Catalogue) -> bytes:
 
 
 def read_catalogue(data: bytes, what: str) -> Catalogue:
-    """Return the catalogue in the plaintext *data*; raises DamagedError naming *what*, RefusedError (FormatUnknown) for a newer one."""
-    return parse(Catalogue, data, what)
+    """Return the catalogue in the plaintext *data*; raises DamagedError naming *what*, RefusedError (FormatUnknown)."""
+    return parse_exactly(Catalogue, data, what)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from dbcustody.errors import DamagedError
+from dbcustody.errors import DamagedError, InvalidSpecError
 from dbcustody.repository.canonical import canonical, parse_exactly
-from dbcustody.repository.layout import BackupKey, FactKind
+from dbcustody.repository.layout import BackupKey, FactKind, check_backup_id, check_storage_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ class Release:
 
 Fact = Tombstone | Verified | Hold | Release
 F = TypeVar("F", bound=Fact)
+D = TypeVar("D", Marker, NameClaim)
 _CLASSES: Final[dict[FactKind, type[Fact]]] = {
     FactKind.TOMBSTONE: Tombstone,
     FactKind.VERIFIED: Verified,
@@ -122,6 +126,37 @@ def fact_text(fact: Fact) -> bytes:
 def sealed(fact: F, mac: bytes | None) -> F:
     """Return *fact* with its MAC in hex; None leaves it without (a storage without encryption)."""
     return replace(fact, mac=None if mac is None else mac.hex())
+
+
+def parse_marker(data: bytes, what: str) -> Marker:
+    """Return the marker that *data* holds; raises DamagedError (also for an id that is none), RefusedError (FormatUnknown)."""
+    marker = parse_exactly(Marker, data, what)
+    return _sound(marker, lambda: check_storage_id(marker.storage_id), what)
+
+
+def parse_custody(data: bytes, what: str) -> Custody:
+    """Return the birth certificate that *data* holds; raises DamagedError, RefusedError (FormatUnknown)."""
+    return parse_exactly(Custody, data, what)
+
+
+def parse_claim(data: bytes, what: str) -> NameClaim:
+    """Return the claim that *data* holds; raises DamagedError (also when it leads to no backup's place), RefusedError (FormatUnknown)."""
+    claim = parse_exactly(NameClaim, data, what)
+    return _sound(claim, lambda: check_backup_id(claim.backup_id), what)
+
+
+def parse_wrapped_key(data: bytes, what: str) -> WrappedKey:
+    """Return the wrapped key that *data* holds; raises DamagedError, RefusedError (FormatUnknown). Whether it opens is another question."""
+    return parse_exactly(WrappedKey, data, what)
+
+
+def _sound(document: D, check: Callable[[], object], what: str) -> D:
+    """Return *document* when *check* finds nothing: whoever can write to the storage can write an id that fits nowhere."""
+    try:
+        check()
+    except InvalidSpecError as error:
+        raise DamagedError(f"{what}: {error}") from error
+    return document
 
 
 def read_fact(data: bytes, key: BackupKey) -> Fact:

@@ -21,6 +21,7 @@ REST_OBJECT: Final = "data-000.pgc"
 CATALOGUE_OBJECT: Final = "catalogue.json"
 MANIFEST_OBJECT: Final = "manifest.json"
 
+_STORAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CUSTODY_ID = re.compile(r"(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?")
 _NAME = re.compile(r"(?!.*\.\.)[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _KEY_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -68,6 +69,11 @@ class BackupKey:
         """The number of the fact that the key holds; 0 for everything that has none."""
         match = _FACT_OBJECT.fullmatch(self.object_name) if self.attempt is None else None
         return int(match["number"] or 0) if match else 0
+
+
+def check_storage_id(storage_id: str) -> str:
+    """Return *storage_id* when it is one; raises InvalidSpecError otherwise."""
+    return _checked(_STORAGE_ID, storage_id, "storageId", "letters, digits, '.', '_', '-', at most 63")
 
 
 def check_custody_id(custody_id: str) -> str:

@@ -16,14 +16,20 @@ from dbcustody.errors import DamagedError, InvalidSpecError, RefusedError
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import Place
 from dbcustody.repository.canonical import canonical, parse_exactly, sha256_hex
-from dbcustody.repository.layout import check_attempt, check_backup_id, check_custody_id, check_name, is_content
+from dbcustody.repository.layout import (
+    check_attempt,
+    check_backup_id,
+    check_custody_id,
+    check_name,
+    check_storage_id,
+    is_content,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT: Final = 1
 ENCRYPTION_ALGORITHM: Final = "AES-256-GCM-STREAM"
-_STORAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -158,9 +164,8 @@ def _faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _wrong_ids(manifest: Manifest) -> Iterator[str]:
-    if not _STORAGE_ID.fullmatch(manifest.storage_id):
-        yield "storageId: must be letters, digits, '.', '_', '-', at most 63"
     try:
+        check_storage_id(manifest.storage_id)
         check_custody_id(manifest.custody_id)
         check_backup_id(manifest.backup_id)
         check_attempt(manifest.attempt)
