@@ -185,7 +185,7 @@ REFUSED: dict[str, tuple[Callable[[], Fault], Reason, str]] = {
     "bit-flipped-in-parts-for-ever": (
         lambda: fault.flipped_bit(9, PART, where=Where.REQUEST, times=FOR_EVER), Reason.STORAGE_UNREACHABLE, "not what we send",
     ),
-    "clock": (fault.clock_skewed, Reason.STORAGE_UNREACHABLE, "clock"),
+    "clock": (fault.clock_skewed, Reason.STORAGE_UNREACHABLE, "our clock"),
     "listing-cut-in-its-head": (
         lambda: fault.truncated_read(50, LISTING), Reason.STORAGE_UNREACHABLE, "breaks off",
     ),

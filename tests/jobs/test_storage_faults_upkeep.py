@@ -115,7 +115,7 @@ def test_retention_gets_through(vault: Vault, sick: S3Store, proxy: Proxy, case:
     ("trouble", "reason", "words"),
     [
         pytest.param(fault.slow_down(LISTING, times=FOR_EVER), Reason.STORAGE_UNREACHABLE, "SlowDown", id="503"),
-        pytest.param(fault.clock_skewed(), Reason.STORAGE_UNREACHABLE, "clock", id="clock"),
+        pytest.param(fault.clock_skewed(), Reason.STORAGE_UNREACHABLE, "our clock", id="clock"),
         pytest.param(
             fault.truncated_read(50, LISTING, times=FOR_EVER),
             Reason.STORAGE_UNREACHABLE,
@@ -234,7 +234,7 @@ def test_probe_gets_through(*, sick: S3Store, server: S3Server, bucket: str, pro
     ("trouble", "reason", "words"),
     [
         pytest.param(fault.slow_down(times=FOR_EVER), Reason.STORAGE_UNREACHABLE, "SlowDown", id="503"),
-        pytest.param(fault.clock_skewed(), Reason.STORAGE_UNREACHABLE, "clock", id="clock"),
+        pytest.param(fault.clock_skewed(), Reason.STORAGE_UNREACHABLE, "our clock", id="clock"),
         pytest.param(fault.no_conditional_put(), Reason.NOT_CONFORMANT, r"NotImplemented", id="knows-no-condition"),
         pytest.param(
             fault.ignored_condition(),
