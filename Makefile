@@ -5,12 +5,12 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
-PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
+PURE := tests/api tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_fuzz.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
 REST := $(addprefix --ignore=,$(PURE))
 PYTEST := $(PYTHON) -m pytest
 PYTHONS := python3.12 python3.13 python3.14
 
-.PHONY: help setup servers check lint pure format test test-fast test-pythons test-slow demo demo-stop bench image cluster-up cluster-down clean
+.PHONY: help setup servers check lint pure format test test-fast test-pythons test-slow fuzz demo demo-stop bench image cluster-up cluster-down clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ test-pythons: $(VENV)/ready ## the pure tests on other versions of Python: PYTHO
 
 test-slow: setup ## single cases above 60 s
 	@$(PYTEST) tests e2e -m slow
+
+fuzz: $(VENV)/ready ## millions of changed documents for every reader: INPUTS=10000000 SEED=7; any finding is kept in build/fuzz
+	@PYTHONPATH=e2e $(PYTHON) -m fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED))
 
 demo: $(VENV)/ready ## the user's story on real parts; KEEP=1 leaves the cluster up
 	@PYTHONPATH=e2e $(PYTHON) -m demo $(if $(KEEP),--keep)
