@@ -10,6 +10,8 @@ import pytest
 
 from dbcustody import decryptor
 from dbcustody.adapters.envelope import DataKey
+from dbcustody.repository import fact
+from dbcustody.repository.canonical import parse
 from fuzz import campaign, plain, sealed, spoken, stock
 from fuzz.__main__ import main
 from fuzz.campaign import TARGETS, Slice, check_soundness, file_name, run_slice, slices
@@ -67,7 +69,7 @@ BREAKAGES = [
     pytest.param("manifest", DataKey, "proves", lambda *_, **__: True, id="signature"),
     pytest.param("fact-release", DataKey, "proves", lambda *_, **__: True, id="signature of a fact"),
     pytest.param("wrapped-key-by-hand", decryptor, "read_document", lambda path: json.loads(path.data), id="spelling"),
-    pytest.param("custody", plain, "canonical", lambda _: b"", id="form"),
+    pytest.param("custody", fact, "parse_exactly", parse, id="form"),
     pytest.param("storage-key", plain, "custody_of", lambda key: key.partition("/")[0], id="grammar"),
     pytest.param("key-file", decryptor, "PRINTABLE", frozenset(range(256)), id="two readers"),
     pytest.param("job-log", spoken, "read_progress", json.loads, id="another exception"),

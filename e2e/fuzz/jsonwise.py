@@ -154,6 +154,11 @@ def canonical_bytes(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
+def is_in_one_form(data: bytes) -> bool:
+    """Return whether *data* is the canonical form of what it holds; asked of nobody who is tried."""
+    return canonical_bytes(json.loads(data)) == data
+
+
 def respell(random: Random, value: Any) -> bytes:
     """Return *value* in a form that is not the canonical one."""
     kind = random.randrange(6)

@@ -129,7 +129,7 @@ def _target(name: str, read: Any, **more: Any) -> Target:
 
 
 TARGETS: Final = (
-    _target("job-result", read_whole_result, corpus=_WHOLE_RESULTS, weight=25),
+    _target("job-result", read_whole_result, corpus=_WHOLE_RESULTS, weight=20),
     _target("job-request", read_request, corpus=_REQUESTS, donors=_WHOLE_RESULTS, weight=15),
     _target("job-record", read_record, corpus=_LINES, mutate=framed, refusals=(LookupError,), weight=50),
     _target(
