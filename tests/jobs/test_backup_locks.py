@@ -72,7 +72,9 @@ def test_lock_that_is_not_had(custodian: Custodian, server: PostgresServer) -> N
     with server.connect("shop") as other:
         other.execute("begin; lock table a in access exclusive mode")
         reason, message = custodian.outcome(lock_wait_seconds=1)
+        pid = other.info.backend_pid
     assert reason is Reason.LOCK_NOT_OBTAINED, message
+    assert f"but public.a is held by pid {pid} (without a name)" in message
     assert_nothing_is_left(custodian)
 
 

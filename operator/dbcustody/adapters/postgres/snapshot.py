@@ -41,6 +41,20 @@ order by n.nspname, c.relname
 """
 _SIZES: Final = "select t, pg_table_size(t::oid::regclass) from unnest(%s::bigint[]) as t"
 """It takes a lock, so it is asked only for what is locked already."""
+_HOLDERS: Final = """
+select l.relation::regclass::text, x.gid, l.pid, a.application_name
+from pg_locks l
+left join pg_locks t on l.pid is null and t.pid is null and t.locktype = 'transactionid'
+  and t.virtualtransaction = l.virtualtransaction
+left join pg_prepared_xacts x on x.transaction = t.transactionid
+left join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation = any(%s::bigint[]::oid[])
+  and l.database = (select oid from pg_database where datname = current_database())
+order by l.granted desc, l.pid
+limit 1
+"""
+"""Who prepared a transaction has no process any more; by the lock on its own id it is found in pg_prepared_xacts
+(https://www.postgresql.org/docs/current/view-pg-locks.html)."""
 _GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.WrongObjectType)
 """There is nothing of this name any more, or something that is no table."""
 
@@ -162,7 +176,21 @@ def lock_tables(session: Session, tables: Sequence[DumpTable], *, wait_seconds: 
         _roll_back(session)
         if isinstance(error, _GONE):
             raise TableGoneError(f"{what}: one of them is gone", reason=Reason.SCHEMA_CHANGED) from error
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            what += _holder(session, tables)
         raise explain(error, what, otherwise=Reason.CONNECTION_LOST) from error
+
+
+def _holder(session: Session, tables: Sequence[DumpTable]) -> str:
+    """Return in words who keeps one of *tables* to himself, or waits to; empty when nobody does any more, or it cannot be asked."""
+    with suppress(psycopg.Error):
+        row = session.execute(_HOLDERS, ([table.oid for table in tables],)).fetchone()
+        if row is not None:
+            name, gid, pid, application = row
+            if gid is not None:
+                return f", but {name} is held by the prepared transaction {gid!r}; commit it or roll it back"
+            return f", but {name} is held by pid {pid} ({application or 'without a name'})"
+    return ""
 
 
 def _roll_back(session: Session) -> None:
