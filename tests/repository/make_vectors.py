@@ -206,9 +206,43 @@ def facts_about(manifest: bytes) -> dict[str, bytes]:
     }
 
 
+def tombstone(manifest: bytes) -> dict[str, object]:
+    """Return what would stand for the example backup once it is deleted."""
+    return {
+        "format": 1, "backupId": BACKUP_ID, "manifestSha256": hashlib.sha256(manifest).hexdigest(), "generation": 1, "because": "daily",
+        "time": "2026-04-01T00:00:00Z",
+    }  # fmt: skip
+
+
+def mac_cases(files: dict[str, bytes]) -> list[dict[str, object]]:
+    """Return what is signed with which key, byte for byte: the manifest, and every kind of fact."""
+    folder = f"{CUSTODY_ID}/backups/{BACKUP_ID}"
+    manifest = files[f"{folder}/manifest.json"]
+    facts = {
+        name.partition(".")[0].capitalize(): json.loads(files[f"{folder}/{name}"]) for name in facts_about(manifest)
+    }
+    cases = [("manifest-mac", "dataKey", IDS, "", json.loads(manifest))]
+    cases += [
+        ("fact-mac", "storageKey", IDS[:3], f"{kind}\x00", document)
+        for kind, document in (facts | {"Tombstone": tombstone(manifest)}).items()
+    ]
+    secrets = {"dataKey": DATA_KEY, "storageKey": STORAGE_KEY}
+    return [
+        {"label": label, "from": source, "context": context, "text": text, "document": canonical(signed).decode()}
+        for label, source, context, prefix, document in cases
+        for unsigned in [{name: value for name, value in document.items() if name != "mac"}]
+        for signed in [sign(unsigned, derive(secrets[source], label, context), prefix.encode())]
+        for text in [prefix + canonical(unsigned).decode()]
+    ]
+
+
 def main(folder: Path) -> None:
     """Write everything below *folder*."""
-    pretty = {"envelope.json": {"prefix": PREFIX.hex(), "cases": envelope_cases()}, "key.json": key_cases()}
+    pretty: dict[str, object] = {
+        "envelope.json": {"prefix": PREFIX.hex(), "cases": envelope_cases()},
+        "key.json": key_cases(),
+        "mac.json": mac_cases(backup_files()),
+    }
     for name, document in pretty.items():
         (folder / name).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     (folder / f"{KEY_ID}.key").write_text(KEY_ENCRYPTION_KEY.hex() + "\n")

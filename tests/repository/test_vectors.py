@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
 import subprocess
@@ -19,8 +20,8 @@ from dbcustody.adapters.keyring import parse_key
 from dbcustody.repository.binding import FACT_LABEL, MANIFEST_LABEL, OBJECT_LABEL, fact_context, storage_key_context
 from dbcustody.repository.canonical import canonical, parse
 from dbcustody.repository.catalogue import read_catalogue, write_catalogue
-from dbcustody.repository.fact import Custody, Fact, Marker, NameClaim, WrappedKey, fact_text
-from dbcustody.repository.layout import parse_backup_key, storage_key_key
+from dbcustody.repository.fact import Custody, Fact, Marker, NameClaim, WrappedKey, fact_text, read_fact
+from dbcustody.repository.layout import BackupKey, parse_backup_key, storage_key_key
 from dbcustody.repository.manifest import Manifest, authenticated_text, read_manifest, write_manifest
 from dbcustody.repository.stocktaking import document_keys, recognise, take_inventory
 from dbcustody.repository.testimony import Trust
@@ -29,6 +30,7 @@ HERE = Path(__file__).parent
 VECTORS = HERE / "vectors"
 STORAGE = VECTORS / "storage"
 KEYS = json.loads((VECTORS / "key.json").read_text())
+MACS = json.loads((VECTORS / "mac.json").read_text())
 ENVELOPE = json.loads((VECTORS / "envelope.json").read_text())
 CUSTODY = "web.shop"
 (MANIFEST_FILE,) = STORAGE.glob("*/backups/*/manifest.json")
@@ -62,8 +64,9 @@ def vector_keys() -> tuple[DataKey, DataKey]:
 
 
 def test_vectors_are_made_the_same_again(tmp_path: Path) -> None:
-    """The script that makes them gives what is published."""
-    subprocess.run([sys.executable, "-I", str(HERE / "make_vectors.py"), str(tmp_path)], check=True)
+    """The scripts that make them give what is published."""
+    for script in ("make_vectors.py", "make_refusals.py"):
+        subprocess.run([sys.executable, str(HERE / script), str(tmp_path)], check=True)
     assert files_below(VECTORS) == files_below(tmp_path)
 
 
@@ -132,6 +135,28 @@ def test_minted_objects_are_written_as_published(kind: type[Any], key: str) -> N
     """What is minted once is read and written in its one form."""
     data = (STORAGE / key).read_bytes()
     assert data == canonical(parse(kind, data, key))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["text"][:8].partition("\0")[0]) for case in MACS])
+def test_documents_are_signed_as_published(case: dict[str, Any]) -> None:
+    """What is signed is the published text, byte for byte, and both sides come to the published signature."""
+    data, key = case["document"].encode(), decryptor.derive(secret(case["from"]), case["label"], case["context"])
+    kind = case["text"].partition("\0")[0]
+    if case["label"] == MANIFEST_LABEL:
+        manifest = read_manifest(data, "m")
+        text, mac = authenticated_text(manifest), manifest.mac
+    else:
+        fact = read_fact(data, place_of(kind))
+        text, mac = fact_text(fact), fact.mac
+    assert text == case["text"].encode()
+    assert mac == hmac.digest(key, text, "sha256").hex()
+    assert DataKey(secret(case["from"])).proves(case["label"], tuple(case["context"]), text, mac_hex=mac)
+
+
+def place_of(kind: str) -> BackupKey:
+    """Return the key under which a fact of *kind* lies."""
+    name = "tombstone.json" if kind == "Tombstone" else f"{kind.lower()}.1.json"
+    return BackupKey(custody_id=CUSTODY, backup_id=MANIFEST_FILE.parent.name, attempt=None, object_name=name)
 
 
 class Keyholder:
