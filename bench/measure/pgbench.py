@@ -2,7 +2,8 @@
 
 Both dump the same database, the shop with pgbench's own tables in it, at their defaults: one stream, zstd at level 1, and ours counts rows.
 The window is the same number of seconds and begins for both when rows begin to be copied; a dump that ends within it makes the measurement
-fail. Autovacuum is off and a checkpoint is made before each window, so that neither falls to one of them alone.
+fail. Autovacuum is off and a checkpoint is made before each window, so that neither falls to one of them alone. A window beforehand is
+thrown away: the first in a new database is slower than all that follow.
 
 A backup runs in a pod, seldom beside the server: the server has a core, and pgbench shares the other with the dump and where that goes. So
 what is judged is what the server has to do more. How it is when both have to share both cores is told.
@@ -60,6 +61,7 @@ def measure(*, rounds: int) -> list[Figure]:
 
 
 def _take(parts: Parts, program: Path, rounds: int) -> list[dict[str, float]]:
+    _pgbench(parts, program)
     steps = (
         lambda: {"bare": _beside(parts, program, dump_to_file)},
         lambda: {"ours": _beside(parts, program, _back_up)},
