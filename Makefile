@@ -73,11 +73,11 @@ bench: setup ## speed and memory, as ratios within one run; results in bench/res
 image: $(VENV)/ready ## the one image of the operator and every Job
 	@$(GROUND) image
 
-cluster-up: setup ## a complete Kubernetes on this machine, with a kubeconfig to use by hand
-	@$(GROUND) up
+cluster-up: $(if $(PROVIDER),$(VENV)/ready,setup) ## a complete Kubernetes on this machine, with a kubeconfig to use by hand (PROVIDER=kind: by kind, not verified)
+	@$(GROUND) up $(if $(PROVIDER),--provider $(PROVIDER))
 
 cluster-down: $(VENV)/ready ## stop it without a trace
-	@$(GROUND) down
+	@$(GROUND) down $(if $(PROVIDER),--provider $(PROVIDER))
 
 clean: ## what the commands above left in the checkout; the caches outside of it stay
 	@if [ -x $(PYTHON) ]; then $(GROUND) down || true; PYTHONPATH=e2e $(PYTHON) -m demo --stop || true; fi

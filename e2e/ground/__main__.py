@@ -16,7 +16,9 @@ def main() -> int:
     setup = verbs.add_parser("setup", help="install and build everything that is missing")
     setup.add_argument("--without-cluster", action="store_true", help="only what the tests without Kubernetes need")
     for verb, help_text in (("up", "start a cluster and leave it"), ("down", "stop a cluster without a trace")):
-        verbs.add_parser(verb, help=help_text).add_argument("name", nargs="?", default="hand")
+        by_name = verbs.add_parser(verb, help=help_text)
+        by_name.add_argument("name", nargs="?", default="hand")
+        by_name.add_argument("--provider", choices=["own", "kind"], default="own", help="kind needs a Docker engine")
     verbs.add_parser("image", help="build the image of dbcustody")
     arguments = parser.parse_args()
     try:
@@ -36,8 +38,20 @@ def _do(arguments: argparse.Namespace) -> int:
 
         print(application_image().reference)
     else:
-        _change_cluster(arguments.verb, arguments.name)
+        change = _change_kind if arguments.provider == "kind" else _change_cluster
+        change(arguments.verb, arguments.name)
     return 0
+
+
+def _change_kind(verb: str, name: str) -> None:
+    from ground.kind import KindCluster  # noqa: PLC0415
+
+    cluster = KindCluster(name)
+    if verb == "down":
+        cluster.stop()
+        return
+    cluster.start()
+    _tell(cluster.environment, f"make cluster-down PROVIDER=kind (or: python -m ground down {name} --provider kind)")
 
 
 def _change_cluster(verb: str, name: str) -> None:
@@ -47,9 +61,14 @@ def _change_cluster(verb: str, name: str) -> None:
         take_down(name)
         return
     with Cluster(name, keep=True) as cluster:
-        for variable, value in cluster.environment.items():
-            print(f"export {variable}={value.removesuffix(os.environ['PATH'])}{'$PATH' if variable == 'PATH' else ''}")
-        print(f"# stop it without a trace: make cluster-down (or: python -m ground down {name})")
+        _tell(cluster.environment, f"make cluster-down (or: python -m ground down {name})")
+
+
+def _tell(environment: dict[str, str], stopping: str) -> None:
+    """Print what a shell needs to use the cluster, and how it is stopped."""
+    for variable, value in environment.items():
+        print(f"export {variable}={value.removesuffix(os.environ['PATH'])}{'$PATH' if variable == 'PATH' else ''}")
+    print(f"# stop it without a trace: {stopping}")
 
 
 if __name__ == "__main__":
