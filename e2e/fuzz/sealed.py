@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import PurePosixPath
 from types import SimpleNamespace
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dbcustody import decryptor
 from dbcustody.adapters.envelope import Wrapped, decrypt, unwrap_key
@@ -16,10 +16,28 @@ from dbcustody.repository.layout import BackupKey
 from dbcustody.repository.manifest import authenticated_text, read_manifest
 from fuzz import published
 from fuzz.bytewise import chunkwise
-from fuzz.jsonwise import is_in_one_form, jsonwise
+from fuzz.jsonwise import canonical_bytes, is_in_one_form, jsonwise, parsed
 from fuzz.published import DATA_KEY, KEY_ENCRYPTION_KEY, KEY_ID, OBJECT_KEY, PLACE, STORAGE_KEY
 from fuzz.target import FindingError, Target, require
 
+if TYPE_CHECKING:
+    from random import Random
+
+ODD_PLACES: Final = (
+    "../{}",
+    "/{}",
+    "x/{}",
+    "./{}",
+    "{}/../x.json",
+    "{}/",
+    "..\\{}",
+    "{}\x00.json",
+    "..",
+    ".pgc",
+    "{}.000",
+    "{}\n",
+)
+ODD_NAMES_SHARE: Final = 0.02
 ENGINE: Final = (DamagedError, RefusedError)
 BY_HAND: Final = (decryptor.Refusal,)
 _ENVELOPES: Final = published.envelopes()
@@ -125,6 +143,17 @@ def read_signed_fact(data: bytes, object_name: str) -> None:
         require(data == _FACTS[object_name], "takes a fact that nobody signed")
 
 
+def with_odd_names(random: Random, data: bytes, others: tuple[bytes, ...]) -> bytes:
+    """Change a manifest; now and then where an object's name leads, which chance alone would seldom hit."""
+    if random.random() > ODD_NAMES_SHARE:
+        return jsonwise(random, data, others)
+    value, _ = parsed(data)
+    objects = [dict(item) for item in value["objects"]]
+    item = random.choice(objects)
+    item["name"] = random.choice(ODD_PLACES).format(item["name"])
+    return canonical_bytes(value | {"objects": objects})
+
+
 def _file(data: bytes) -> Any:
     return Shown(data)
 
@@ -144,9 +173,9 @@ def _fact_target(object_name: str) -> Target:
 TARGETS: Final = (
     Target(name="envelope", read=read_envelope, corpus=tuple(_ENVELOPES), mutate=chunkwise, refusals=(DamagedError,), weight=360),
     Target(name="object-by-hand", read=read_object_by_hand, corpus=tuple(_ENVELOPES), mutate=chunkwise, refusals=BY_HAND, weight=260),
-    Target(name="manifest", read=read_signed_manifest, corpus=(*_MANIFESTS, _OPEN_MANIFEST), donors=_ALL, mutate=jsonwise,
+    Target(name="manifest", read=read_signed_manifest, corpus=(*_MANIFESTS, _OPEN_MANIFEST), donors=_ALL, mutate=with_odd_names,
            refusals=ENGINE, weight=50),
-    Target(name="manifest-by-hand", read=read_manifest_by_hand, corpus=(*_MANIFESTS, _OPEN_MANIFEST), donors=_ALL, mutate=jsonwise,
+    Target(name="manifest-by-hand", read=read_manifest_by_hand, corpus=(*_MANIFESTS, _OPEN_MANIFEST), donors=_ALL, mutate=with_odd_names,
            refusals=BY_HAND, weight=50),
     Target(name="wrapped-key", read=read_wrapped_key, corpus=(_WRAPPED,), donors=_ALL, mutate=jsonwise, refusals=ENGINE, weight=60),
     Target(name="wrapped-key-by-hand", read=read_wrapped_key_by_hand, corpus=(_WRAPPED,), donors=_ALL, mutate=jsonwise,
