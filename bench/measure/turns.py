@@ -13,14 +13,15 @@ CORES: Final = 2
 
 
 def take_turns(steps: Sequence[Callable[[], dict[str, float]]], *, rounds: int) -> list[dict[str, float]]:
-    """Return what all *steps* found in each round; the first of a round is the second of the one before.
+    """Return what all *steps* found in each round; every other round goes backwards, so that no one always follows the same other.
 
     What one contender left to be written to the disk is written before the next begins, so that nobody pays for another.
     """
     taken = []
     for number in range(rounds):
         first, found = number % len(steps), dict[str, float]()
-        for step in (*steps[first:], *steps[:first]):
+        turned = (*steps[first:], *steps[:first]) if len(steps) > 2 else steps
+        for step in reversed(turned) if number % 2 else turned:
             os.sync()
             found |= step()
         taken.append(found)
