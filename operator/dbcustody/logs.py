@@ -81,6 +81,19 @@ def set_up_logs(stream: TextIO | None = None, *, level: int = logging.INFO) -> N
     )
 
 
+def set_up_remarks(stream: TextIO | None = None) -> None:
+    """Send what is logged on the way to *stream* (standard error) as redacted lines: the output of a person's command is its answer."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            describe_exception,
+            redact_event,
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+    )
+
+
 def describe_exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace an exception in *event* by its class and where it was raised; its text may hold values."""
     found = event.pop("exc_info", None)

@@ -10,7 +10,7 @@ import click
 
 import dbcustody
 from dbcustody.errors import DbcustodyError, InvalidSpecError
-from dbcustody.logs import where_raised
+from dbcustody.logs import set_up_remarks, where_raised
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -114,6 +114,7 @@ def main() -> NoReturn:
     """Run the command line; every error is one message on standard error, and an exit code that says what kind it was."""
     from dbcustody.cli.ending import Exit, complain, exit_of, told  # noqa: PLC0415 - a Job's start is not to wait for it
 
+    set_up_remarks()
     try:
         dbcustody_command(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
