@@ -6,8 +6,8 @@ fail. Before each window the tables are vacuumed, a checkpoint is made and writt
 pay for it; autovacuum is off. A window beforehand is thrown away: the first in a new database is slower than all that follow.
 
 A backup runs in a pod, seldom beside the server: the server has a core, and pgbench shares the other with the dump and where that goes. So
-what is judged is what the server has to do more. How it is when both have to share both cores is told. A dump that goes slower disturbs less:
-how fast ours goes, the section `backup` tells.
+what is judged is what the server has to do more. How it is when both have to share both cores is told. A dump that goes slower disturbs
+less: how fast ours goes, the section `backup` tells.
 """
 
 from __future__ import annotations
