@@ -166,7 +166,7 @@ class Capture:
     def _count(self, session: Session, tables: Sequence[DumpTable]) -> dict[int, int]:
         with cancelled_by(self._ended, session):
             session.execute("set local max_parallel_workers_per_gather = 0")
-            return {table.oid: count_rows(session, table) for table in tables if table.has_rows}
+            return count_rows(session, [table for table in tables if table.has_rows])
 
     def _read_catalogue(self, tables: Sequence[DumpTable], counts: dict[int, int]) -> Catalogue:
         """Return the catalogue: facts from the snapshot, sequences as they stand now that the last stream has ended."""

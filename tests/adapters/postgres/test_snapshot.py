@@ -114,7 +114,8 @@ def rows_of(server: PostgresServer, snapshot: Snapshot) -> dict[str, int]:
     """Return the rows of each table as another session sees them in the snapshot."""
     with connect(target_of(server)) as other:
         join_snapshot(other, snapshot.name)
-        return {table.name: count_rows(other, table) for table in snapshot.tables}
+        rows = count_rows(other, snapshot.tables)
+        return {table.name: rows[table.oid] for table in snapshot.tables}
 
 
 @pytest.mark.parametrize(

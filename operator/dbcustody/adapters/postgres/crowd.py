@@ -20,14 +20,18 @@ _WAITING: Final = """
 with ours as (
     select array_agg(pid) as pids from pg_stat_activity
     where usename = session_user and datname = current_database() and application_name = any(%s)
+), waiting as materialized (
+    select a.pid from pg_stat_activity a cross join ours
+    where a.pid <> all(ours.pids) and pg_blocking_pids(a.pid) && ours.pids
 )
 select l.pid, l.mode, coalesce(l.relation::regclass::text, l.locktype),
        coalesce(extract(epoch from clock_timestamp() - l.waitstart), 0)::float8
-from pg_locks l cross join ours
-where not l.granted and l.pid <> all(ours.pids) and pg_blocking_pids(l.pid) && ours.pids
+from waiting w
+cross join lateral (select * from pg_locks l where l.pid = w.pid and not l.granted offset 0) l
 order by l.waitstart nulls last
 limit 1
 """
+"""Sessions are asked first and locks only of those who wait: a dump of thousands of tables holds as many locks, in each of its sessions."""
 _COPYING: Final = """
 select c.relid::bigint, c.bytes_processed
 from pg_stat_progress_copy c
