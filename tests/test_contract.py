@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import types
 from dataclasses import is_dataclass, replace
@@ -241,3 +242,40 @@ def test_a_result_is_tied_to_its_request() -> None:
     other = replace(REQUEST, options=CaptureOptions(parallelism=2))
     assert digest_of(dump_request(REQUEST)) == digest_of(dump_request(REQUEST))
     assert digest_of(dump_request(REQUEST)) != digest_of(dump_request(other))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param('{"contract":1,"message":' + "[" * 100_000, id="deep-within"),
+        pytest.param('{"contract":1,"message":NaN}', id="not-a-number"),
+        pytest.param('{"contract":1,"message":1e999}', id="beyond-every-number"),
+        pytest.param("[1]", id="a-list"),
+    ],
+)
+def test_what_is_no_json_object_is_refused_in_our_words(text: str) -> None:
+    """Whatever a pod writes: neither a request nor a result, and no record either."""
+    for load in (load_request, load_result):
+        with pytest.raises(InvalidSpecError, match="must be a JSON object"):
+            load(text)
+    digest = hashlib.sha256(f"1 result {text}".encode()).hexdigest()[:16]
+    assert unframe(f"{FRAME_PREFIX} 1 result {digest} {text}") is None
+
+
+@pytest.mark.parametrize("contract", ["{}", "[1]", "true", "1.0", '"1"', "null", "2"])
+def test_another_contract_is_refused_whatever_it_is(contract: str) -> None:
+    """What only looks like the number 1 is not it."""
+    with pytest.raises(RefusedError) as refused:
+        load_result(f'{{"contract":{contract}}}')
+
+    assert refused.value.reason is Reason.CONTRACT_UNKNOWN
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "+1", "01", "\u0661", "1" * 30, ""])
+def test_a_record_is_numbered_from_one(number: str) -> None:
+    """Nothing else was framed by us."""
+    digest = hashlib.sha256(f"{number} result {{}}".encode()).hexdigest()[:16]
+    assert unframe(f"{FRAME_PREFIX} {number} result {digest} {{}}") is None
+    good = hashlib.sha256(b"1 result {}").hexdigest()[:16]
+    assert unframe(f"{FRAME_PREFIX} 1 result {good} {{}}") is not None

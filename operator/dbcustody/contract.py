@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
 from dbcustody.api.database import DatabaseSpec, Server
@@ -26,6 +28,7 @@ CONTRACT: Final = 1
 UNDERSTOOD: Final = frozenset({1})
 TERMINATION_MESSAGE_BYTES: Final = 4096
 FRAME_PREFIX: Final = "dbcustody-record"
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}")
 REQUEST_VARIABLE: Final = "DBCUSTODY_REQUEST"
 ATTEMPT_VARIABLE: Final = "DBCUSTODY_ATTEMPT"
 """The pod's UID, by the downward API: names the attempt in the storage."""
@@ -281,8 +284,9 @@ def unframe(line: str) -> Record | None:
     """Return the record that *line* holds, or None when it is an ordinary or a damaged line, or of a kind that only a newer peer knows."""
     match line.rstrip("\n").split(" ", 4):
         case [prefix, number, kind, digest, body] if prefix == FRAME_PREFIX and digest == _digest(number, kind, body):
-            if kind in set(RecordKind):
-                return Record(number=int(number), kind=RecordKind(kind), data=json.loads(body))
+            data = _parse_object(body)
+            if kind in set(RecordKind) and _NUMBER.fullmatch(number) and data is not None:
+                return Record(number=int(number), kind=RecordKind(kind), data=data)
     return None
 
 
@@ -302,17 +306,37 @@ def digest_of(request_text: str) -> str:
 
 
 def _checked_contract(text: str, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidSpecError(f"{what}: is not JSON") from error
-    if not isinstance(value, dict):
-        raise InvalidSpecError(f"{what}: must be a mapping")
-    if value.get("contract") not in UNDERSTOOD:
+    value = _parse_object(text)
+    if value is None:
+        raise InvalidSpecError(f"{what}: must be a JSON object")
+    spoken = value.get("contract")
+    if type(spoken) is not int or spoken not in UNDERSTOOD:
         raise RefusedError(
-            f"{what}: speaks contract {value.get('contract')!r}; this version understands {sorted(UNDERSTOOD)}",
+            f"{what}: speaks contract {str(spoken)[:20]}; this version understands {sorted(UNDERSTOOD)}",
             reason=Reason.CONTRACT_UNKNOWN,
         )
+    return value
+
+
+def _parse_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object in *text*; None when there is none, or one that is nested deeper than anybody of ours writes."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """NaN and the infinities are no JSON (RFC 8259, section 6), though Python reads them."""
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    """Return the number; one that is too large would become an infinity without a word, and then no JSON any more."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
     return value
 
 
