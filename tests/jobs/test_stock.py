@@ -14,6 +14,7 @@ from dbcustody.adapters.objectstore import VolumeStore
 from dbcustody.errors import ConflictError, DamagedError, DbcustodyError, InterruptedRunError, UnavailableError
 from dbcustody.jobs.stock import add_fact, open_data_key, take_stock
 from dbcustody.reason import Reason
+from dbcustody.repository.canonical import canonical
 from dbcustody.repository.fact import Hold, Release, Tombstone, Verified
 from dbcustody.repository.inventory import Doubt
 from dbcustody.repository.layout import FactKind, attempt_prefix, data_key_object, fact_key, manifest_key
@@ -159,10 +160,10 @@ def test_damaged_data_key_is_damage(vault: Vault, tmp_path: Path) -> None:
     path = wrapped_key_file(tmp_path, manifest)
     original = json.loads(path.read_text())
 
-    path.write_text(json.dumps(original | {"keyId": "k9"}))
+    path.write_bytes(canonical(original | {"keyId": "k9"}))
     with pytest.raises(DamagedError, match="another key id"):
         open_data_key(vault.storage, manifest.place, ("k1",))
-    path.write_text(json.dumps(original | {"wrapped": original["wrapped"][:-2] + "00"}))
+    path.write_bytes(canonical(original | {"wrapped": original["wrapped"][:-2] + "00"}))
     with pytest.raises(DamagedError, match="damaged"):
         open_data_key(vault.storage, manifest.place, ("k1",))
     path.unlink()

@@ -16,8 +16,8 @@ from dbcustody.errors import ConflictError, DamagedError
 from dbcustody.jobs.custody import OpenStorage
 from dbcustody.jobs.stock import close_data_key
 from dbcustody.repository.binding import MANIFEST_LABEL, Place
-from dbcustody.repository.canonical import canonical, parse_exactly
-from dbcustody.repository.fact import NameClaim
+from dbcustody.repository.canonical import canonical
+from dbcustody.repository.fact import NameClaim, parse_claim
 from dbcustody.repository.layout import make_backup_id, manifest_key, name_key
 from dbcustody.repository.manifest import (
     ENCRYPTION_ALGORITHM,
@@ -69,7 +69,7 @@ def read_claim(store: ObjectStore, custody_id: str, name: str) -> str | None:
     data = store.read(key)
     if data is None:
         return None
-    claim = parse_exactly(NameClaim, data, f"{store.location}/{key}")
+    claim = parse_claim(data, f"{store.location}/{key}")
     if claim.name != name:
         raise DamagedError(f"{store.location}/{key}: is of another name; somebody moved it")
     return claim.backup_id

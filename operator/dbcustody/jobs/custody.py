@@ -17,8 +17,8 @@ from dbcustody.contract import Verb
 from dbcustody.errors import ConflictError, DamagedError, InvalidSpecError, RefusedError
 from dbcustody.jobs.tools import custody_id_of
 from dbcustody.reason import Reason
-from dbcustody.repository.canonical import canonical, parse
-from dbcustody.repository.fact import Custody, Marker, WrappedKey
+from dbcustody.repository.canonical import canonical
+from dbcustody.repository.fact import Custody, Marker, WrappedKey, parse_custody, parse_marker, parse_wrapped_key
 from dbcustody.repository.layout import MARKER_KEY, custody_key, storage_key_key
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read_marker(store: ObjectStore) -> Marker | None:
     data = store.read(MARKER_KEY)
     if data is None:
         return None
-    marker = parse(Marker, data, f"{store.location}/{MARKER_KEY}")
+    marker = parse_marker(data, f"{store.location}/{MARKER_KEY}")
     if marker.format != FORMAT:
         raise RefusedError(
             f"{store.location}/{MARKER_KEY}: has format {marker.format}; this version knows {FORMAT}",
@@ -107,7 +107,7 @@ def open_custody(storage: OpenStorage, request: JobRequest, *, now: datetime) ->
 def read_custody(store: ObjectStore, custody_id: str) -> Custody | None:
     """Return the birth certificate of *custody_id*, or None when nothing was ever written under it."""
     data = store.read(custody_key(custody_id))
-    return None if data is None else parse(Custody, data, f"{store.location}/{custody_key(custody_id)}")
+    return None if data is None else parse_custody(data, f"{store.location}/{custody_key(custody_id)}")
 
 
 def stored_key_ids(store: ObjectStore) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def unwrap_storage_key(store: ObjectStore, storage_id: str, keyring: Keyring, ke
     if data is None:
         return None
     where = f"{store.location}/{storage_key_key(key_id)}"
-    closed = parse(WrappedKey, data, where)
+    closed = parse_wrapped_key(data, where)
     if closed.key_id != key_id:
         raise DamagedError(f"{where}: is of another key id; somebody moved it")
     return unwrap_key(

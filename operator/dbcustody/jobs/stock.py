@@ -13,8 +13,17 @@ from dbcustody.errors import ConflictError, DamagedError, RefusedError
 from dbcustody.jobs.tools import entries_below, side_by_side
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import FACT_LABEL, MANIFEST_LABEL, fact_context
-from dbcustody.repository.canonical import canonical, parse
-from dbcustody.repository.fact import Hold, Release, Tombstone, Verified, WrappedKey, fact_text, sealed
+from dbcustody.repository.canonical import canonical
+from dbcustody.repository.fact import (
+    Hold,
+    Release,
+    Tombstone,
+    Verified,
+    WrappedKey,
+    fact_text,
+    parse_wrapped_key,
+    sealed,
+)
 from dbcustody.repository.layout import (
     FactKind,
     attempt_prefix,
@@ -216,7 +225,7 @@ def _unwrapped(data: bytes | None, place: Place, key_id: str, keyring: Keyring) 
     where = f"{place.backup_id}/{place.attempt}/{data_key_object(key_id)}"
     if data is None:
         raise DamagedError(f"{where}: is missing")
-    closed = parse(WrappedKey, data, where)
+    closed = parse_wrapped_key(data, where)
     if closed.key_id != key_id:
         raise DamagedError(f"{where}: is of another key id; somebody moved it")
     wrapped = Wrapped(closed.nonce, closed.wrapped, closed.check)

@@ -70,10 +70,7 @@ def _within(number: int | None, most: int) -> int | None:
 def _records(log: str) -> Iterator[Record]:
     """Yield the sound records of *log*; a frame of a kind that is not known yet comes from a newer Job, and is passed over."""
     for line in log.splitlines():
-        try:
-            record = unframe(line)
-        except ValueError:
-            continue
+        record = unframe(line)
         if record is not None:
             yield record
 
