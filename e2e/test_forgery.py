@@ -9,6 +9,7 @@ import pytest
 
 from scene.evidence import conditions
 from scene.forger import Forger
+from scene.tenant import KEEP_ONE
 
 if TYPE_CHECKING:
     from scene.storehouse import Storehouse
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-KEEP_ONE = {"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0}
 KEEP_ALL = {"keepLast": 100, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0}
 
 

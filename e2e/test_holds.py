@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scene.evidence import conditions
+from scene.tenant import KEEP_ONE
 
 if TYPE_CHECKING:
     from scene.storehouse import Storehouse
     from scene.tenant import Tenant
 
 pytestmark = pytest.mark.cluster
-
-KEEP_ONE = {"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0}
 
 
 def facts(storehouse: Storehouse, name: str) -> set[str]:

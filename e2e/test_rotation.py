@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scene.evidence import conditions
-from scene.tenant import KEY_ID
+from scene.tenant import KEEP_ONE, KEY_ID
 
 if TYPE_CHECKING:
     from scene.storehouse import Storehouse
@@ -62,7 +62,7 @@ def test_key_is_rotated_and_the_old_one_taken_out(housed: Tenant, storehouse: St
     housed.secret("keys", **{NEW_ID: new})
     look_now(housed, "old key is out")
     housed.until(lambda: not keys_of(housed.get("backupstorages", "main"))[KEY_ID][2], "the probe misses the old key")
-    housed.policy(retention={"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0})
+    housed.policy(retention=KEEP_ONE)
     housed.backup("three", policy="nightly")
     housed.succeeded("three")
     policy = housed.wait("backuppolicies", "nightly", "RetentionEnforced")

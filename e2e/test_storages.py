@@ -13,7 +13,7 @@ from ground.certificate import Authority
 from ground.s3 import S3Server
 from scene.disk import claim
 from scene.evidence import conditions
-from scene.tenant import KEY_ID
+from scene.tenant import KEY_ID, keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,11 +33,6 @@ class Bad(NamedTuple):
     says: str
     s3: dict[str, Any] = {}  # noqa: RUF012 - read only
     spec: dict[str, Any] = {}  # noqa: RUF012 - read only
-
-
-def keyring(name: str, active: str = KEY_ID) -> dict[str, Any]:
-    """Return the encryption by the Secret *name*."""
-    return {"encryption": {"keyringSecretRef": {"name": name}, "activeKeyId": active}}
 
 
 BAD = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scene.disk import claim, committed, volume_storage
+from scene.tenant import KEEP_ONE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from scene.tenant import Tenant
 
 pytestmark = pytest.mark.cluster
-
-KEEP_ONE = {"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0}
 
 
 def test_two_policies_share_a_claim_of_one_node(tenant: Tenant, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -21,10 +20,10 @@ from ground.cache import GroundError, run, say
 from ground.certificate import Authority
 from ground.kubebuild import programs
 from ground.network import Network
+from ground.node import clear_node, import_images
 from ground.package import CLUSTER_PROGRAMS, require
 from ground.process import Daemon
 from ground.secondnode import SecondNode
-from ground.stray import remove_strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +150,7 @@ class Cluster:
 
     def load(self, archive: Path) -> None:
         """Put the images of a docker-archive on the node."""
-        run(["ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", archive])
+        import_images(self._socket, archive)
 
     def run(self, command: Sequence[str | Path]) -> str:
         """Run *command* inside the cluster's network, where the service addresses are reachable too; returns its output."""
@@ -165,12 +164,7 @@ class Cluster:
         SecondNode(self).stop()
         for component in ("kubelet", *COMPONENTS):  # the kubelet first, because it would start its containers again
             self.daemon(component).stop(first=signal.SIGKILL)
-        self.network.end_processes()
-        cgroup.remove(self._title)
-        remove_strays(self.folder, self._run_folder)
-        self.network.remove()
-        shutil.rmtree(self._run_folder, ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        clear_node(self._title, self.network, self.folder, self._run_folder)
 
     @property
     def _keys(self) -> Path:

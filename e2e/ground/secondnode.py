@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ground import cgroup, nodeconfig
 from ground.archive import pause_image
-from ground.cache import run
 from ground.kubebuild import programs
 from ground.network import Branch
+from ground.node import clear_node, import_images
 from ground.process import Daemon
-from ground.stray import remove_strays
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -56,7 +55,7 @@ class SecondNode:
 
     def load(self, archive: Path) -> None:
         """Put the images of a docker-archive on the node."""
-        run(["ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", archive])
+        import_images(self._socket, archive)
 
     def cut(self) -> None:
         """Cut the cable."""
@@ -80,12 +79,7 @@ class SecondNode:
         """End everything of the node and remove every trace; nothing happens when there is none."""
         for component in _COMPONENTS:
             self._daemon(component).stop(first=signal.SIGKILL)
-        self.network.end_processes()
-        cgroup.remove(self._title)
-        remove_strays(self._folder, self._run_folder)
-        self.network.remove()
-        shutil.rmtree(self._run_folder, ignore_errors=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        clear_node(self._title, self.network, self._folder, self._run_folder)
 
     @property
     def _title(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from scene.tenant import KEY_ID
+from scene.tenant import keyring
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,7 @@ def claim(tenant: Tenant, folder: Path, *, mode: str = "ReadWriteOnce") -> None:
 
 def volume_storage(tenant: Tenant) -> None:
     """Create the BackupStorage `main` on the claim `disk`, encrypted."""
-    encryption = {"keyringSecretRef": {"name": "keys"}, "activeKeyId": KEY_ID}
-    tenant.make("BackupStorage", "main", {"volume": {"claimName": "disk"}, "encryption": encryption})
+    tenant.make("BackupStorage", "main", {"volume": {"claimName": "disk"}, **keyring()})
 
 
 def committed(folder: Path, custody_id: str) -> list[str]:

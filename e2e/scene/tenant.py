@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "dbcustody.dev/v1"
 KEY_ID: Final = "k2026"
+KEEP_ONE: Final = {"keepLast": 1, "keepDaily": 0, "keepWeekly": 0, "keepMonthly": 0}
+"""A retention that lets everything go but the newest."""
 PAUSE_SECONDS: Final = 0.1
 TRUTH_SECONDS: Final = 60
 """How long status may take to tell the truth after something happened, once API server and leader are there."""
@@ -81,8 +83,7 @@ class Tenant:
             "credentialsSecretRef": {"name": "bucket"},
             **(s3 or {}),
         }
-        encryption = {"keyringSecretRef": {"name": "keys"}, "activeKeyId": KEY_ID}
-        return self.make("BackupStorage", name, {"s3": bucket, "encryption": encryption, **spec})
+        return self.make("BackupStorage", name, {"s3": bucket, **keyring(), **spec})
 
     def policy(self, name: str = "nightly", **spec: Any) -> Json:
         """Create a BackupPolicy that by itself would first run at the end of February."""
@@ -173,6 +174,11 @@ class Tenant:
         verdict = conditions(body)["Succeeded"]
         assert verdict["status"] == "True", f"{name}: {verdict}\n{collect(self.api, self.name)}"
         return body
+
+
+def keyring(name: str = "keys", active: str = KEY_ID) -> dict[str, Any]:
+    """Return the part of a BackupStorage that has it encrypted by the Secret *name*."""
+    return {"encryption": {"keyringSecretRef": {"name": name}, "activeKeyId": active}}
 
 
 def _bytes(value: str | bytes) -> bytes:

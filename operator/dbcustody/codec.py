@@ -7,6 +7,8 @@ cross that border here and nowhere else. Unknown fields are left aside: a newer 
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import types
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dbcustody.errors import InvalidSpecError
 
@@ -66,6 +68,29 @@ def encode(value: object) -> Json:
 def format_time(moment: datetime) -> str:
     """Return *moment* in RFC 3339, UTC, to the second, as Kubernetes writes times."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_json(text: str) -> Json:
+    """Return what the JSON *text* says; raises ValueError for anything else, and for what is nested deeper than anybody of ours writes.
+
+    NaN, the infinities, and numbers so large that they would become one are no JSON (RFC 8259, section 6), though Python reads them.
+    """
+    try:
+        value: Json = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
 
 
 def parse_time(text: str) -> datetime:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
 from dbcustody.api.database import DatabaseSpec, Server
 from dbcustody.api.policy import CaptureOptions, PlanEntry, Retained, Retention
 from dbcustody.api.storage import BackupStorageSpec, Capabilities, KeyUse
-from dbcustody.codec import decode, encode
+from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.reason import ExitCode, Reason
 
@@ -249,8 +248,9 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     text = _compact(encode(result))
     if len(text.encode()) <= limit_bytes:
         return text
-    bare = replace(result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, hold=None)
-    short = replace(bare, complete=False)
+    short = replace(
+        result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, hold=None, complete=False
+    )
     room = limit_bytes - _size_bytes(replace(short, message=""))
     return _compact(encode(replace(short, message=_cut(short.message, room))))
 
@@ -319,25 +319,12 @@ def _checked_contract(text: str, what: str) -> dict[str, Any]:
 
 
 def _parse_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object in *text*; None when there is none, or one that is nested deeper than anybody of ours writes."""
+    """Return the JSON object in *text*; None when there is none."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """NaN and the infinities are no JSON (RFC 8259, section 6), though Python reads them."""
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    """Return the number; one that is too large would become an infinity without a word, and then no JSON any more."""
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(text)
-    return value
 
 
 def _compact(value: Any) -> str:

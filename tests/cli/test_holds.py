@@ -19,8 +19,8 @@ def test_a_held_backup_stays_until_it_is_released(at_folder: Person) -> None:
     assert at_folder.run("backup", "--name", "one", **KEEP_ONE).code == 0
     placed = at_folder.run("hold", "one")
     again = at_folder.run("hold", "one")
-    for name in ("two", "three"):
-        assert at_folder.run("backup", "--name", name, **KEEP_ONE).code == 0
+    taken = [at_folder.run("backup", "--name", name, **KEEP_ONE) for name in ("two", "three")]
+    assert [done.code for done in taken] == [0, 0]
     listed = at_folder.run("backups", "list").out
     released = at_folder.run("release", "one")
     assert at_folder.run("backup", "--name", "four", **KEEP_ONE).code == 0
@@ -31,7 +31,7 @@ def test_a_held_backup_stays_until_it_is_released(at_folder: Person) -> None:
     assert [(line.split()[0], line.split()[-1]) for line in listed.splitlines()[1:3]] == [
         ("one", "Good,Held"),
         ("three", "Good"),
-    ]
+    ], taken
     assert (released.code, released.out) == (0, "backup one: beside it stands no hold\n")
     assert [line.split()[0] for line in after.splitlines()[1:2]] == ["four"]
 

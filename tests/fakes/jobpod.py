@@ -8,10 +8,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
+from dbcustody.api.meta import ObjectRef
+from dbcustody.api.policy import Algorithm, Compression
+from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec
 from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     JOB_NAME_VARIABLE,
@@ -23,10 +27,14 @@ from dbcustody.contract import (
 )
 from dbcustody.jobs.mounts import CLIENTS_VARIABLE
 from ground.root import client_folder
-from tests.fakes.custodian import KEY
+from tests.fakes.custodian import ENCRYPTION, KEY
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from ground.postgres import PostgresServer
+    from ground.s3 import S3Server
+    from tests.fakes.custodian import Custodian
 
 _LAUNCH: Final = """
 import os, sys
@@ -101,3 +109,34 @@ class JobPod:
             for path in (self.folder / "out", self.folder / "err", self.folder / "termination")
             if path.exists()
         )
+
+
+def connection_of(server: PostgresServer) -> dict[str, str]:
+    """Return the Secret that opens the shop on *server*."""
+    return {
+        "host": server.host, "port": str(server.port), "user": "postgres", "password": server.password, "database": "shop",
+        "sslmode": "disable",
+    }  # fmt: skip
+
+
+def pod_into_bucket(
+    folder: Path,
+    custodian: Custodian,
+    s3: S3Server,
+    *,
+    bucket: str,
+    endpoint: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> JobPod:
+    """Return a Job's process, yet to be started: *custodian*'s backup, uncompressed, into a *bucket* of *s3* by way of *endpoint*."""
+    place = S3(
+        bucket=bucket,
+        endpoint=endpoint,
+        addressing_style=AddressingStyle.PATH,
+        credentials_secret_ref=ObjectRef(name="s3"),
+    )
+    request = custodian.request(compression=Compression(algorithm=Algorithm.NONE))
+    request = replace(request, storage=BackupStorageSpec(s3=place, encryption=ENCRYPTION))
+    credentials = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    mounts = {"connection": connection_of(custodian.server), "s3-credentials": credentials}
+    return JobPod(folder, request, mounts, variables)

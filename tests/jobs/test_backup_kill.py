@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Algorithm, Compression, Retention
-from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec
 from dbcustody.contract import Verb
 from dbcustody.jobs import prune
 from dbcustody.reason import ExitCode, Reason
-from ground.postgres import PostgresServer
 from ground.process import wait_until
 from ground.proxy import Fault, Proxy
-from ground.s3 import S3Server
-from tests.fakes.custodian import ENCRYPTION, Custodian, in_bucket
+from tests.fakes.custodian import Custodian, in_bucket
 from tests.fakes.gate import Gate
-from tests.fakes.jobpod import JobPod
+from tests.fakes.jobpod import JobPod, pod_into_bucket
+from tests.fakes.parts import server_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ground.postgres import PostgresServer
+    from ground.s3 import S3Server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
@@ -52,34 +52,8 @@ COMMITTED = {"manifest-read-back", "verification", "verified-fact"}
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server with a shop that is larger than one part of an upload."""
-    with PostgresServer(17) as server:
-        server.execute("create database shop")
-        server.execute(
-            "create table a (n int primary key, v text)",
-            "insert into a select n, repeat(md5(n::text), 600) from generate_series(1, 1000) n",
-            database="shop",
-        )
+    with server_of_parts(1000) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Return a real S3 server."""
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return s3.make_bucket("b-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:])
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[Proxy]:
-    """Return a proxy in front of the S3 server."""
-    with Proxy(s3.host, s3.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -90,21 +64,9 @@ def custodian(server: PostgresServer, s3: S3Server, bucket: str) -> Iterator[Cus
 
 
 @pytest.fixture
-def pod(
-    *, server: PostgresServer, s3: S3Server, proxy: Proxy, bucket: str, custodian: Custodian, tmp_path: Path
-) -> JobPod:
+def pod(*, s3: S3Server, proxy: Proxy, bucket: str, custodian: Custodian, tmp_path: Path) -> JobPod:
     """Return a Job's process that is yet to be started."""
-    connection = {
-        "host": server.host, "port": str(server.port), "user": "postgres", "password": server.password, "database": "shop",
-        "sslmode": "disable",
-    }  # fmt: skip
-    credentials = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
-    storage = BackupStorageSpec(
-        s3=S3(bucket=bucket, endpoint=proxy.url, addressing_style=AddressingStyle.PATH, credentials_secret_ref=ObjectRef(name="s3")),
-        encryption=ENCRYPTION,
-    )  # fmt: skip
-    request = replace(custodian.request(compression=PLAIN), storage=storage)
-    return JobPod(tmp_path / "pod", request, {"connection": connection, "s3-credentials": credentials})
+    return pod_into_bucket(tmp_path / "pod", custodian, s3, bucket=bucket, endpoint=proxy.url)
 
 
 def manifests(s3: S3Server, bucket: str) -> list[str]:

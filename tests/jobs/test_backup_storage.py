@@ -12,16 +12,18 @@ import pytest
 
 from dbcustody.api.policy import Algorithm, Compression
 from dbcustody.reason import Reason
-from ground.postgres import PostgresServer
 from ground.process import wait_until
 from ground.proxy import Fault, Proxy, Where
 from ground.s3 import S3Server
 from tests.fakes.custodian import Custodian, in_bucket, in_volume
 from tests.fakes.gate import Gate
+from tests.fakes.parts import server_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ground.postgres import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
@@ -31,27 +33,8 @@ PLAIN = Compression(algorithm=Algorithm.NONE)
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server with a shop that is larger than a few parts of an upload."""
-    with PostgresServer(17) as server:
-        server.execute("create database shop")
-        server.execute(
-            "create table a (n int primary key, v text)",
-            "insert into a select n, repeat(md5(n::text), 600) from generate_series(1, 1500) n",
-            database="shop",
-        )
+    with server_of_parts(1500) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Return a real S3 server."""
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return s3.make_bucket("s-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:])
 
 
 def assert_nothing_counts(custodian: Custodian) -> None:

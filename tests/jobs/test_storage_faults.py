@@ -17,16 +17,17 @@ from dbcustody.jobs.verification import verify
 from dbcustody.reason import Reason
 from ground import fault
 from ground.fault import FOR_EVER, PART, Where
-from ground.postgres import PostgresServer
-from ground.proxy import Proxy
-from ground.s3 import S3Server
 from tests.fakes.custodian import Custodian, in_bucket
+from tests.fakes.parts import server_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dbcustody.adapters.objectstore import ObjectStore
     from ground.fault import Fault
+    from ground.postgres import PostgresServer
+    from ground.proxy import Proxy
+    from ground.s3 import S3Server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
@@ -51,34 +52,8 @@ MARKER_READ, MANIFEST_READ, KEY_READ, CATALOGUE_READ, SCHEMA_READ, DATA_READ = (
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server with a shop of a few parts."""
-    with PostgresServer(17) as server:
-        server.execute("create database shop")
-        server.execute(
-            "create table a (n int primary key, v text)",
-            "insert into a select n, repeat(md5(n::text), 600) from generate_series(1, 700) n",
-            database="shop",
-        )
+    with server_of_parts(700) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Return a real S3 server."""
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return s3.make_bucket("f-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:])
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[Proxy]:
-    """Return a proxy in front of the S3 server."""
-    with Proxy(s3.host, s3.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -5,29 +5,28 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Algorithm, Compression
-from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec
 from dbcustody.contract import RecordKind, unframe
 from dbcustody.reason import ExitCode, Reason
 from ground import fault
 from ground.fault import PART
 from ground.package import require
-from ground.postgres import PostgresServer
 from ground.process import wait_until
-from ground.proxy import Proxy
-from ground.s3 import S3Server
-from tests.fakes.custodian import ENCRYPTION, Custodian, in_bucket
-from tests.fakes.jobpod import JobPod
+from tests.fakes.custodian import Custodian, in_bucket
+from tests.fakes.jobpod import JobPod, pod_into_bucket
+from tests.fakes.parts import server_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ground.postgres import PostgresServer
+    from ground.proxy import Proxy
+    from ground.s3 import S3Server
 
     StartPod = Callable[..., JobPod]
 
@@ -40,34 +39,8 @@ DATA = r"PUT \S+/data-000\.pgc"
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server with a shop of two parts."""
-    with PostgresServer(17) as server:
-        server.execute("create database shop")
-        server.execute(
-            "create table a (n int primary key, v text)",
-            "insert into a select n, repeat(md5(n::text), 600) from generate_series(1, 1000) n",
-            database="shop",
-        )
+    with server_of_parts(1000) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Return a real S3 server."""
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return s3.make_bucket("t-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:])
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[Proxy]:
-    """Return a proxy in front of the S3 server."""
-    with Proxy(s3.host, s3.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -78,24 +51,11 @@ def well(server: PostgresServer, s3: S3Server, bucket: str) -> Iterator[Custodia
 
 
 @pytest.fixture
-def pod_for(
-    *, server: PostgresServer, s3: S3Server, proxy: Proxy, bucket: str, well: Custodian, tmp_path: Path
-) -> StartPod:
+def pod_for(*, s3: S3Server, proxy: Proxy, bucket: str, well: Custodian, tmp_path: Path) -> StartPod:
     """Return what makes a Job's process that works through the proxy; *variables* are added to its environment."""
 
     def make(**variables: str) -> JobPod:
-        connection = {
-            "host": server.host, "port": str(server.port), "user": "postgres", "password": server.password, "database": "shop",
-            "sslmode": "disable",
-        }  # fmt: skip
-        credentials = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
-        storage = BackupStorageSpec(
-            s3=S3(bucket=bucket, endpoint=proxy.url, addressing_style=AddressingStyle.PATH, credentials_secret_ref=ObjectRef(name="s3")),
-            encryption=ENCRYPTION,
-        )  # fmt: skip
-        request = replace(well.request(compression=PLAIN), storage=storage)
-        mounts = {"connection": connection, "s3-credentials": credentials}
-        return JobPod(tmp_path / "pod", request, mounts, variables)
+        return pod_into_bucket(tmp_path / "pod", well, s3, bucket=bucket, endpoint=proxy.url, variables=variables)
 
     return make
 

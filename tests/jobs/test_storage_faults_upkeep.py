@@ -20,8 +20,6 @@ from dbcustody.jobs.stock import take_stock
 from dbcustody.reason import Reason
 from ground import fault
 from ground.fault import COMPLETION, FOR_EVER
-from ground.proxy import Proxy
-from ground.s3 import S3Server
 from tests.fakes.prunes import TODAY, facts_of, nights, open_bucket, pruned
 from tests.fakes.vault import CUSTODY, Vault, request_for, ring, tools_for
 
@@ -32,44 +30,26 @@ if TYPE_CHECKING:
     from dbcustody.adapters.objectstore import ObjectEntry
     from dbcustody.contract import JobResult
     from ground.fault import Fault
+    from ground.proxy import Proxy
+    from ground.s3 import S3Server
 
 LISTING, DELETION, TOMBSTONE = "GET .*list-type", r"POST \S+\?delete", r"PUT \S+/tombstone\.json"
 MANIFEST_READ = r"GET \S+/manifest\.json"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    """Return a real S3 server."""
-    with S3Server() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(server: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return server.make_bucket("u-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:])
-
-
-@pytest.fixture
-def proxy(server: S3Server) -> Iterator[Proxy]:
-    """Return a proxy in front of the S3 server."""
-    with Proxy(server.host, server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def vault(server: S3Server, bucket: str) -> Iterator[Vault]:
+def vault(s3: S3Server, bucket: str) -> Iterator[Vault]:
     """Return a vault with four nights, of which retention lets two go, reached without the proxy."""
-    with closing(open_bucket(server, bucket)) as store:
+    with closing(open_bucket(s3, bucket)) as store:
         vault = Vault(store)
         nights(vault, 4)
         yield vault
 
 
 @pytest.fixture
-def sick(server: S3Server, bucket: str, proxy: Proxy) -> Iterator[S3Store]:
+def sick(s3: S3Server, bucket: str, proxy: Proxy) -> Iterator[S3Store]:
     """Return the same store behind the proxy, with little patience."""
-    with closing(open_bucket(server, bucket, proxy.url)) as patient:
+    with closing(open_bucket(s3, bucket, proxy.url)) as patient:
         store = S3Store(replace(patient.settings, patience_seconds=2))
     with closing(store):
         yield store
@@ -219,14 +199,14 @@ def probed(store: S3Store, bucket: str) -> JobResult:
         pytest.param(fault.flipped_bit(3, r"GET \S+\.probe\S+/put"), id="bit-flipped"),
     ],
 )
-def test_probe_gets_through(*, sick: S3Store, server: S3Server, bucket: str, proxy: Proxy, trouble: Fault) -> None:
+def test_probe_gets_through(*, sick: S3Store, s3: S3Server, bucket: str, proxy: Proxy, trouble: Fault) -> None:
     """What passes is no finding about the storage, and nothing of the test stays there."""
     struck = proxy.add(replace(trouble))
 
     result = probed(sick, bucket)
 
     assert (result.reason, struck.times) == (Reason.STORAGE_REACHABLE, 0), result.message
-    assert [key for key in server.keys(bucket) if "/.probe/" in key] == []
+    assert [key for key in s3.keys(bucket) if "/.probe/" in key] == []
 
 
 @pytest.mark.s3

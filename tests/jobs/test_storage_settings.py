@@ -23,16 +23,18 @@ from dbcustody.repository.binding import Place
 from dbcustody.repository.layout import data_object
 from ground import fault
 from ground.certificate import Authority
-from ground.postgres import PostgresServer
-from ground.proxy import Proxy
 from ground.root import client_folder
 from ground.s3 import S3Server
 from tests.fakes.custodian import ENCRYPTION, KEY, Custodian, in_bucket
-from tests.fakes.jobpod import JobPod
+from tests.fakes.jobpod import JobPod, connection_of
+from tests.fakes.parts import server_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ground.postgres import PostgresServer
+    from ground.proxy import Proxy
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 PLAIN = Compression(algorithm=Algorithm.NONE)
@@ -44,13 +46,7 @@ ROWS = 1500
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server with a shop of 28 MiB."""
-    with PostgresServer(17) as server:
-        server.execute("create database shop")
-        server.execute(
-            "create table a (n int primary key, v text)",
-            "insert into a select n, repeat(md5(n::text), 600) from generate_series(1, 1500) n",
-            database="shop",
-        )
+    with server_of_parts(1500) as server:
         yield server
 
 
@@ -59,24 +55,6 @@ def s3() -> Iterator[S3Server]:
     """Return a real S3 server that is also asked by names below a domain."""
     with S3Server(virtual_domain=DOMAIN) as server:
         yield server
-
-
-@pytest.fixture
-def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return a new bucket."""
-    return s3.make_bucket(name_for(request))
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[Proxy]:
-    """Return a proxy in front of the S3 server."""
-    with Proxy(s3.host, s3.port) as proxy:
-        yield proxy
-
-
-def name_for(request: pytest.FixtureRequest) -> str:
-    """Return a bucket's name for a test."""
-    return "s-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-50:]
 
 
 @pytest.fixture
@@ -193,13 +171,11 @@ def test_store_that_knows_no_checksums(
 
 
 @pytest.mark.parametrize("checksums", ["when_supported", "when_required"])
-def test_own_authority(
-    *, server: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path, checksums: str
-) -> None:
+def test_own_authority(*, server: PostgresServer, bucket_name: str, tmp_path: Path, checksums: str) -> None:
     """Behind TLS of an authority of one's own: with its certificate a backup, without it none and the reason."""
     authority = Authority(tmp_path / "ca")
     with S3Server(tls=authority.issue("s3", "s3", names=["127.0.0.1"]), ca=authority.path) as s3:
-        bucket = s3.make_bucket(name_for(request))
+        bucket = s3.make_bucket(bucket_name)
         own = {"ca_file": str(authority.path), "checksums": checksums, "part_bytes": PART_BYTES}
         with in_bucket(s3, bucket, **own) as trusting, in_bucket(s3, bucket) as doubting:
             assert Custodian(server=server, open_store=doubting).outcome()[0] is Reason.TLS_FAILED
@@ -214,17 +190,15 @@ def ambient_pod(*, server: PostgresServer, s3: S3Server, bucket: str, folder: Pa
     with in_bucket(s3, bucket) as open_store:
         request = Custodian(server=server, open_store=open_store).request(compression=PLAIN)
     place = S3(bucket=bucket, endpoint=s3.url, addressing_style=AddressingStyle.PATH)
-    connection = {
-        "host": server.host, "port": str(server.port), "user": "postgres", "password": server.password, "database": "shop",
-        "sslmode": "disable",
-    }  # fmt: skip
     storage = BackupStorageSpec(s3=place, encryption=ENCRYPTION)
     calm = {
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": "/nowhere",
         "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
     }
-    return JobPod(folder / "pod", replace(request, storage=storage), {"connection": connection}, calm | variables)
+    return JobPod(
+        folder / "pod", replace(request, storage=storage), {"connection": connection_of(server)}, calm | variables
+    )
 
 
 def test_credentials_of_the_environment(*, server: PostgresServer, s3: S3Server, bucket: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
+    from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.cli.standalone import Bench
     from dbcustody.repository.inventory import ReadBackup
 
@@ -40,9 +41,10 @@ def _change(environ: Mapping[str, str], name: str, change: Callable[[Bench, hold
 
     def work(stop: threading.Event) -> int:
         bench = set_up(settings, environ, stop=stop)
-        backup = change(bench, _find(bench, name))
+        spot = _find(bench, name)
+        backup = change(bench, spot)
         if backup is None:
-            raise _missing(bench, name)
+            raise _missing(spot.storage.store, bench, name)
         standing = ", ".join(f"hold {one.number} ({one.because})" for one in backup.open_holds)
         click.echo(f"backup {name}: beside it stands {standing or 'no hold'}")
         return Exit.DONE
@@ -54,16 +56,16 @@ def _find(bench: Bench, name: str) -> holding.Spot:
     """Return where the backup *name* lies; raises RefusedError when the storage knows none of that name, and mints nothing there."""
     store = bench.tools.store()
     if read_marker(store) is None or read_custody(store, bench.custody_id) is None:
-        raise _missing(bench, name)
+        raise _missing(store, bench, name)
     storage = open_storage(bench.tools, bench.request(Verb.HOLD), store=store)
     backup_id = read_claim(store, bench.custody_id, name)
     if backup_id is None:
-        raise _missing(bench, name)
+        raise _missing(store, bench, name)
     return holding.Spot(storage, bench.custody_id, backup_id)
 
 
-def _missing(bench: Bench, name: str) -> RefusedError:
+def _missing(store: ObjectStore, bench: Bench, name: str) -> RefusedError:
     return RefusedError(
-        f"{bench.tools.store().location}: holds no backup {name} of {bench.custody_id}; `dbcustody backups list` shows what there is",
+        f"{store.location}: holds no backup {name} of {bench.custody_id}; `dbcustody backups list` shows what there is",
         reason=Reason.NOTHING_TO_HOLD,
     )

@@ -13,8 +13,9 @@ import dbcustody
 from dbcustody.adapters.envelope import DataKey
 from dbcustody.api.backup import Origin, Tool
 from dbcustody.errors import ConflictError, DamagedError
-from dbcustody.jobs.custody import OpenStorage
+from dbcustody.jobs.custody import OpenStorage, open_custody, read_custody
 from dbcustody.jobs.stock import close_data_key
+from dbcustody.jobs.tools import custody_id_of
 from dbcustody.repository.binding import MANIFEST_LABEL, Place
 from dbcustody.repository.canonical import canonical
 from dbcustody.repository.fact import NameClaim, parse_claim
@@ -61,6 +62,18 @@ def claim_name(storage: OpenStorage, custody_id: str, name: str, now: datetime) 
             raise DamagedError(f"{name_key(custody_id, name)}: vanished right after it was written") from error
         return taken
     return claim.backup_id
+
+
+def claimed_backup(storage: OpenStorage, request: JobRequest, now: datetime) -> str | None:
+    """Return the backup id that the request's name stands for in its custody, or None; a custody of another owner is refused.
+
+    Nothing is minted on the way: under a custody that was never begun no name stands for anything.
+    """
+    custody_id = custody_id_of(request)
+    if read_custody(storage.store, custody_id) is None:
+        return None
+    open_custody(storage, request, now=now)
+    return read_claim(storage.store, custody_id, request.name)
 
 
 def read_claim(store: ObjectStore, custody_id: str, name: str) -> str | None:

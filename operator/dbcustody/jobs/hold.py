@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.contract import HoldFacts, Verb
-from dbcustody.errors import ConflictError, RefusedError
-from dbcustody.jobs.commitment import read_claim
-from dbcustody.jobs.custody import OpenStorage, open_custody, open_storage, read_custody
-from dbcustody.jobs.stock import add_fact, take_stock
+from dbcustody.errors import ConflictError
+from dbcustody.jobs.commitment import claimed_backup
+from dbcustody.jobs.custody import OpenStorage, open_storage
+from dbcustody.jobs.stock import add_fact, disbelief, take_stock
 from dbcustody.jobs.tools import custody_id_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.reason import Reason
 from dbcustody.repository.fact import Hold, Release
-from dbcustody.repository.inventory import Doubt, ReadBackup
 from dbcustody.repository.layout import FactKind
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.tools import Tools
-    from dbcustody.repository.inventory import Inventory
+    from dbcustody.repository.inventory import Inventory, ReadBackup
 
 BY_HAND: Final = "by hand"
 _ATTEMPTS: Final = 5
@@ -44,10 +43,9 @@ class Spot:
     def look(self, tools: Tools) -> tuple[Inventory, ReadBackup | None]:
         """Return what lies there, and the backup; None: there is none any more. Raises RefusedError when it cannot be believed."""
         inventory = take_stock(self.storage, self.custody_id, tools, backup_id=self.backup_id)
-        doubts = inventory.doubts_about(self.backup_id)
-        if doubts:
-            reason = Reason.KEY_MISSING if Doubt.KEY_MISSING in doubts else Reason.ARCHIVE_DAMAGED
-            raise RefusedError(f"{self.backup_id}: cannot be believed ({', '.join(sorted(doubts))})", reason=reason)
+        refusal = disbelief(inventory, self.backup_id)
+        if refusal is not None:
+            raise refusal
         return inventory, next(iter(inventory.live), None)
 
 
@@ -118,12 +116,9 @@ def own_holds(backup: ReadBackup, becauses: Collection[str] | None) -> tuple[Hol
 
 def _find(request: JobRequest, tools: Tools) -> Spot | None:
     """Return where the request's backup lies; None: nothing was ever stored under its name."""
-    storage, custody_id = open_storage(tools, request), custody_id_of(request)
-    if read_custody(storage.store, custody_id) is None:
-        return None
-    open_custody(storage, request, now=tools.now())
-    backup_id = read_claim(storage.store, custody_id, request.name)
-    return None if backup_id is None else Spot(storage, custody_id, backup_id)
+    storage = open_storage(tools, request)
+    backup_id = claimed_backup(storage, request, tools.now())
+    return None if backup_id is None else Spot(storage, custody_id_of(request), backup_id)
 
 
 def _told(request: JobRequest, backup: ReadBackup | None) -> JobResult:

@@ -18,13 +18,12 @@ from dbcustody.jobs.commitment import read_claim
 from dbcustody.jobs.custody import open_custody, open_storage, read_custody
 from dbcustody.jobs.deletion import Tally, delete_backup, erase, finish_deletions, remove
 from dbcustody.jobs.hold import Spot, own_holds, placed_by, release
-from dbcustody.jobs.stock import take_stock
+from dbcustody.jobs.stock import disbelief, take_stock
 from dbcustody.jobs.sweep import GARBAGE, dead_before, sweep
 from dbcustody.jobs.tools import check_stop, custody_id_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.retention import Because, RetentionPlan, decide
 from dbcustody.reason import ExitCode, Reason
-from dbcustody.repository.inventory import Doubt
 from dbcustody.repository.layout import backup_prefix, backup_time, make_backup_id, names_prefix
 from dbcustody.repository.leftover import deletable, sweepable
 
@@ -188,11 +187,9 @@ def _remove(storage: OpenStorage, inventory: Inventory, request: JobRequest, too
     backup_id = read_claim(storage.store, custody_id, request.name)
     if backup_id is None:
         return _removed(request, tally)
-    doubts = inventory.doubts_about(backup_id)
-    if doubts:
-        reason = Reason.KEY_MISSING if Doubt.KEY_MISSING in doubts else Reason.ARCHIVE_DAMAGED
-        told = ", ".join(sorted(doubts))
-        return fail(Verb.PRUNE, reason, f"{backup_id}: cannot be believed ({told}) and stays; delete it by hand")
+    refusal = disbelief(inventory, backup_id)
+    if refusal is not None:
+        return fail(Verb.PRUNE, refusal.reason, f"{refusal.message} and stays; delete it by hand")
     inventory, backup = _without_own_hold(storage, inventory, request, tools, backup_id=backup_id)
     if backup is not None and backup.is_held:
         held = Deletion(key=backup_id, state=DeletionState.HELD, detail="a hold without a release")

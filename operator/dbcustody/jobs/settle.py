@@ -13,8 +13,8 @@ from dbcustody.api.policy import CaptureOptions
 from dbcustody.contract import BackupFacts, Verb
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.backup import find_standing, prove
-from dbcustody.jobs.commitment import read_claim
-from dbcustody.jobs.custody import open_custody, open_storage, read_custody
+from dbcustody.jobs.commitment import claimed_backup
+from dbcustody.jobs.custody import open_storage
 from dbcustody.jobs.tools import custody_id_of
 from dbcustody.jobs.verdict import fail
 from dbcustody.reason import ExitCode, Reason
@@ -47,12 +47,8 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 
 def _find(storage: OpenStorage, request: JobRequest, tools: Tools) -> Standing | None:
     """Return the backup that was committed under the request's name, or None; nothing is minted on the way."""
-    custody_id = custody_id_of(request)
-    if read_custody(storage.store, custody_id) is None:
-        return None
-    open_custody(storage, request, now=tools.now())
-    backup_id = read_claim(storage.store, custody_id, request.name)
-    return None if backup_id is None else find_standing(storage, custody_id, backup_id, tools)
+    backup_id = claimed_backup(storage, request, tools.now())
+    return None if backup_id is None else find_standing(storage, custody_id_of(request), backup_id, tools)
 
 
 def _nothing(request: JobRequest) -> JobResult:

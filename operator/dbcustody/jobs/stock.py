@@ -24,6 +24,7 @@ from dbcustody.repository.fact import (
     parse_wrapped_key,
     sealed,
 )
+from dbcustody.repository.inventory import Doubt
 from dbcustody.repository.layout import (
     FactKind,
     attempt_prefix,
@@ -86,6 +87,15 @@ def _read_inventory(storage: OpenStorage, custody_id: str, objects: tuple[FoundO
         custody_id=custody_id,
         authority=_Keyholder(storage, contents),
     )
+
+
+def disbelief(inventory: Inventory, backup_id: str) -> RefusedError | None:
+    """Return why what lies there of *backup_id* cannot be believed: KeyMissing, which somebody can put right, else ArchiveDamaged."""
+    doubts = inventory.doubts_about(backup_id)
+    if not doubts:
+        return None
+    reason = Reason.KEY_MISSING if Doubt.KEY_MISSING in doubts else Reason.ARCHIVE_DAMAGED
+    return RefusedError(f"{backup_id}: cannot be believed ({', '.join(sorted(doubts))})", reason=reason)
 
 
 def open_data_key(storage: OpenStorage, place: Place, key_ids: Sequence[str]) -> DataKey:

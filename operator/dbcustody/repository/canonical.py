@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from dbcustody.codec import decode, encode
+from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import DamagedError, InvalidSpecError, RefusedError
 from dbcustody.reason import Reason
 
@@ -54,17 +54,12 @@ def parse_exactly(cls: type[T], data: bytes, what: str) -> T:
 
 def _parse_object(data: bytes, what: str) -> dict[str, Any]:
     try:
-        value: Any = json.loads(data.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value: Any = parse_json(data.decode())
+    except ValueError as error:
         raise DamagedError(f"{what}: is not JSON") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{what}: must be a JSON object")
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """NaN and the infinities are no JSON (RFC 8259, section 6), though Python reads them."""
-    raise ValueError(name)
 
 
 def _check_format(cls: Any, value: dict[str, Any], what: str) -> None:
