@@ -204,6 +204,11 @@ class JobResult:
     message: str = ""
     request_sha256: str = ""
     attempt: str = ""
+    repeated_requests: int | None = None
+    """Sent to the storage again, whatever the verb and its end; 0 is told as 0, None: no storage was asked, or an older Job does not tell.
+
+    Beside the facts and not among them, because a run without facts, which a sick storage ends most often, has to tell it too.
+    """
     inspection: InspectionFacts | None = None
     probe: ProbeFacts | None = None
     backup: BackupFacts | None = None

@@ -17,6 +17,7 @@ import structlog
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
+from dbcustody.api.storage import BackupStorageSpec, Volume
 from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     REQUEST_VARIABLE,
@@ -225,6 +226,35 @@ def test_work_that_does_not_listen_is_cut_off(pod: Pod) -> None:
     pod.run(deaf, environ, leave=leave, grace_seconds=0.05)
 
     assert pod.left_with == [10]
+
+
+def test_cut_off_run_tells_what_it_had_to_repeat(pod: Pod) -> None:
+    """A storage may be what holds a run up until its time is over: the last word counts its repeats like every other."""
+    storage = BackupStorageSpec(volume=Volume(claim_name="backups"))
+    request = replace(REQUEST, timeout_seconds=0, storage_name="main", storage=storage)
+    (pod.root / Mount.VOLUME).mkdir()
+    left = threading.Event()
+
+    def deaf(request: JobRequest, tools: Tools) -> JobResult:
+        tools.store()
+        assert left.wait(10)
+        return give(request.verb, Reason.CONNECTED)
+
+    def leave(code: int) -> None:
+        pod.left_with.append(code)
+        last_words.append(pod.result)
+        left.set()
+
+    last_words: list[JobResult] = []
+    pod.run(deaf, ENVIRON | {REQUEST_VARIABLE: dump_request(request)}, leave=leave, grace_seconds=0.05)
+
+    assert (last_words[0].reason, last_words[0].repeated_requests) == (Reason.TIMED_OUT, 0)
+
+
+def test_run_that_opens_no_storage_counts_no_repeats(pod: Pod) -> None:
+    """Not asked is something else than never asked twice."""
+    assert pod.run(lambda request, _: give(request.verb, Reason.CONNECTED)) == 0
+    assert pod.result.repeated_requests is None
 
 
 def test_listener_who_left_is_no_failure(pod: Pod) -> None:

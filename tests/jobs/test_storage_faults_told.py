@@ -67,6 +67,13 @@ def told(pod: JobPod) -> list[str]:
     return [text for text in said if text]
 
 
+def counted(pod: JobPod) -> list[int | None]:
+    """Return how many repeats the process had counted at its first and its last progress."""
+    records = [record for line in pod.said.splitlines() if (record := unframe(line)) is not None]
+    said = [record.data.get("repeatedRequests") for record in records if record.kind is RecordKind.PROGRESS]
+    return [said[0], said[-1]]
+
+
 def test_repeats_are_told_on_the_way_and_at_the_end(*, proxy: Proxy, well: Custodian, pod_for: StartPod) -> None:
     """A storage that is asked again stands in the progress while it lasts, in the log, and in the message of a run that succeeds."""
     proxy.add(fault.slow_down(PART, times=3))
@@ -78,6 +85,7 @@ def test_repeats_are_told_on_the_way_and_at_the_end(*, proxy: Proxy, well: Custo
     assert re.search(r"^the storage: \d storage requests? w\w+ repeated \(last: SlowDown\)$", waits[0])
     lines = [line for line in said.splitlines() if "storage request repeated" in line]
     assert [re.search(r'"repeated": ?(\d)', line)[1] for line in lines] == ["1", "2"]
+    assert (result.repeated_requests, counted(pod)) == (3, [0, 3])
     assert [one.is_good for one in well.stock().live] == [True]
 
 
@@ -85,8 +93,10 @@ def test_run_without_repeats_says_nothing_of_them(pod_for: StartPod) -> None:
     """A storage that answers is not worth a word."""
     with pod_for() as pod:
         assert pod.wait() == ExitCode.DONE, pod.said
-        assert "repeated" not in pod.said
+        assert "were repeated" not in pod.said
+        assert "request repeated" not in pod.said
         assert told(pod) == []
+        assert pod.result.repeated_requests == 0, "none is a number, too"
 
 
 def test_repeats_are_told_by_a_run_that_fails(proxy: Proxy, pod_for: StartPod) -> None:
@@ -95,6 +105,7 @@ def test_repeats_are_told_by_a_run_that_fails(proxy: Proxy, pod_for: StartPod) -
     with pod_for() as pod:
         assert pod.wait() == ExitCode.UNAVAILABLE, pod.said
         assert re.search(r"InternalError.*; 4 storage requests were repeated", pod.result.message), pod.result.message
+        assert (pod.result.repeated_requests, pod.result.backup) == (4, None)
 
 
 def test_slow_storage_makes_a_slow_backup(*, proxy: Proxy, well: Custodian, pod_for: StartPod) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from dbcustody.plan.backup_outcome import (
     outcome_conditions,
     succeeded,
     with_facts,
+    with_repeats,
 )
+from dbcustody.plan.progress import LARGEST_COUNT
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 from tests.fakes.seen import NOW, ago, facts, progress, result
 
@@ -140,6 +143,26 @@ def test_what_was_not_captured_stays_within_what_the_api_server_takes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "told", "known"),
+    [
+        pytest.param(None, 0, 0, id="none-were-repeated"),
+        pytest.param(None, 3, 3, id="first-job"),
+        pytest.param(200, 3, 203, id="one-job-more"),
+        pytest.param(200, None, 200, id="a-job-that-does-not-tell"),
+        pytest.param(None, None, None, id="nobody-tells"),
+        pytest.param(2, -5, 2, id="less-than-nothing"),
+        pytest.param(2, 2**40, LARGEST_COUNT, id="more-than-the-crd-takes"),
+    ],
+)
+def test_repeats_of_all_jobs_are_added(before: int | None, told: int | None, known: int | None) -> None:
+    """What is not known is no zero, and what the API server would refuse is brought within its bounds."""
+    answer = result(Verb.BACKUP, Reason.SUCCEEDED, repeated_requests=told)
+
+    assert known == with_repeats(BackupStatus(repeated_requests=before), answer).repeated_requests
+    assert before == with_repeats(BackupStatus(repeated_requests=before), None).repeated_requests
+
+
+@pytest.mark.parametrize(
     ("before", "is_good", "expected"),
     [
         pytest.param(progress(), True, (Stage.DONE, "Done", 100), id="good"),
@@ -153,13 +176,14 @@ def test_the_progress_column_of_what_is_over(
     is_good: bool,  # noqa: FBT001 - of the table
     expected: tuple[Stage, str, int | None],
 ) -> None:
-    """Done is 100 %; a failure shows its reason and how far it came; nothing is awaited any more."""
+    """Done is 100 %; a failure shows its reason and how far it came; nothing is awaited any more, and repeats stand beside it."""
+    before = replace(before, waiting_for="the storage", repeated_requests=3) if before is not None else None
     reason = Reason.SUCCEEDED if is_good else Reason.DUMP_FAILED
     shown = closed(BackupStatus(progress=before), is_good=is_good, reason=reason, ended=NOW, now=NOW).progress
 
     assert shown is not None
     assert (shown.stage, shown.summary, shown.percent) == expected
-    assert (shown.waiting_for, shown.bytes_per_second) == (None, None)
+    assert (shown.waiting_for, shown.bytes_per_second, shown.repeated_requests) == (None, None, None)
 
 
 @pytest.mark.parametrize(

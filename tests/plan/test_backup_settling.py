@@ -64,6 +64,31 @@ def test_silence_asks_the_storage_and_nothing_there_is_a_failure_of_that_reason(
     assert found.message.endswith("; nothing was committed to the storage")
 
 
+def test_repeats_of_a_lost_run_are_not_forgotten_while_the_storage_is_asked() -> None:
+    """A storage that went away in the middle: what the run had to repeat stays known, and what every look into it repeats is added."""
+    plane = dumping()
+    away = result(Verb.BACKUP, Reason.STORAGE_UNREACHABLE, "SlowDown", repeated_requests=204)
+    plane.ends(plane.last_job.name, away)
+    plane.reconcile()
+    asking = plane.status.repeated_requests
+    plane.reconcile()
+    plane.ends(plane.last_job.name, replace(settled(NOTHING), repeated_requests=7))
+    plane.reconcile()
+
+    assert verbs(plane) == [Verb.BACKUP, Verb.SETTLE]
+    assert (asking, plane.status.repeated_requests) == (204, 211)
+
+
+def test_run_tells_how_often_it_had_to_ask_again() -> None:
+    """A run that succeeds says it as a number; a sick storage is seen before it makes a backup fail."""
+    plane = dumping()
+    plane.ends(plane.last_job.name, replace(GOOD, repeated_requests=3))
+    plane.reconcile()
+
+    assert words(plane, ConditionType.SUCCEEDED) == ("True", "Succeeded")
+    assert plane.status.repeated_requests == 3
+
+
 @pytest.mark.parametrize(
     ("answer", "succeeded", "verified"),
     [

@@ -15,6 +15,7 @@ from dbcustody.contract import Record, RecordKind, Verb, frame, load_result, pro
 from dbcustody.plan.backup_case import WORTH_HEARING
 from dbcustody.plan.progress import (
     CALM_SECONDS,
+    LARGEST_COUNT,
     LARGEST_NUMBER,
     LIVELY,
     LIVELY_SECONDS,
@@ -92,7 +93,11 @@ def _signed(prefix: str, number: str, kind: str, body: str) -> str:
         pytest.param({"bytes_per_second": -5}, {"bytes_per_second": 0}, id="rate"),
         pytest.param({"summary": "x" * 300}, {"summary": "x" * 256}, id="summary"),
         pytest.param({"waiting_for": "x" * 2000}, {"waiting_for": "x" * 1024}, id="waiting-for"),
-        pytest.param({"percent": None}, {"percent": None, "waiting_for": None}, id="not-told"),
+        pytest.param({"repeated_requests": 2**40}, {"repeated_requests": LARGEST_COUNT}, id="repeats"),
+        pytest.param({"repeated_requests": 0}, {"repeated_requests": 0}, id="no-repeats"),
+        pytest.param(
+            {"percent": None}, {"percent": None, "waiting_for": None, "repeated_requests": None}, id="not-told"
+        ),
     ],
 )
 def test_what_a_job_tells_is_brought_within_the_crds_bounds(told: dict[str, Any], shown: dict[str, Any]) -> None:

@@ -131,6 +131,8 @@ class Progress:
     bytes: int | None = None
     bytes_per_second: int | None = None
     waiting_for: str | None = None
+    repeated_requests: int | None = None
+    """Sent to the storage again so far; None: it was not asked yet. Once the run is over it stands in the status itself."""
     updated_time: datetime | None = None
 
 
@@ -160,6 +162,8 @@ class BackupStatus:
     snapshot_time: datetime | None = None
     finish_time: datetime | None = None
     duration_seconds: int | None = None
+    repeated_requests: int | None = None
+    """What the Jobs that are over had to send to the storage again; 0 is told as 0, None: none of them told."""
     progress: Progress | None = None
     tables: TableTotals | None = None
     not_captured: tuple[str, ...] = ()

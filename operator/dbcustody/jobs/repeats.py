@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.jobs.quantity import grouped
@@ -26,6 +27,15 @@ class Witness:
     def __init__(self) -> None:
         self._stores: list[ObjectStore] = []
 
+    @property
+    def repeats(self) -> Repeats | None:
+        """What was repeated so far at all storages together; None before the first is opened."""
+        each = [store.repeats for store in self._stores]
+        if not each:
+            return None
+        last = max(each, key=lambda one: -inf if one.last_monotonic is None else one.last_monotonic)
+        return replace(last, count=sum(one.count for one in each))
+
     def watching(self, tools: Tools) -> Tools:
         """Return *tools* whose storages are remembered."""
 
@@ -36,20 +46,25 @@ class Witness:
         return replace(tools, store=open_store)
 
     def reporting(self, report: Callable[[Progress], None]) -> Callable[[Progress], None]:
-        """Return *report* such that a progress that waits for nothing else says when the storage makes it wait."""
+        """Return *report* with the repeats counted in each progress, and the storage named where nothing else is waited for."""
 
         def tell(progress: Progress) -> None:
-            recent = [store.repeats for store in self._stores if _is_recent(store.repeats)]
-            if recent and progress.waiting_for is None:
-                progress = replace(progress, waiting_for=f"the storage: {describe(recent[0])}")
+            repeats = self.repeats
+            if repeats is not None:
+                progress = replace(progress, repeated_requests=repeats.count)
+                if _is_recent(repeats) and progress.waiting_for is None:
+                    progress = replace(progress, waiting_for=f"the storage: {describe(repeats)}")
             report(progress)
 
         return tell
 
     def concluded(self, result: JobResult) -> JobResult:
-        """Return *result* with what had to be repeated in its message."""
-        said = [describe(store.repeats) for store in self._stores if store.repeats.count]
-        return replace(result, message="; ".join((result.message, *said))) if said else result
+        """Return *result* with how many requests had to be repeated as a number, and in its message when there were any."""
+        repeats = self.repeats
+        if repeats is None:
+            return result
+        message = f"{result.message}; {describe(repeats)}" if repeats.count else result.message
+        return replace(result, message=message, repeated_requests=repeats.count)
 
 
 def describe(repeats: Repeats) -> str:

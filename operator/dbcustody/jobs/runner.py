@@ -112,7 +112,7 @@ def _run(
 
     def give_up() -> None:
         error = InterruptedRunError(f"{verb.value}: did not end when told to, and was cut off")
-        around.leave(_conclude(_interrupted(verb, error, deadline), environ, output))
+        around.leave(_conclude(witness.concluded(_interrupted(verb, error, deadline)), environ, output))
 
     try:
         request = _read_request(verb, environ)

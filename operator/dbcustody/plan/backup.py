@@ -16,7 +16,7 @@ from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, MarkJob, Plan, StartJob
 from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
-from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
+from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts, with_repeats
 from dbcustody.plan.hold import is_settled, plan_hold
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
@@ -249,7 +249,8 @@ def _settle(case: Case, lost: Verdict) -> Plan[BackupStatus]:
     name = _job_name(case, Verb.SETTLE, ordinal)
     attempts = (*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value))
     kept = attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
-    status = replace(case.status, attempts=kept, job_ref=None, progress=waiting("the storage's answer", case.now))
+    told = with_repeats(case.status, lost.result)
+    status = replace(told, attempts=kept, job_ref=None, progress=waiting("the storage's answer", case.now))
     work = settle_work(case.backup, found, image=case.seen.image)
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
     return _going_on(case, status, Reason.SETTLING, lost.message, actions=(StartJob(manifest),))
@@ -263,7 +264,8 @@ def _conclude(case: Case, result: JobResult, *, reason: Reason, message: str) ->
     is_good, facts = succeeded(result), result.backup
     said = outcome_conditions(facts, is_good=is_good, reason=reason, message=message)
     ended = (case.job.finish_time if case.job is not None else None) or case.now
-    status = closed(with_facts(case.status, facts), is_good=is_good, reason=reason, ended=ended, now=case.now)
+    known = with_repeats(with_facts(case.status, facts), result)
+    status = closed(known, is_good=is_good, reason=reason, ended=ended, now=case.now)
     status = replace(status, attempts=_with_last_reason(status.attempts, result.reason))
     return Plan(status=_said(case, status, said), actions=(Count(result),), look_again_seconds=0.0)
 

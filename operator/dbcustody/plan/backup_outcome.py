@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.policy import Level
+from dbcustody.plan.progress import LARGEST_COUNT, within
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
     )
 
 
+def with_repeats(status: BackupStatus, result: JobResult | None) -> BackupStatus:
+    """Return *status* with what one more Job had to send to the storage again; *result* None, or one that does not tell, adds nothing."""
+    told = result.repeated_requests if result is not None else None
+    if told is None:
+        return status
+    return replace(status, repeated_requests=within((status.repeated_requests or 0) + max(0, told), LARGEST_COUNT))
+
+
 def closed(status: BackupStatus, *, is_good: bool, reason: Reason, ended: datetime, now: datetime) -> BackupStatus:
     """Return *status* with the times of a run that is over, and with what the progress column shows from now on.
 
@@ -141,10 +150,9 @@ def closed(status: BackupStatus, *, is_good: bool, reason: Reason, ended: dateti
     finish = status.finish_time or ended
     start = status.start_time
     last = status.progress or Progress(stage=Stage.WAITING, summary="")
+    last = replace(last, waiting_for=None, bytes_per_second=None, repeated_requests=None)
     progress = (
-        replace(last, stage=Stage.DONE, summary="Done", percent=100, waiting_for=None, bytes_per_second=None)
-        if is_good
-        else replace(last, summary=reason.value, waiting_for=None, bytes_per_second=None)
+        replace(last, stage=Stage.DONE, summary="Done", percent=100) if is_good else replace(last, summary=reason.value)
     )
     return replace(
         status,

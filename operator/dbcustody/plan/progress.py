@@ -29,6 +29,8 @@ MOST_LOOKS_PER_SECOND: Final = 20.0
 TAIL_LINES: Final = 20
 SUMMARY_LENGTH: Final = 256
 WAITING_FOR_LENGTH: Final = 1024
+LARGEST_COUNT: Final = 2**31 - 1
+"""The bound of the CRD for what is counted one by one."""
 LARGEST_NUMBER: Final = 2**53 - 1
 """The largest whole number that JSON carries safely everywhere; the bound of the CRD."""
 
@@ -56,14 +58,16 @@ def _bounded(progress: Progress) -> Progress:
     return replace(
         progress,
         summary=progress.summary[:SUMMARY_LENGTH],
-        percent=_within(progress.percent, 100),
-        bytes=_within(progress.bytes, LARGEST_NUMBER),
-        bytes_per_second=_within(progress.bytes_per_second, LARGEST_NUMBER),
+        percent=within(progress.percent, 100),
+        bytes=within(progress.bytes, LARGEST_NUMBER),
+        bytes_per_second=within(progress.bytes_per_second, LARGEST_NUMBER),
         waiting_for=said[:WAITING_FOR_LENGTH] if said is not None else None,
+        repeated_requests=within(progress.repeated_requests, LARGEST_COUNT),
     )
 
 
-def _within(number: int | None, most: int) -> int | None:
+def within(number: int | None, most: int) -> int | None:
+    """Return *number*, or the nearer end of 0 to *most* when it lies outside; None stays None."""
     return None if number is None else min(max(number, 0), most)
 
 
