@@ -15,11 +15,13 @@ from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Level
 from dbcustody.contract import Verb
 from dbcustody.handlers.health import Health
+from dbcustody.handlers.queue import Queue
 from dbcustody.handlers.sampler import process_metrics, sample
 from dbcustody.handlers.startup import _counting
+from dbcustody.handlers.world import World
 from dbcustody.reason import Reason
 from tests.fakes.seen import NOW, result
-from tests.handlers.scene import TEAM, Scene
+from tests.handlers.scene import SPECS, TEAM, Scene
 
 if TYPE_CHECKING:
     from dbcustody.metrics import Metrics
@@ -68,6 +70,7 @@ BACKUP = {
         "missed",
     )
 }
+STORAGE = {"dbcustody_storage_last_backup_repeated_requests"}
 CLOSED: dict[str, set[str]] = {
     "kind": set(Kind),
     "condition": set(ConditionType),
@@ -91,7 +94,7 @@ async def busy() -> Scene:
     stage.make(Kind.BACKUP_STORAGE, "main")
     stage.make(Kind.BACKUP_POLICY, "nightly", immediate=True)
     await stage.turns(8)
-    stage.answers[Verb.BACKUP] = result(Verb.BACKUP, Reason.DUMP_FAILED, CANARY)
+    stage.answers[Verb.BACKUP] = result(Verb.BACKUP, Reason.DUMP_FAILED, CANARY, repeated_requests=204)
     stage.make(Kind.BACKUP, "tuesday", policyRef={"name": "nightly"})
     await stage.turns(4)
     metrics, operator = stage.operator.metrics, stage.operator
@@ -140,7 +143,7 @@ async def test_all_names_are_there() -> None:
     stage = await busy()
     names = {name for name, _, _ in series(stage.operator.metrics)}
 
-    assert names >= OPERATOR | BACKUP
+    assert names >= OPERATOR | BACKUP | STORAGE
     assert {name.replace("_backup_", "_database_backup_") for name in BACKUP if name.endswith("_total")} <= names
 
 
@@ -186,6 +189,47 @@ async def test_what_a_policy_s_series_say() -> None:
     verified = value(stage, "dbcustody_backup_last_verified_timestamp_seconds", **at, level="read")
     assert verified == (NOW - timedelta(seconds=10)).timestamp()
     assert value(stage, "dbcustody_backup_last_verified_timestamp_seconds", **at, level="checksum") == verified
+
+
+async def test_sick_storage_is_seen_also_by_a_run_that_failed() -> None:
+    """What a Job counted goes through the Backup's status into the series of its storage, and leaves with the storage."""
+    stage = await busy()
+    at = {"cr_namespace": TEAM, "cr_name": "main"}
+    before = value(stage, *STORAGE, **at)
+    stage.kube.remove(ours("backupstorages"), TEAM, "main")
+    stage.kube.finish_deletions()
+
+    assert (before, value(stage, *STORAGE, **at)) == (204, None)
+
+
+@pytest.mark.parametrize(
+    ("backups", "shown"),
+    [
+        pytest.param([], None, id="no-backup"),
+        pytest.param([("main", 1, None)], None, id="nobody-told"),
+        pytest.param([("main", 1, 0)], 0, id="none-is-a-number"),
+        pytest.param([("main", 1, 7), ("main", 3, 2), ("main", 2, 9)], 2, id="the-newest"),
+        pytest.param([("main", 1, 7), ("main", 2, None)], 7, id="one-that-does-not-tell-hides-nothing"),
+        pytest.param([("main", 1, 7), ("main", None, 204)], 204, id="lost-and-the-storage-is-being-asked"),
+        pytest.param([("main", 1, 7), ("other", 2, 300)], 7, id="another-storage"),
+    ],
+)
+def test_what_a_storage_s_series_says(backups: list[tuple[str, int | None, int | None]], shown: int | None) -> None:
+    """The newest backup that told counts; one is (storage, minute in which it ended, or None while it is not over, repeats)."""
+    world = World()
+    bodies = [(Kind.BACKUP_STORAGE, "main", {})]
+    for number, (storage, minute, repeats) in enumerate(backups):
+        finish = None if minute is None else (NOW + timedelta(minutes=minute)).isoformat()
+        bodies.append(
+            (Kind.BACKUP, f"b{number}", {"storage": storage, "finishTime": finish, "repeatedRequests": repeats})
+        )
+    for kind, name, status in bodies:
+        metadata = {"name": name, "namespace": TEAM, "uid": name, "resourceVersion": "1"}
+        world.put(kind, {"metadata": metadata, "spec": SPECS[kind], "status": status})
+    (found,) = [metric for metric in sample(world, Queue()) if metric.name in STORAGE]
+
+    assert [one.value for one in found.samples] == ([] if shown is None else [shown])
+    assert [one.labels for one in found.samples] == [{"cr_namespace": TEAM, "cr_name": "main"}][: len(found.samples)]
 
 
 async def test_what_is_gone_is_not_exported() -> None:

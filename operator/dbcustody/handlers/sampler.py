@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING
 
 from dbcustody.api.condition import ConditionType, is_true
@@ -28,6 +29,7 @@ def sample(world: World, queue: Queue[Key]) -> Iterator[Metric]:
     yield from _resources(world)
     yield from policy_metrics(world)
     yield from _databases(world)
+    yield _storages(world)
 
 
 def process_metrics(lease: Lease, health: Health) -> Iterator[Metric]:
@@ -83,3 +85,18 @@ def _databases(world: World) -> Iterator[Metric]:
     yield gauge("dbcustody_database_size_bytes", "How big the database was when it was inspected.", OBJECT, sizes)
     text = "When the data of the database's newest good backup was read; 0 until there is one."
     yield gauge("dbcustody_database_last_backup_timestamp_seconds", text, OBJECT, times)
+
+
+def _storages(world: World) -> Metric:
+    """Return how the newest backup fared at each storage: one that answers ever more badly is seen before it makes backups fail."""
+    repeats = []
+    for storage in world.storages:
+        place = (storage.metadata.namespace, storage.metadata.name)
+        told = [
+            (inf if status.finish_time is None else seconds(status.finish_time), float(status.repeated_requests))
+            for status in (backup.status for backup in world.backups.among("storage", *place))
+            if status.repeated_requests is not None
+        ]
+        repeats += [(place, max(told)[1])] if told else []
+    text = "How many requests the Jobs of the storage's newest backup had to send again; absent until one told."
+    return gauge("dbcustody_storage_last_backup_repeated_requests", text, OBJECT, repeats)
