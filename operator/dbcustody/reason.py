@@ -224,7 +224,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.DATABASE_BUSY: _unavailable("Succeeded", "wait: another dump or a migration holds the database"),
     Reason.DUMP_FAILED: _refused("Succeeded", "read the message: it quotes pg_dump with values left out"),
-    Reason.STORAGE_UNREACHABLE: _unavailable("StorageReachable", "check endpoint, CA and network policies"),
+    Reason.STORAGE_UNREACHABLE: _unavailable(
+        "StorageReachable",
+        "check endpoint, CA and network policies; with `RequestTimeTooSkewed` our clock, with `SlowDown` the provider's request limits",
+    ),
     Reason.STORAGE_DENIED: _refused(
         "StorageReachable", "correct the credentials or their rights; they are picked up by themselves", retries=True
     ),

@@ -41,6 +41,14 @@ def test_who_is_waited_for_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "waiting for dbcustody backup web.shop (pid 7)\n"
 
 
+def test_what_is_done_while_a_storage_is_waited_for_is_named_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """A storage that is asked again holds up a dump; it is not what is dumped for."""
+    wait = "the storage: 3 storage requests were repeated (last: SlowDown)"
+    LineDisplay().report(Progress(stage=Stage.DUMPING, summary="", waiting_for=wait, percent=50))
+
+    assert capsys.readouterr().err == f"dumping, waiting for {wait}, 50 %\n"
+
+
 def test_a_terminal_gets_a_bar() -> None:
     """On a terminal stage, percent, bytes and rate stand in one line that is drawn again, and is gone at the end."""
     program = (

@@ -102,9 +102,9 @@ def test_clients_are_looked_for_where_it_was_said_and_nowhere_else(tmp_path: Pat
 
 def test_no_client_at_all_is_said_with_where_was_looked(tmp_path: Path) -> None:
     """Without pg_dump nothing is begun, and the message says how to get one."""
-    bench = set_up(read_standalone(SETTINGS | {"DBCUSTODY_CLIENTS": str(tmp_path)}), {})
+    settings = read_standalone(SETTINGS | {"DBCUSTODY_CLIENTS": str(tmp_path)})
 
-    with pytest.raises(RefusedError, match=re.escape(str(tmp_path))) as caught:
+    with set_up(settings, {}) as bench, pytest.raises(RefusedError, match=re.escape(str(tmp_path))) as caught:
         require_clients(bench.tools)
     assert caught.value.reason is Reason.VERSION_UNSUPPORTED
 
@@ -112,9 +112,9 @@ def test_no_client_at_all_is_said_with_where_was_looked(tmp_path: Path) -> None:
 def test_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     """A mount that is missing must not become a folder on the wrong disk."""
     missing = tmp_path / "mount"
-    bench = set_up(read_standalone(SETTINGS | {"BACKUP_DIR": str(missing)}), {})
+    settings = read_standalone(SETTINGS | {"BACKUP_DIR": str(missing)})
 
-    with pytest.raises(UnavailableError, match="BACKUP_DIR") as caught:
+    with set_up(settings, {}) as bench, pytest.raises(UnavailableError, match="BACKUP_DIR") as caught:
         bench.tools.store()
     assert caught.value.reason is Reason.STORAGE_UNREACHABLE
     assert not missing.exists()
@@ -122,8 +122,9 @@ def test_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_request_is_one_that_a_job_would_get() -> None:
     """The request carries the settings, names no owner of a cluster, and reading verbs may promise to write nothing."""
-    bench = set_up(read_standalone(SETTINGS | {"BACKUP_ROW_COUNTS": "none", "BACKUP_WAIT_SECONDS": "5"}), {})
-    request = bench.request(Verb.BACKUP, name="nightly")
+    settings = read_standalone(SETTINGS | {"BACKUP_ROW_COUNTS": "none", "BACKUP_WAIT_SECONDS": "5"})
+    with set_up(settings, {}) as bench:
+        request = bench.request(Verb.BACKUP, name="nightly")
 
     assert (request.custody_id, request.namespace, request.name) == ("db.shop", "standalone", "nightly")
     assert request.options is not None

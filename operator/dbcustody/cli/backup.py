@@ -50,8 +50,8 @@ def take_backup(
         complain(notice, kind="note")
 
     def work(stop: threading.Event) -> int:
-        with make_display() as display:
-            bench = set_up(settings, environ, report=display.report, stop=stop)
+        display = make_display()
+        with set_up(settings, environ, report=display.report, stop=stop) as bench, display:
             _say_compression(settings, require_clients(bench.tools))
             result = _back_up(bench, display, name or bench.tools.job_name)
             pruned = _prune(bench, confirm) if prune and result.exit_code is ExitCode.DONE else None

@@ -46,8 +46,8 @@ def list_backups(environ: Mapping[str, str], *, as_json: bool) -> int:
     settings = read_standalone(environ, needs_database=False)
 
     def work(stop: threading.Event) -> int:
-        bench = set_up(settings, environ, stop=stop)
-        location, inventory = look(bench)
+        with set_up(settings, environ, stop=stop) as bench:
+            location, inventory = look(bench)
         click.echo(
             json.dumps(_as_json(bench, location, inventory), indent=2)
             if as_json
@@ -149,8 +149,8 @@ def verify(environ: Mapping[str, str], *, name: str | None, level: str) -> int:
     settings = read_standalone(environ, needs_database=False)
 
     def work(stop: threading.Event) -> int:
-        with make_display() as display:
-            bench = set_up(settings, environ, report=display.report, stop=stop)
+        display = make_display()
+        with set_up(settings, environ, report=display.report, stop=stop) as bench, display:
             if Level(level) is Level.READ:
                 require_clients(bench.tools)
             storage, backup = _find(bench, name)

@@ -40,11 +40,11 @@ def _change(environ: Mapping[str, str], name: str, change: Callable[[Bench, hold
     settings = read_standalone(environ, needs_database=False)
 
     def work(stop: threading.Event) -> int:
-        bench = set_up(settings, environ, stop=stop)
-        spot = _find(bench, name)
-        backup = change(bench, spot)
-        if backup is None:
-            raise _missing(spot.storage.store, bench, name)
+        with set_up(settings, environ, stop=stop) as bench:
+            spot = _find(bench, name)
+            backup = change(bench, spot)
+            if backup is None:
+                raise _missing(spot.storage.store, bench, name)
         standing = ", ".join(f"hold {one.number} ({one.because})" for one in backup.open_holds)
         click.echo(f"backup {name}: beside it stands {standing or 'no hold'}")
         return Exit.DONE

@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from dbcustody.api.backup import Stage
 from dbcustody.cli.figures import size_text
 from dbcustody.logs import redact_text
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dbcustody.api.backup import Progress, Stage
+    from dbcustody.api.backup import Progress
 
 LINE_SECONDS: Final = 10.0
 """Between two lines of the same stage."""
@@ -115,7 +116,10 @@ class LineDisplay:
 
 def _what(progress: Progress) -> str:
     stage = progress.stage.value.lower()
-    return f"{stage} for {progress.waiting_for}" if progress.waiting_for else stage
+    if not progress.waiting_for:
+        return stage
+    waits = f"waiting for {progress.waiting_for}"
+    return waits if progress.stage is Stage.WAITING else f"{stage}, {waits}"
 
 
 def _figures(progress: Progress) -> str:

@@ -31,8 +31,8 @@ def explain(environ: Mapping[str, str], *, at_time: str | None) -> int:
     at = datetime.now(UTC) if at_time is None else read_time(at_time)
 
     def work(stop: threading.Event) -> int:
-        bench = set_up(settings, environ, stop=stop)
-        location, inventory = look(bench)
+        with set_up(settings, environ, stop=stop) as bench:
+            location, inventory = look(bench)
         if not inventory.backups:
             click.echo(f"no backups of {bench.custody_id} in {location}")
             return Exit.DONE

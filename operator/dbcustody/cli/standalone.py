@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,16 +22,18 @@ from dbcustody.adapters.postgres import find_clients
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.policy import CaptureOptions, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
+from dbcustody.cli.ending import complain
 from dbcustody.cli.environment import CONNECTION, Standalone
 from dbcustody.contract import JobRequest, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.jobs.mounts import DEBIAN_CLIENTS
+from dbcustody.jobs.repeats import Witness, describe
 from dbcustody.jobs.tools import Tools, application_name, make_target
 from dbcustody.reason import Reason
 from dbcustody.repository.layout import check_custody_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.adapters.postgres import PostgresTarget
@@ -75,14 +78,35 @@ class Bench:
         )
 
 
+@contextmanager
 def set_up(
     settings: Standalone,
     environ: Mapping[str, str],
     *,
     report: Callable[[Progress], None] = lambda _: None,
     stop: threading.Event | None = None,
+) -> Iterator[Bench]:
+    """Lend the bench for *settings*, with nothing opened yet.
+
+    Afterwards, however the work ended, what had to be asked of the storage again is told on standard error.
+    """
+    witness = Witness()
+    try:
+        yield _bench(settings, environ, report=witness.reporting(report), stop=stop, witness=witness)
+    finally:
+        repeats = witness.repeats
+        if repeats is not None and repeats.count:
+            complain(describe(repeats), kind="note")
+
+
+def _bench(
+    settings: Standalone,
+    environ: Mapping[str, str],
+    *,
+    report: Callable[[Progress], None],
+    stop: threading.Event | None,
+    witness: Witness,
 ) -> Bench:
-    """Return the bench for *settings*; opens nothing yet."""
     custody_id = settings.custody_id or default_custody_id(_known(settings.database))
     attempt = str(uuid.uuid4())
     tools = Tools(
@@ -96,7 +120,7 @@ def set_up(
         keyring=lambda: settings.keyring,
         clients=client_folders(settings, environ),
     )
-    return Bench(settings=settings, custody_id=custody_id, tools=tools)
+    return Bench(settings=settings, custody_id=custody_id, tools=witness.watching(tools))
 
 
 def default_custody_id(database: Recognised) -> str:
