@@ -84,4 +84,4 @@ def _open_by_hand(narrator: Narrator, servers: Servers, folder: Path) -> None:
     whose = "where the S3 server keeps the bucket; elsewhere: aws s3 cp --recursive" if servers.s3 else "in BACKUP_DIR"
     narrator.say(f"BACKUP={backup}   ({whose})")
     narrator.type('dbcustody-decrypt --backup "$BACKUP" --key-file "$KEY_FILE" --output "$OPENED"')
-    narrator.type('pg_restore --list "$OPENED/schema.pgc" | grep -E "TABLE |VIEW |FK " | sed -n 1,8p')
+    narrator.type('pg_restore --list "$OPENED/whole.pgc" | grep -E "TABLE |VIEW |FK " | sed -n 1,8p')

@@ -13,6 +13,7 @@ from dbcustody.repository.binding import OBJECT_LABEL, storage_key_context
 from dbcustody.repository.catalogue import read_catalogue
 from dbcustody.repository.fact import parse_claim, parse_custody, parse_marker
 from dbcustody.repository.layout import (
+    WHOLE_OBJECT,
     FactKind,
     archive_of,
     attempt_prefix,
@@ -24,6 +25,7 @@ from dbcustody.repository.layout import (
     key_id_of,
     manifest_key,
     parse_backup_key,
+    whole_object,
 )
 from dbcustody.repository.ledger import entry_sequence, ledger_entry_key
 from fuzz import published
@@ -101,7 +103,8 @@ def rebuilt_name(name: str) -> str:
         return data_key_object(key_id)
     if (archive := archive_of(name)) is None:
         return name if name in {"schema.pgc", "catalogue.json"} else ""
-    return data_object(int(archive[5:8]), int(name[len(archive) + 1 :] or 0))
+    part = int(name[len(archive) + 1 :] or 0)
+    return whole_object(part) if archive == WHOLE_OBJECT else data_object(int(archive[5:8]), part)
 
 
 def read_key_file(data: bytes) -> None:

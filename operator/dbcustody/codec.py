@@ -51,9 +51,15 @@ def decode(cls: type[T], value: Json, path: str = "") -> T:
 
 def encode(value: object) -> Json:
     """Return *value* as JSON: dataclasses as camelCase mappings without the fields that are None or empty collections."""
+    if type(value) in _SCALARS:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((wire_name(field.name), getattr(value, field.name)) for field in fields(value))
+        pairs = ((name, getattr(value, field)) for field, name in _wire_names(type(value)))
         return {name: encode(item) for name, item in pairs if not _is_absent(item)}
+    return _encode_plain(value)
+
+
+def _encode_plain(value: object) -> Json:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -99,6 +105,12 @@ def parse_time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(text)
     return moment.astimezone(UTC)
+
+
+@cache
+def _wire_names(cls: Any) -> tuple[tuple[str, str], ...]:
+    """Return each field of the dataclass *cls* with its name on the wire."""
+    return tuple((field.name, wire_name(field.name)) for field in fields(cls))
 
 
 def _is_absent(item: object) -> bool:

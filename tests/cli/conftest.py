@@ -62,9 +62,9 @@ class Person:
         self.started.append(process)
         return process
 
-    def wait(self, process: subprocess.Popen[str], *, said: str = "") -> Outcome:
+    def wait(self, process: subprocess.Popen[str], *, said: str = "", timeout_seconds: float = 120) -> Outcome:
         """Return how *process* ends; *said* is what was read of its complaints before."""
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=timeout_seconds)
         outcome = Outcome(process.returncode, out, said + err)
         for secret in (*self.secrets, "Traceback"):
             assert secret not in outcome.out + outcome.err

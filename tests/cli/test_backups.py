@@ -88,7 +88,7 @@ def test_verification_that_passed_is_remembered(at_folder: Person) -> None:
 def test_damage_is_exit_code_seven(at_folder: Person, level: str) -> None:
     """One bit of the stored data is enough: 7, the object is named, and the list still shows the backup with what was known of it."""
     assert at_folder.run("backup", "--name", "hurt").code == 0
-    hurt = stored(at_folder, "data-000.pgc")
+    hurt = stored(at_folder, "whole.pgc")
     data = bytearray(hurt.read_bytes())
     data[len(data) // 2] ^= 1
     hurt.chmod(0o600)
@@ -97,14 +97,14 @@ def test_damage_is_exit_code_seven(at_folder: Person, level: str) -> None:
 
     assert done.code == 7
     assert "ArchiveDamaged" in done.err
-    assert "data-000.pgc" in done.err
+    assert "whole.pgc" in done.err
     assert done.out == ""
 
 
 def test_damage_in_a_bucket_is_exit_code_seven(at_bucket: Person, s3: S3Server) -> None:
     """The same where the store is an S3 server whose disk lies."""
     assert at_bucket.run("backup", "--name", "hurt").code == 0
-    (key,) = [one for one in s3.keys("backups", at_bucket.variables["BACKUP_S3_PREFIX"]) if one.endswith("schema.pgc")]
+    (key,) = [one for one in s3.keys("backups", at_bucket.variables["BACKUP_S3_PREFIX"]) if one.endswith("whole.pgc")]
     hurt = s3.file("backups", key)
     data = bytearray(hurt.read_bytes())
     data[-1] ^= 128
@@ -116,7 +116,7 @@ def test_damage_in_a_bucket_is_exit_code_seven(at_bucket: Person, s3: S3Server) 
 def test_missing_object_is_shown_and_is_exit_code_seven(at_folder: Person) -> None:
     """A backup that lost an object is in doubt in the list, and fails its verification."""
     assert at_folder.run("backup", "--name", "half").code == 0
-    stored(at_folder, "schema.pgc").unlink()
+    stored(at_folder, "whole.pgc").unlink()
     table = at_folder.run("backups", "list")
 
     assert "Incomplete" in table.out
@@ -183,7 +183,7 @@ def test_retention_is_explained_for_any_moment_and_deletes_nothing(at_folder: Pe
 def test_frozen_retention_is_said(at_folder: Person) -> None:
     """While something in the storage cannot be believed, nothing is deleted: the explanation and the next backup say so."""
     assert at_folder.run("backup", "--name", "one", "--no-prune").code == 0
-    stored(at_folder, "schema.pgc").unlink()
+    stored(at_folder, "whole.pgc").unlink()
     done = at_folder.run("retention", "explain")
     backup = at_folder.run("backup", "--name", "two", BACKUP_RETENTION_DAYS="0")
 

@@ -122,12 +122,15 @@ def test_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_request_is_one_that_a_job_would_get() -> None:
     """The request carries the settings, names no owner of a cluster, and reading verbs may promise to write nothing."""
-    settings = read_standalone(SETTINGS | {"BACKUP_ROW_COUNTS": "none", "BACKUP_WAIT_SECONDS": "5"})
+    settings = read_standalone(
+        SETTINGS | {"BACKUP_ROW_COUNTS": "none", "BACKUP_WAIT_SECONDS": "5", "BACKUP_PARALLELISM": "3"}
+    )
     with set_up(settings, {}) as bench:
         request = bench.request(Verb.BACKUP, name="nightly")
 
     assert (request.custody_id, request.namespace, request.name) == ("db.shop", "standalone", "nightly")
     assert request.options is not None
+    assert request.options.parallelism == 3
     assert (request.options.row_counts.value, request.options.starting_deadline_seconds) == ("None", 5)
     assert request.storage is not None
     assert request.storage.access_mode.value == "ReadWrite"

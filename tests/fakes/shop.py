@@ -148,7 +148,7 @@ def store_backup(
     )  # fmt: skip
     plaintexts = {"catalogue.json": write_catalogue(shop.catalogue)}
     for archive, data in shop.archives.items():
-        size = part_bytes if archive.startswith("data") else len(data)
+        size = part_bytes if archive != "schema.pgc" else len(data)
         for number, start in enumerate(range(0, len(data), size)):
             plaintexts[f"{archive}.{number:03d}" if number else archive] = data[start : start + size]
     objects = tuple(

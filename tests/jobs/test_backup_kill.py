@@ -36,14 +36,13 @@ POINTS = {
     "custody": r"PUT \S+/custody\.json",
     "name-claim": r"PUT \S+/names/",
     "data-key": r"PUT \S+/key\.k1\.json",
-    "schema": r"PUT \S+/schema\.pgc",
-    "upload-begun": r"POST \S+/data-000\.pgc\?uploads",
-    "first-part": r"PUT \S+/data-000\.pgc\?\S*partNumber=1",
-    "complete": r"POST \S+/data-000\.pgc\?uploadId",
+    "upload-begun": r"POST \S+/whole\.pgc\?uploads",
+    "first-part": r"PUT \S+/whole\.pgc\?\S*partNumber=1",
+    "complete": r"POST \S+/whole\.pgc\?uploadId",
     "catalogue": r"PUT \S+/catalogue\.json",
     "manifest": r"PUT \S+/manifest\.json",
     "manifest-read-back": r"GET \S+/manifest\.json",
-    "verification": r"GET \S+/data-000\.pgc",
+    "verification": r"GET \S+/whole\.pgc",
     "verified-fact": r"PUT \S+/verified\.1\.json",
 }
 COMMITTED = {"manifest-read-back", "verification", "verified-fact"}

@@ -130,7 +130,7 @@ def test_damaged_manifest_is_not_written_again(custodian: Custodian, tmp_path: P
 def test_damaged_archive_is_told_and_never_good(custodian: Custodian, tmp_path: Path) -> None:
     """An adopted backup whose bytes changed before it was proven is a failure with its facts, and stays unproven."""
     custodian.take(verification=Verification(level=Level.CHECKSUM))
-    (path,) = tmp_path.rglob("data-000.pgc")
+    (path,) = tmp_path.rglob("whole.pgc")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

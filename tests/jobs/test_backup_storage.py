@@ -138,7 +138,7 @@ def test_answer_to_the_manifest_that_is_lost(server: PostgresServer, s3: S3Serve
 def test_answer_to_an_archive_that_is_lost(server: PostgresServer, s3: S3Server, bucket: str, times: int) -> None:
     """Answers to the completion of an upload get lost: it is looked what became of it, and the backup is good."""
     with Proxy(s3.host, s3.port) as proxy:
-        fault = proxy.add(Fault(r"POST \S+/data-000\.pgc\?uploadId", where=Where.ANSWER, times=times))
+        fault = proxy.add(Fault(r"POST \S+/whole\.pgc\?uploadId", where=Where.ANSWER, times=times))
         with in_bucket(s3, bucket, endpoint=proxy.url) as open_store:
             custodian = Custodian(server=server, open_store=open_store)
             reason, message = custodian.outcome(compression=PLAIN)

@@ -33,18 +33,19 @@ pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
 PLAIN = Compression(algorithm=Algorithm.NONE)
 PART_BYTES = 5 * 1024 * 1024
-MANIFEST, SCHEMA, VERIFIED = (rf"PUT \S+/{name}" for name in (r"manifest\.json", r"schema\.pgc", r"verified\.1\.json"))
+MANIFEST, CATALOGUE, VERIFIED = (
+    rf"PUT \S+/{name}" for name in (r"manifest\.json", r"catalogue\.json", r"verified\.1\.json")
+)
 LISTING = "GET .*list-type"
-COMPLETION = r"POST \S+/data-000\.pgc\?uploadId"
-MARKER_READ, MANIFEST_READ, KEY_READ, CATALOGUE_READ, SCHEMA_READ, DATA_READ = (
+COMPLETION = r"POST \S+/whole\.pgc\?uploadId"
+MARKER_READ, MANIFEST_READ, KEY_READ, CATALOGUE_READ, DATA_READ = (
     rf"GET \S+/{name}"
     for name in (
         r"dbcustody\.json",
         r"manifest\.json",
         r"key\.k1\.json",
         r"catalogue\.json",
-        r"schema\.pgc",
-        r"data-000\.pgc",
+        r"whole\.pgc",
     )
 )
 
@@ -101,13 +102,13 @@ PASSING: dict[str, tuple[Callable[[], Fault], int]] = {
     "503-storm-in-parts": (lambda: fault.slow_down(PART, times=4), 4),
     "503-in-a-listing": (lambda: fault.slow_down(LISTING), 1),
     "409-at-the-manifest": (lambda: fault.conflict(MANIFEST, times=3), 3),
-    "409-at-a-small-archive": (lambda: fault.conflict(SCHEMA, times=2), 2),
+    "409-at-a-small-object": (lambda: fault.conflict(CATALOGUE, times=2), 2),
     "409-at-a-completion": (lambda: fault.conflict(COMPLETION), 1),
     "reset-in-a-part": (lambda: fault.reset_in_part(2_000_000), 1),
     "reset-in-parts-again-and-again": (lambda: fault.reset_in_part(2_000_000, times=3), 3),
     "lost-answer-to-a-part": (lambda: fault.answer_lost(PART), 1),
     "lost-answer-to-a-completion": (lambda: fault.answer_lost(COMPLETION, times=2), 1),
-    "lost-answer-to-a-small-archive": (lambda: fault.answer_lost(SCHEMA, times=2), 1),
+    "lost-answer-to-a-small-object": (lambda: fault.answer_lost(CATALOGUE, times=2), 1),
     "lost-answer-to-the-manifest": (lambda: fault.answer_lost(MANIFEST, times=2), 1),
     "lost-answer-to-the-proof": (lambda: fault.answer_lost(VERIFIED, times=2), 1),
     "bit-flipped-in-a-part-on-its-way-in": (lambda: fault.flipped_bit(1000, PART, where=Where.REQUEST), 1),
@@ -115,7 +116,7 @@ PASSING: dict[str, tuple[Callable[[], Fault], int]] = {
     "answer-cut-in-its-head": (lambda: fault.truncated_read(50, DATA_READ), 0),
     "small-answer-cut-in-its-head": (lambda: fault.truncated_read(50, MANIFEST_READ), 0),
     "answer-to-a-beginning-cut-in-its-head": (
-        lambda: fault.Fault(r"POST \S+data-000\.pgc\?uploads", Where.ANSWER, after_bytes=50),
+        lambda: fault.Fault(r"POST \S+whole\.pgc\?uploads", Where.ANSWER, after_bytes=50),
         1,
     ),
     "answer-to-a-part-cut-in-its-head": (lambda: fault.truncated_read(50, PART), 1),
@@ -125,7 +126,7 @@ PASSING: dict[str, tuple[Callable[[], Fault], int]] = {
     "read-cut-again-and-again": (lambda: fault.truncated_read(1_000_000, DATA_READ, times=4), 4),
     "archive-shortened-on-its-way-out": (lambda: fault.shortened_read(1_000_000, DATA_READ), 0),
     "bit-flipped-in-an-archive-on-its-way-out": (lambda: fault.flipped_bit(1_000_000, DATA_READ), 0),
-    "bit-flipped-in-a-small-archive-on-its-way-out": (lambda: fault.flipped_bit(100, SCHEMA_READ), 0),
+    "bit-flipped-in-a-small-object-on-its-way-out": (lambda: fault.flipped_bit(100, CATALOGUE_READ), 0),
     "manifest-shortened-on-its-way-out": (lambda: fault.shortened_read(300, MANIFEST_READ), 0),
     "bit-flipped-in-the-manifest-on-its-way-out": (lambda: fault.flipped_bit(40, MANIFEST_READ), 0),
     "bit-flipped-in-the-data-key-on-its-way-out": (lambda: fault.flipped_bit(40, KEY_READ), 0),
@@ -190,7 +191,6 @@ def test_what_does_not_pass_is_told_and_leaves_no_manifest(
 UNPROVEN: dict[str, tuple[Callable[[], Fault], Reason]] = {
     "bit-flipped": (lambda: fault.flipped_bit(1_000_000, DATA_READ, times=FOR_EVER), Reason.ARCHIVE_DAMAGED),
     "shortened": (lambda: fault.shortened_read(1_000_000, DATA_READ, times=FOR_EVER), Reason.ARCHIVE_DAMAGED),
-    "small-archive-flipped": (lambda: fault.flipped_bit(100, SCHEMA_READ, times=FOR_EVER), Reason.ARCHIVE_DAMAGED),
     "catalogue-flipped": (lambda: fault.flipped_bit(100, CATALOGUE_READ, times=FOR_EVER), Reason.ARCHIVE_DAMAGED),
     "cut-before-its-first-byte": (
         lambda: fault.truncated_read(50, DATA_READ, times=FOR_EVER), Reason.STORAGE_UNREACHABLE,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 PLAIN = Compression(algorithm=Algorithm.NONE)
 KUBERNETES_WAITS_SECONDS = 30
-DATA = r"PUT \S+/data-000\.pgc"
+DATA = r"PUT \S+/whole\.pgc"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_told_to_end_while_the_storage_is_slow(
 
 def test_storage_that_stops_in_the_middle_is_waited_for(*, proxy: Proxy, well: Custodian, pod_for: StartPod) -> None:
     """A download that stands still and is broken off goes on where it was; what was read before is not read again."""
-    trouble = proxy.add(fault.held(r"GET \S+/data-000\.pgc", where=fault.Where.ANSWER))
+    trouble = proxy.add(fault.held(r"GET \S+/whole\.pgc", where=fault.Where.ANSWER))
     with pod_for() as pod:
         assert trouble.struck.wait(30), pod.said
         proxy.cut()

@@ -81,7 +81,7 @@ def restored_rows(s3: S3Server, bucket: str, folder: Path) -> int:
         )
         == 0
     )
-    words = [client_folder(17) / "pg_restore", "--section=data", "--file=-", output / "data-000.pgc"]
+    words = [client_folder(17) / "pg_restore", "--section=data", "--file=-", output / "whole.pgc"]
     script = run(words, check=True, capture_output=True, text=True).stdout
     return sum(line.split("\t")[0].isdigit() for line in script.splitlines())
 
@@ -97,8 +97,8 @@ def test_archive_goes_on_in_the_next_object(
         assert reason is Reason.SUCCEEDED, message
         (backup,) = custodian.stock().live
 
-    parts = [one for one in backup.manifest.objects if one.name.startswith("data-000.pgc")]
-    assert [one.name for one in parts] == ["data-000.pgc", *(f"data-000.pgc.{n:03d}" for n in range(1, objects))]
+    parts = [one for one in backup.manifest.objects if one.name.startswith("whole.pgc")]
+    assert [one.name for one in parts] == ["whole.pgc", *(f"whole.pgc.{n:03d}" for n in range(1, objects))]
     assert max(one.bytes for one in parts) <= max_parts * PART_BYTES
     assert restored_rows(s3, bucket, tmp_path) == ROWS
 

@@ -14,7 +14,7 @@ from dbcustody.adapters.envelope import DataKey
 from dbcustody.adapters.objectstore import S3Settings, S3Store, VolumeStore
 from dbcustody.api.backup import Stage
 from dbcustody.api.policy import Level
-from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.errors import DamagedError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.verification import Verified, archives_of
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import Catalogue, TableFacts
@@ -22,7 +22,7 @@ from dbcustody.repository.layout import attempt_prefix
 from ground.postgres import PostgresServer
 from ground.root import client_folder
 from ground.s3 import S3Server
-from tests.fakes.shop import ALL_ROWS, COMPRESSIONS, EVENTS, LINES, dump_shop, make_shop, store_backup
+from tests.fakes.shop import ALL_ROWS, COMPRESSIONS, EVENTS, LINES, dump, dump_shop, make_shop, store_backup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,6 +215,25 @@ def test_manifest_that_names_too_little(dumped: Callable[..., Shop], volume: Vol
     found = backup.verify()
     assert (found.level, found.reason) == (None, Reason.ARCHIVE_DAMAGED)
     assert dropped.rpartition(".0")[0] in found.message
+
+
+def test_backup_of_one_archive_passes(server: PostgresServer, dumped: Callable[..., Shop], volume: VolumeStore) -> None:
+    """A backup that was not cut is proven as one that was."""
+    whole = replace(dumped(), archives={"whole.pgc": dump(server, "--compress=zstd:1")})
+    backup = store_backup(volume, whole, part_bytes=9000)
+    assert [len(names) > 2 for names in archives_of(backup.manifest).values()] == [True]
+    found = backup.verify()
+    assert (found.level, found.rows, found.reason) == (Level.READ, ALL_ROWS, Reason.VERIFIED)
+
+
+@pytest.mark.parametrize("beside", [("whole.pgc", "schema.pgc"), ("whole.pgc", "data-001.pgc"), ("catalogue.json",)])
+def test_manifest_of_neither_form(dumped: Callable[..., Shop], volume: VolumeStore, beside: tuple[str, ...]) -> None:
+    """One archive of everything beside another would hold rows twice; without any there are none."""
+    backup = store_backup(volume, dumped(), encrypted=False)
+    one = backup.manifest.objects[0]
+    backup.manifest = replace(backup.manifest, objects=tuple(replace(one, name=name) for name in beside))
+    with pytest.raises(DamagedError, match=r"must name schema\.pgc, or whole\.pgc and no other archive"):
+        archives_of(backup.manifest)
 
 
 def test_client_18_reads_what_18_wrote(dumped: Callable[..., Shop], volume: VolumeStore) -> None:

@@ -38,6 +38,7 @@ from dbcustody.repository.layout import (
     names_prefix,
     parse_backup_key,
     storage_key_key,
+    whole_object,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ key_ids = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", fullmat
 contents = st.one_of(
     st.sampled_from([SCHEMA_OBJECT, CATALOGUE_OBJECT]),
     st.builds(data_object, st.integers(0, 999), st.integers(0, 999)),
+    st.builds(whole_object, st.integers(0, 999)),
 )
 
 
@@ -184,6 +186,9 @@ def test_backup_id_is_in_utc_and_readable() -> None:
         pytest.param(lambda: attempt_prefix(CUSTODY, BACKUP, "1"), "attempt", id="attempt that is no UUID"),
         pytest.param(lambda: data_object(1000), "data stream", id="stream beyond the grammar"),
         pytest.param(lambda: data_object(1, 1000), "part of a data stream", id="part beyond the grammar"),
+        pytest.param(
+            lambda: whole_object(1000), "part of the whole archive", id="part of everything beyond the grammar"
+        ),
         pytest.param(lambda: fact_key(CUSTODY, BACKUP, FactKind.HOLD), "hold", id="hold without a number"),
         pytest.param(lambda: fact_key(CUSTODY, BACKUP, FactKind.HOLD, 10**6), "hold", id="number too large"),
         pytest.param(lambda: fact_key(CUSTODY, BACKUP, FactKind.TOMBSTONE, 1), "tombstone", id="numbered tombstone"),
@@ -227,6 +232,10 @@ def test_custodies_are_found_by_their_birth_certificate(key: str, custody_id: st
         pytest.param("catalogue.json", None, None, True, id="catalogue"),
         pytest.param("data-001.pgc", "data-001.pgc", None, True, id="archive"),
         pytest.param("data-001.pgc.012", "data-001.pgc", None, True, id="part of an archive"),
+        pytest.param("whole.pgc", "whole.pgc", None, True, id="archive of everything"),
+        pytest.param("whole.pgc.012", "whole.pgc", None, True, id="part of the archive of everything"),
+        pytest.param("whole.pgc.000", None, None, False, id="part zero"),
+        pytest.param("schema.pgc.001", None, None, False, id="part of the schema"),
         pytest.param("key.k1.json", None, "k1", False, id="wrapped key"),
         pytest.param("key..json", None, None, False, id="wrapped key of nobody"),
         pytest.param("../schema.pgc", None, None, False, id="name that climbs"),

@@ -27,6 +27,7 @@ KEY_ID: Final = "env"
 """The key id of BACKUP_ENCRYPTION_KEY unless BACKUP_ENCRYPTION_KEY_ID says otherwise."""
 CONNECTION: Final = Connection(secret_ref=ObjectRef(name="environment"))
 """The connection as a Database would have it: everything comes from the variables."""
+LARGEST_PARALLELISM: Final = 32
 LONGEST_WAIT_SECONDS: Final = 7 * 86_400
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -60,6 +61,8 @@ class Standalone:
     keyring: Keyring | None
     """None: encryption was declined in words."""
     compression: Compression
+    parallelism: int
+    """How many streams of rows; more than one pays on a server with idle cores."""
     level: Level
     row_counts: RowCounts
     retention: Retention
@@ -136,6 +139,7 @@ def read_standalone(variables: Mapping[str, str], *, needs_database: bool = True
         bucket=_read_bucket(reader),
         keyring=_read_keyring(reader),
         compression=_read_compression(reader),
+        parallelism=reader.number("BACKUP_PARALLELISM", default=1, least=1, most=LARGEST_PARALLELISM),
         level=reader.choice("BACKUP_VERIFICATION", Level, Level.READ),
         row_counts=reader.choice("BACKUP_ROW_COUNTS", RowCounts, RowCounts.EXACT),
         retention=_read_retention(reader),

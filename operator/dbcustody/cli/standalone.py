@@ -221,5 +221,6 @@ def _options(settings: Standalone) -> CaptureOptions:
         starting_deadline_seconds=settings.wait_seconds,
         compression=settings.compression,
         verification=Verification(level=settings.level),
+        parallelism=settings.parallelism,
         row_counts=settings.row_counts,
     )

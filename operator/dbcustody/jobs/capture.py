@@ -1,4 +1,4 @@
-"""The capture of a database: one snapshot, streams cut by table beside one for the rest, counts, and what no dump holds.
+"""The capture of a database: one snapshot, one stream or several cut by table, counts, and what no dump holds.
 
 Everything lies in the storage when this is done, and nothing of it counts yet: the manifest is somebody else's to write.
 """
@@ -10,12 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.pattern import choose_tables
-from dbcustody.adapters.postgres.snapshot import count_rows, join_snapshot, lock_tables, read_lsn, take_snapshot
+from dbcustody.adapters.postgres.snapshot import read_lsn, take_snapshot
 from dbcustody.adapters.postgres.surroundings import (
     count_large_objects,
     describe_elsewhere,
@@ -30,8 +29,9 @@ from dbcustody.codec import decode
 from dbcustody.errors import UnavailableError
 from dbcustody.jobs.artefact import Shelf, store_whole
 from dbcustody.jobs.compression import compression_argument
+from dbcustody.jobs.lockholder import LockHolder
 from dbcustody.jobs.stream import Streams, Tally
-from dbcustody.jobs.streamplan import plan_streams
+from dbcustody.jobs.streamplan import plan_streams, plan_whole
 from dbcustody.jobs.tools import check_stop
 from dbcustody.jobs.vigil import Vigil
 from dbcustody.repository.catalogue import (
@@ -52,10 +52,8 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.adapters.postgres.snapshot import DumpTable, Snapshot
     from dbcustody.jobs.sitting import Sitting
+    from dbcustody.jobs.streamplan import StreamPlans
     from dbcustody.jobs.tools import Tools
-
-_BESIDES: Final = 3
-"""Threads beside the table streams: schema, rest, row counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,43 +128,33 @@ class Capture:
 
     def _dump(self, snapshot: Snapshot) -> tuple[tuple[StoredObject, ...], dict[int, int]]:
         """Run all streams and the counting side by side; return the objects and the rows by table."""
-        plans = plan_streams(self._sitting, self._options, snapshot)
+        holder = LockHolder(self._sitting.coordinator, snapshot.tables)
+        plans = self._plan(snapshot, holder)
         streams = Streams(self._sitting.client, self._sitting.target, self._shelf, self._tally)
         vigil = Vigil(
             self._sitting,
             self._tools,
             self._tally,
+            holder=holder,
             streams=plans.portions,
             patience_seconds=self._options.cancel_when_blocking_seconds,
         )
         with ExitStack() as stack:
-            counter = self._open_counter(stack, snapshot)
-            pool = stack.enter_context(ThreadPoolExecutor(len(plans.streams) + _BESIDES, thread_name_prefix="stream"))
+            pool = stack.enter_context(ThreadPoolExecutor(len(plans.streams) + 1, thread_name_prefix="stream"))
             stack.callback(streams.end)
             stack.callback(self._ended.set)
-            counting = None if counter is None else pool.submit(self._count, counter, snapshot.tables)
             running: list[Future[Any]] = [pool.submit(streams.run, one) for one in plans.streams]
-            vigil.watch([*running, *([counting] if counting is not None else [])])
-        objects = tuple(item for future in running for item in future.result())
-        return objects, counting.result() if counting is not None else {}
+            counting = pool.submit(self._count, holder)
+            vigil.watch([*running, counting])
+        return tuple(item for future in running for item in future.result()), counting.result()
 
-    def _open_counter(self, stack: ExitStack, snapshot: Snapshot) -> Session | None:
-        """Return a session that sees the snapshot and holds its tables too, closed when *stack* ends; None: nothing is counted.
+    def _plan(self, snapshot: Snapshot, holder: LockHolder) -> StreamPlans:
+        if self._options.parallelism == 1:
+            return plan_whole(self._sitting, self._options, snapshot)
+        return plan_streams(self._sitting, self._options, snapshot, holder.measure())
 
-        Without locks of its own it would have to wait, in the middle of the dump, behind an ALTER TABLE that waits for the coordinator.
-        """
-        if self._options.row_counts is RowCounts.NONE:
-            return None
-        session = connect(self._sitting.target, direct=False)
-        stack.callback(session.close)
-        join_snapshot(session, snapshot.name)
-        lock_tables(session, snapshot.tables, wait_seconds=self._options.lock_wait_seconds)
-        return session
-
-    def _count(self, session: Session, tables: Sequence[DumpTable]) -> dict[int, int]:
-        with cancelled_by(self._ended, session):
-            session.execute("set local max_parallel_workers_per_gather = 0")
-            return count_rows(session, [table for table in tables if table.has_rows])
+    def _count(self, holder: LockHolder) -> dict[int, int]:
+        return {} if self._options.row_counts is RowCounts.NONE else holder.count(self._ended)
 
     def _read_catalogue(self, tables: Sequence[DumpTable], counts: dict[int, int]) -> Catalogue:
         """Return the catalogue: facts from the snapshot, sequences as they stand now that the last stream has ended."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import choose_client, connect, find_clients
-from dbcustody.adapters.postgres.inspection import one_snapshot, read_missing_rights, read_server
+from dbcustody.adapters.postgres.inspection import measure_database, one_snapshot, read_missing_rights, read_server
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.database import Extension, Server
 from dbcustody.contract import InspectionFacts, Verb
@@ -29,15 +30,16 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     tools.report(Progress(stage=Stage.CONNECTING, summary=f"connecting to {target.endpoint}"))
     with connect(target) as session, one_snapshot(session):
         server = read_server(session)
+        facts = partial(_facts, target, server, size_bytes=measure_database(session))
         try:
             client = choose_client(find_clients(tools.clients), server.major_version, server=target.endpoint)
         except RefusedError as error:
-            return fail(Verb.INSPECT, error.reason, error.message, inspection=_facts(target, server))
+            return fail(Verb.INSPECT, error.reason, error.message, inspection=facts())
         missing = read_missing_rights(session)
-    facts = _facts(target, server, missing=missing, client_major=client.major)
+    found = facts(missing=missing, client_major=client.major)
     if missing.refuses_dump:
-        return fail(Verb.INSPECT, Reason.PRIVILEGES_MISSING, describe_missing(missing), inspection=facts)
-    return give(Verb.INSPECT, Reason.CONNECTED, _describe(server, missing), inspection=facts)
+        return fail(Verb.INSPECT, Reason.PRIVILEGES_MISSING, describe_missing(missing), inspection=found)
+    return give(Verb.INSPECT, Reason.CONNECTED, _describe(server, missing), inspection=found)
 
 
 def describe_missing(missing: MissingRights) -> str:
@@ -68,6 +70,7 @@ def _facts(
     target: PostgresTarget,
     server: ServerFacts,
     *,
+    size_bytes: int,
     missing: MissingRights | None = None,
     client_major: int | None = None,
 ) -> InspectionFacts:
@@ -80,7 +83,7 @@ def _facts(
             major_version=server.major_version,
             system_identifier=server.system_identifier,
             timeline=server.timeline,
-            size_bytes=server.size_bytes,
+            size_bytes=size_bytes,
             in_recovery=server.in_recovery,
             extensions=tuple(Extension(name=name, version=version) for name, version in server.extensions),
         ),

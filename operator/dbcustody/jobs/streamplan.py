@@ -1,6 +1,6 @@
-"""Which pg_dump dumps what: the schema, the tables dealt over streams, and the rest.
+"""Which pg_dump dumps what: everything, or the schema, the tables dealt over streams, and the rest.
 
-With one stream nothing is dealt: the rest is everything, and pg_dump need not find thousands of tables by name.
+With one stream nothing is dealt: one archive holds all, and pg_dump need not find thousands of tables by name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from dbcustody.jobs.artefact import only
 from dbcustody.jobs.compression import compression_argument
 from dbcustody.jobs.stream import StreamPlan
 from dbcustody.plan.stream import Portion, deal
-from dbcustody.repository.layout import SCHEMA_OBJECT, data_object
+from dbcustody.repository.layout import SCHEMA_OBJECT, data_object, whole_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbcustody.adapters.postgres.snapshot import DumpTable, Snapshot
     from dbcustody.api.policy import CaptureOptions
     from dbcustody.jobs.sitting import Sitting
@@ -28,19 +30,25 @@ _DATA: Final = "--section=data"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlans:
-    """All streams of a dump; *portions* are the tables of each data stream, in the order in which pg_dump takes them."""
+    """All streams of a dump; *portions* are the tables dealt to each, in the order in which pg_dump takes them: none when it is not cut."""
 
     streams: tuple[StreamPlan, ...]
-    portions: tuple[tuple[Portion, ...], ...]
+    portions: tuple[tuple[Portion, ...], ...] = ()
 
 
-def plan_streams(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> StreamPlans:
-    """Return the streams of a dump of *snapshot*."""
-    shared = _shared_arguments(sitting, options, snapshot)
+def plan_whole(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> StreamPlans:
+    """Return the one stream that dumps everything of *snapshot*."""
+    arguments, named = _shared_arguments(sitting, options, snapshot), _named(options, snapshot)
+    return StreamPlans(streams=(StreamPlan(name_of=whole_object, arguments=arguments, tables=named),))
+
+
+def plan_streams(
+    sitting: Sitting, options: CaptureOptions, snapshot: Snapshot, sizes: Mapping[int, int]
+) -> StreamPlans:
+    """Return the streams of a dump of *snapshot* whose tables are dealt by *sizes*, which are bytes by OID."""
+    shared, named = _shared_arguments(sitting, options, snapshot), _named(options, snapshot)
     filled = {table.oid: table for table in snapshot.tables if table.has_rows}
-    portions = [Portion(oid, table.size_bytes) for oid, table in filled.items()]
-    cut = deal(portions, options.parallelism) if options.parallelism > 1 else ()
-    named = _named(options, snapshot)
+    cut = deal([Portion(oid, sizes.get(oid, 0)) for oid in filled], options.parallelism)
     schema = StreamPlan(name_of=only(SCHEMA_OBJECT), arguments=(*_SCHEMA, *shared), tables=named)
     dealt = [
         StreamPlan(
@@ -55,7 +63,7 @@ def plan_streams(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) 
         arguments=(_DATA, *shared),
         tables=_rest(named, filled, cut),
     )
-    return StreamPlans(streams=(schema, *dealt, rest), portions=cut or (tuple(portions),))
+    return StreamPlans(streams=(schema, *dealt, rest), portions=cut)
 
 
 def _shared_arguments(sitting: Sitting, options: CaptureOptions, snapshot: Snapshot) -> tuple[str, ...]:

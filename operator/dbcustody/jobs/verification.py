@@ -22,7 +22,7 @@ from dbcustody.jobs.quantity import size_text
 from dbcustody.jobs.reading import read_catalogue_of, read_object, read_with_care
 from dbcustody.jobs.tools import check_stop
 from dbcustody.reason import Reason
-from dbcustody.repository.layout import SCHEMA_OBJECT, archive_of
+from dbcustody.repository.layout import SCHEMA_OBJECT, WHOLE_OBJECT, archive_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,14 +77,17 @@ def newest_client(clients: Sequence[Client], manifest: Manifest) -> Client | Non
 def archives_of(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Return the archives of a backup by name, each with its objects in the order in which they are to be concatenated.
 
-    Raises DamagedError when the schema or a part is missing: a manifest names every part from the first to the last.
+    That is one which holds everything, or one with the schema beside those with rows. Raises DamagedError when there are others, or a
+    part is missing: a manifest names every part from the first to the last.
     """
     archives: dict[str, tuple[str, ...]] = {}
     for name in sorted(item.name for item in manifest.objects):
         if (archive := name if name == SCHEMA_OBJECT else archive_of(name)) is not None:
             archives[archive] = (*archives.get(archive, ()), name)
-    if SCHEMA_OBJECT not in archives:
-        raise DamagedError(f"backup {manifest.backup_id}: its manifest names no {SCHEMA_OBJECT}")
+    if (WHOLE_OBJECT in archives) == (SCHEMA_OBJECT in archives) or (WHOLE_OBJECT in archives and len(archives) > 1):
+        raise DamagedError(
+            f"backup {manifest.backup_id}: its manifest must name {SCHEMA_OBJECT}, or {WHOLE_OBJECT} and no other archive"
+        )
     for archive, names in archives.items():
         if names != (archive, *(f"{archive}.{part:03d}" for part in range(1, len(names)))):
             raise DamagedError(f"backup {manifest.backup_id}: parts of {archive} are missing in its manifest")

@@ -7,7 +7,6 @@ from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.adapters.postgres import translated
 from dbcustody.adapters.postgres.crowd import copied_bytes, find_waiter
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.errors import UnavailableError
@@ -19,6 +18,7 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from dbcustody.jobs.lockholder import LockHolder
     from dbcustody.jobs.sitting import Sitting
     from dbcustody.jobs.stream import Tally
     from dbcustody.jobs.tools import Tools
@@ -38,11 +38,13 @@ class Vigil:
         tools: Tools,
         tally: Tally,
         *,
+        holder: LockHolder,
         streams: Sequence[Sequence[Portion]],
         patience_seconds: int,
     ) -> None:
-        """Prepare; *patience_seconds* is how long others may wait behind the dump, 0 means: for ever."""
-        self._sitting, self._tools, self._tally, self._streams = sitting, tools, tally, streams
+        """Prepare; *streams* are the tables that were dealt, *patience_seconds* is how long others may wait behind the dump (0: ever)."""
+        self._sitting, self._tools, self._tally = sitting, tools, tally
+        self._holder, self._streams = holder, streams
         self._patience_seconds = patience_seconds
         self._percent = 0
         self._looks: deque[tuple[float, int]] = deque(maxlen=_RATE_LOOKS)
@@ -61,8 +63,7 @@ class Vigil:
                 next_look = time.monotonic() + LOOK_SECONDS
 
     def _look(self) -> None:
-        with translated("look whether the locks still stand", otherwise=Reason.CONNECTION_LOST):
-            self._sitting.coordinator.execute("select")
+        self._holder.check()
         observer, applications = self._sitting.observer, [self._sitting.target.application]
         waiter = find_waiter(observer, applications)
         if waiter is not None and 0 < self._patience_seconds < waiter.seconds:
@@ -70,7 +71,10 @@ class Vigil:
                 f"the dump was ended to let others pass: {waiter}, more than `cancelWhenBlockingSeconds` allows",
                 reason=Reason.BLOCKING_OTHERS,
             )
-        self._percent = max(self._percent, percent_done(self._streams, copied_bytes(observer, applications)))
+        copying = copied_bytes(observer, applications)
+        if copying:
+            streams = self._streams or (self._holder.portions(),)
+            self._percent = max(self._percent, percent_done(streams, copying))
         self._tools.report(self._progress())
 
     def _progress(self) -> Progress:

@@ -16,8 +16,9 @@ from typing import Final
 from dbcustody.errors import InvalidSpecError
 
 MARKER_KEY: Final = "dbcustody.json"
+WHOLE_OBJECT: Final = "whole.pgc"
+"""The one archive of a backup that was not cut: schema, rows and all."""
 SCHEMA_OBJECT: Final = "schema.pgc"
-REST_OBJECT: Final = "data-000.pgc"
 CATALOGUE_OBJECT: Final = "catalogue.json"
 MANIFEST_OBJECT: Final = "manifest.json"
 
@@ -27,7 +28,7 @@ _NAME = re.compile(r"(?!.*\.\.)[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _KEY_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _BACKUP_ID = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _ATTEMPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DATA_OBJECT = re.compile(r"(?P<archive>data-[0-9]{3}\.pgc)(\.(?P<part>(?!000)[0-9]{3}))?")
+_ROWS_OBJECT = re.compile(r"(?P<archive>(whole|data-[0-9]{3})\.pgc)(\.(?P<part>(?!000)[0-9]{3}))?")
 _KEY_OBJECT = re.compile(r"key\.(?P<key_id>.+)\.json")
 _FACT_OBJECT = re.compile(r"(?P<kind>tombstone|verified|hold|release)(\.(?P<number>[1-9][0-9]{0,5}))?\.json")
 _BACKUP_TIME = "%Y%m%dT%H%M%SZ"
@@ -185,12 +186,18 @@ def data_object(stream: int, part: int = 0) -> str:
     """
     _check_range(stream, "data stream", 0, _LARGEST_STREAM)
     _check_range(part, "part of a data stream", 0, _LARGEST_STREAM)
-    return f"data-{stream:03d}.pgc" + (f".{part:03d}" if part else "")
+    return f"data-{stream:03d}.pgc" + _suffix(part)
+
+
+def whole_object(part: int = 0) -> str:
+    """Return the object name of the archive that holds everything; parts as in `data_object`, and the same error."""
+    _check_range(part, "part of the whole archive", 0, _LARGEST_STREAM)
+    return WHOLE_OBJECT + _suffix(part)
 
 
 def archive_of(object_name: str) -> str | None:
-    """Return the name of the archive that *object_name* is the whole or a part of, or None when it is no data archive's."""
-    match = _DATA_OBJECT.fullmatch(object_name)
+    """Return the name of the archive that *object_name* is the first object or a later part of; None when it is none that holds rows."""
+    match = _ROWS_OBJECT.fullmatch(object_name)
     return match["archive"] if match else None
 
 
@@ -215,6 +222,10 @@ def parse_backup_key(key: str) -> BackupKey | None:
         ):
             return BackupKey(custody_id=custody_id, backup_id=backup_id, attempt=attempt, object_name=name)
     return None
+
+
+def _suffix(part: int) -> str:
+    return f".{part:03d}" if part else ""
 
 
 def _is_backup(custody_id: str, backup_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from dbcustody.adapters.postgres import PostgresTarget, connect
 from dbcustody.adapters.postgres.cancellation import cancelled_by
@@ -16,9 +17,9 @@ from dbcustody.adapters.postgres.snapshot import (
     ATTEMPTS,
     TableGoneError,
     count_rows,
-    join_snapshot,
     list_tables,
     lock_tables,
+    measure_tables,
     read_lsn,
     take_snapshot,
 )
@@ -113,7 +114,8 @@ def names(snapshot: Snapshot) -> list[str]:
 def rows_of(server: PostgresServer, snapshot: Snapshot) -> dict[str, int]:
     """Return the rows of each table as another session sees them in the snapshot."""
     with connect(target_of(server)) as other:
-        join_snapshot(other, snapshot.name)
+        other.execute("begin isolation level repeatable read, read only")
+        other.execute(sql.SQL("set transaction snapshot {}").format(snapshot.name))
         rows = count_rows(other, snapshot.tables)
         return {table.name: rows[table.oid] for table in snapshot.tables}
 
@@ -236,7 +238,7 @@ def test_every_statement_of_a_cancelled_block_ends(session: Session) -> None:
 
 
 def test_what_is_listed(server: PostgresServer, session: Session) -> None:
-    """Tables and partitioned tables are listed with their sizes; views, foreign tables, temporary tables and extensions' own are not."""
+    """Tables and partitioned tables are listed; views, foreign tables, temporary tables and extensions' own are not."""
     server.execute(
         "create table p (n int) partition by range (n); create table p1 partition of p for values from (0) to (9)",
         "create view v as select 1 as one; create materialized view m as select 1 as one",
@@ -249,15 +251,30 @@ def test_what_is_listed(server: PostgresServer, session: Session) -> None:
     )  # fmt: skip
     with server.connect("shop") as other:
         other.execute("create temporary table t (n int)")
-        assert [one.size_bytes for one in list_tables(session)] == [0] * 6
         snapshot = take(session)
     assert [(table.name, table.has_rows, table.of_extension) for table in snapshot.tables] == [
         ("a", True, False), ("b", True, False), ("c", True, True), ("p", False, False), ("p1", True, False), ("u", True, False),
     ]  # fmt: skip
-    sizes = {table.name: table.size_bytes for table in snapshot.tables}
-    assert sizes["a"] > sizes["b"] > sizes["u"] == sizes["p"] == 0
     assert {table.name: table.condition for table in snapshot.tables if table.condition} == {"c": "WHERE n > 1"}
     assert rows_of(server, snapshot)["c"] == 2
+
+
+def test_size_is_that_of_rows_with_what_lies_beside_them(server: PostgresServer, session: Session) -> None:
+    """A table's own pages and those of its long values count, no index does; what has no files has no size."""
+    server.execute(
+        "create table long (t text); alter table long alter t set storage external; insert into long select repeat('x', 100000)",
+        "create table indexed (n int); insert into indexed select generate_series(1, 1000); create index on indexed (n)",
+        "create table p (n int) partition by range (n)",
+        database="shop",
+    )
+    tables = take(session).tables
+    sizes = measure_tables(session, tables)
+
+    assert {table.name: sizes[table.oid] for table in tables if table.name in {"indexed", "p"}} == {
+        "indexed": 5 * 8192,
+        "p": 0,
+    }
+    assert [100_000 < sizes[table.oid] < 200_000 for table in tables if table.name == "long"] == [True]
 
 
 def test_counts_are_those_of_the_snapshot(server: PostgresServer, session: Session) -> None:

@@ -24,9 +24,10 @@ LONGEST_LIST: Final = 50
 
 _SERVER: Final = """
 select split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int, current_database(),
-       pg_is_in_recovery(), pg_database_size(current_database()), pg_has_role(current_user, 'pg_monitor', 'usage'),
+       pg_is_in_recovery(), pg_has_role(current_user, 'pg_monitor', 'usage'),
        has_function_privilege('pg_control_system()', 'execute') and has_function_privilege('pg_control_checkpoint()', 'execute')
 """
+_SIZE: Final = "select pg_database_size(current_database())"
 _IDENTITY: Final = "select system_identifier::text, timeline_id from pg_control_system(), pg_control_checkpoint()"
 _EXTENSIONS: Final = "select extname, extversion from pg_extension order by extname"
 
@@ -85,8 +86,9 @@ where not current_setting('lo_compat_privileges')::bool
       where a.privilege_type = 'SELECT' and (a.grantee = 0 or pg_has_role(a.grantee, 'usage')))
 order by m.oid
 """
-_ROLE_STATEMENTS: Final = """
-select format('GRANT pg_read_all_data TO %I;', current_user), format('ALTER ROLE %I BYPASSRLS;', current_user)
+_ROLE: Final = """
+select rolsuper, format('GRANT pg_read_all_data TO %I;', rolname), format('ALTER ROLE %I BYPASSRLS;', rolname)
+from pg_roles where rolname = current_user
 """
 
 
@@ -98,7 +100,6 @@ class ServerFacts:
     major_version: int
     database: str
     in_recovery: bool
-    size_bytes: int
     may_monitor: bool
     system_identifier: str | None
     timeline: int | None
@@ -123,12 +124,12 @@ class Lack:
 class MissingRights:
     """What the role cannot read of what a whole dump needs, by kind."""
 
-    schemas: Lack
-    tables: Lack
-    sequences: Lack
-    row_security: Lack
+    schemas: Lack = Lack()
+    tables: Lack = Lack()
+    sequences: Lack = Lack()
+    row_security: Lack = Lack()
     """Tables with rows that a policy hides from the role."""
-    large_objects: Lack
+    large_objects: Lack = Lack()
     read_all: str
     """The one statement that stands for those of schemas, tables and sequences."""
     bypass_row_security: str
@@ -156,14 +157,13 @@ def one_snapshot(session: Session) -> Iterator[None]:
 
 def read_server(session: Session) -> ServerFacts:
     """Return what the server says of itself and of the database that *session* is in."""
-    version, number, database, in_recovery, size, may_monitor, may_identify = _row(session, _SERVER)
+    version, number, database, in_recovery, may_monitor, may_identify = _row(session, _SERVER)
     identifier, timeline = _row(session, _IDENTITY) if may_identify else (None, None)
     return ServerFacts(
         version=version,
         major_version=number // 10_000,
         database=database,
         in_recovery=in_recovery,
-        size_bytes=size,
         may_monitor=may_monitor,
         system_identifier=identifier,
         timeline=timeline,
@@ -171,9 +171,17 @@ def read_server(session: Session) -> ServerFacts:
     )
 
 
+def measure_database(session: Session) -> int:
+    """Return the size in bytes of the database that *session* is in; the server looks at every file of it."""
+    (size_bytes,) = _row(session, _SIZE)
+    return int(size_bytes)
+
+
 def read_missing_rights(session: Session) -> MissingRights:
-    """Return what the role of *session* would need for a whole dump and does not have."""
-    read_all, bypass = _row(session, _ROLE_STATEMENTS)
+    """Return what the role of *session* would need for a whole dump and does not have; a superuser is asked for nothing."""
+    is_superuser, read_all, bypass = _row(session, _ROLE)
+    if is_superuser:
+        return MissingRights(read_all=read_all, bypass_row_security=bypass)
     return MissingRights(
         schemas=_lack(session, _SCHEMAS),
         tables=_lack(session, _TABLES),

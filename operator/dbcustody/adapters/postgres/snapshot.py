@@ -1,4 +1,4 @@
-"""One moment of a database: its tables locked, then a snapshot exported that every stream and every count shares.
+"""One moment of a database: its tables locked, then a snapshot exported that every stream shares.
 
 TRUNCATE and ALTERs that rewrite a table are not MVCC-safe
 (https://www.postgresql.org/docs/current/mvcc-caveats.html): a snapshot older than the lock could find such a table empty. So the locks are
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
 
 ATTEMPTS: Final = 5
-_BATCH: Final = 200
-_COUNTED_AT_ONCE: Final = 50
-"""Tables counted by one statement: with thousands of small ones the way to the server takes longer than the counting."""
+_LOCKED_AT_ONCE: Final = 1000
+_COUNTED_AT_ONCE: Final = 200
+"""Tables counted by one message: with thousands of small ones the way to the server takes longer than the counting."""
+_COUNT: Final = sql.SQL("select count(*) from only ")
 _TABLES: Final = """
 with member as (
     select d.objid, e.extconfig, e.extcondition
@@ -41,8 +42,11 @@ where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'informat
   and (m.objid is null or c.oid = any(m.extconfig))
 order by n.nspname, c.relname
 """
-_SIZES: Final = "select t, pg_table_size(t::oid::regclass) from unnest(%s::bigint[]) as t"
-"""It takes a lock, so it is asked only for what is locked already."""
+_SIZES: Final = """
+select oid::bigint, pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0)
+from pg_class where oid = any(%s::bigint[]::oid[])
+"""
+"""It takes a lock, so whoever holds that lock already asks: another would queue behind an ALTER TABLE."""
 _HOLDERS: Final = """
 select l.relation::regclass::text, x.gid, l.pid, a.application_name
 from pg_locks l
@@ -61,16 +65,13 @@ _GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName,
 """There is nothing of this name any more, or something that is no table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpTable:
+class DumpTable(NamedTuple):
     """A table that the dump locks; *has_rows* is False for a partitioned parent, and on a standby for an unlogged table."""
 
     oid: int
     schema: str
     name: str
     has_rows: bool
-    size_bytes: int = 0
-    """0 until it is locked: to measure a table takes a lock."""
     condition: str = ""
     """Of an extension's configuration table: the WHERE clause to which pg_dump keeps."""
     of_extension: bool = False
@@ -117,7 +118,7 @@ def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, b
             name = _one(session, "select pg_export_snapshot()")
             found = choose(list_tables(session))
             if {table.oid for table in found} <= {table.oid for table in wanted}:
-                return Snapshot(name=name, tables=_measured(session, found), lsn=read_lsn(session))
+                return Snapshot(name=name, tables=tuple(found), lsn=read_lsn(session))
             session.execute("rollback")
     raise UnavailableError(
         f"lock the tables: after {ATTEMPTS} tries there were still new ones; run the dump when no tables are created",
@@ -127,17 +128,7 @@ def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, b
 
 def list_tables(session: Session) -> list[DumpTable]:
     """Return every table whose data pg_dump would take, ordered by name; those of extensions only where they are configuration."""
-    return [
-        DumpTable(oid=oid, schema=schema, name=name, has_rows=has_rows, condition=condition, of_extension=of_extension)
-        for oid, schema, name, has_rows, condition, of_extension in session.execute(_TABLES.encode())
-    ]
-
-
-def join_snapshot(session: Session, name: str) -> None:
-    """Begin a transaction in *session* that sees what the exporter of *name* sees."""
-    with translated("join the snapshot", otherwise=Reason.CONNECTION_LOST):
-        session.execute("begin isolation level repeatable read, read only")
-        session.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(name)))
+    return [DumpTable(*row) for row in session.execute(_TABLES.encode())]
 
 
 def read_lsn(session: Session) -> str | None:
@@ -149,23 +140,28 @@ def read_lsn(session: Session) -> str | None:
     return None if found is None else str(found)
 
 
+def measure_tables(session: Session, tables: Sequence[DumpTable]) -> dict[int, int]:
+    """Return by OID how many bytes the rows of each of *tables* take on disk; *session* must hold their locks."""
+    with translated("measure the tables", otherwise=Reason.CONNECTION_LOST):
+        found = session.execute(_SIZES, ([table.oid for table in tables],)).fetchall()
+    return {oid: size_bytes or 0 for oid, size_bytes in found}
+
+
 def count_rows(session: Session, tables: Sequence[DumpTable]) -> dict[int, int]:
-    """Return by OID how many rows each of *tables* itself has in the snapshot that *session* joined."""
+    """Return by OID how many rows each of *tables* itself has in the snapshot of *session*."""
     found: dict[int, int] = {}
     for start in range(0, len(tables), _COUNTED_AT_ONCE):
         batch = tables[start : start + _COUNTED_AT_ONCE]
         what = f"count {batch[0].pattern}" + (f" to {batch[-1].pattern}" if len(batch) > 1 else "")
         with translated(what, otherwise=Reason.CONNECTION_LOST):
-            found |= dict(session.execute(sql.SQL(" union all ").join(map(_count, batch))).fetchall())
+            results = session.execute(sql.SQL("; ").join(map(_count, batch))).results()
+            found |= {table.oid: _first(result) for table, result in zip(batch, results, strict=True)}
     return found
 
 
 def _count(table: DumpTable) -> sql.Composed:
-    query = sql.SQL("select {}::bigint, count(*) from only {} ").format(
-        sql.Literal(table.oid), sql.Identifier(table.schema, table.name)
-    )
     # the condition is the extension author's SQL, which pg_dump runs in the same way
-    return query + sql.SQL(table.condition)
+    return _COUNT + sql.Identifier(table.schema, table.name) + sql.SQL(f" {table.condition}")
 
 
 def lock_tables(session: Session, tables: Sequence[DumpTable], *, wait_seconds: int) -> None:
@@ -176,12 +172,9 @@ def lock_tables(session: Session, tables: Sequence[DumpTable], *, wait_seconds: 
     """
     try:
         session.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{wait_seconds}s")))
-        for start in range(0, len(tables), _BATCH):
-            names = [
-                sql.SQL("only {}").format(sql.Identifier(table.schema, table.name))
-                for table in tables[start : start + _BATCH]
-            ]
-            session.execute(sql.SQL("lock table {} in access share mode").format(sql.SQL(", ").join(names)))
+        for start in range(0, len(tables), _LOCKED_AT_ONCE):
+            names = [sql.Identifier(table.schema, table.name) for table in tables[start : start + _LOCKED_AT_ONCE]]
+            session.execute(sql.SQL("lock table only {} in access share mode").format(sql.SQL(", only ").join(names)))
     except psycopg.Error as error:
         what = f"lock {len(tables)} tables within {wait_seconds} s"
         _roll_back(session)
@@ -210,13 +203,10 @@ def _roll_back(session: Session) -> None:
         session.execute("rollback")
 
 
-def _measured(session: Session, tables: Sequence[DumpTable]) -> tuple[DumpTable, ...]:
-    """Return *tables*, which must be locked, with their sizes."""
-    filled = [table.oid for table in tables if table.has_rows]
-    sizes: dict[int, int | None] = dict(session.execute(_SIZES, (filled,)).fetchall())
-    return tuple(replace(table, size_bytes=sizes.get(table.oid) or 0) for table in tables)
-
-
 def _one(session: Session, query: str) -> Any:
-    row = session.execute(query.encode()).fetchone()
+    return _first(session.execute(query.encode()))
+
+
+def _first(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Any:
+    row = cursor.fetchone()
     return row[0] if row else None
