@@ -173,10 +173,8 @@ def test_session_of_ours_that_is_ended(custodian: Custodian, server: PostgresSer
         with Gate(server) as gate, custodian.running(row_counts=counts) as run:
             gate.wait_reached()
             ours = "application_name like 'dbcustody backup%'"
-            found = server.execute(
-                f"select pg_terminate_backend(pid) from pg_stat_activity where {ours} and ({query})"  # noqa: S608 - ours
-            )
-            assert found
+            end = f"select pg_terminate_backend(pid) from pg_stat_activity where {ours} and ({query})"  # noqa: S608 - ours
+            assert wait_until(lambda: bool(server.execute(end)), 10)
             gate.open()
             reason, message = run.outcome(30)
         assert reason is Reason.CONNECTION_LOST, message

@@ -55,14 +55,20 @@ class S3Reader:
                 raise DamagedError(f"{self._what}: is shorter than {self.position} bytes") from error
             raise
         self._body, self.metadata = answer["Body"], answer.get("Metadata", {})
+        try:
+            self._take(answer)
+        except DbcustodyError:
+            self.close()
+            raise
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        """Take in what *answer* says of the object; raises when it is not what was asked for."""
         check_answered(answer, self._what, "ContentLength", "ETag")
         self.size_bytes = self.position + answer["ContentLength"]
         if self._etag not in {None, answer["ETag"]}:  # some stores do not heed If-Match here
-            self.close()
             raise DamagedError(f"{self._what}: changed while it was read")
         self._etag = answer["ETag"]
         if self.position and not answer.get("ContentRange", "").startswith(f"bytes {self.position}-"):
-            self.close()
             raise RefusedError(f"{self._what}: the store ignores ranges", reason=Reason.NOT_CONFORMANT)
 
     def pieces(self) -> Iterator[bytes]:
@@ -82,7 +88,6 @@ class S3Reader:
         try:
             self.open()
         except AgainError:
-            self.close()
             self.open()
 
     def close(self) -> None:
