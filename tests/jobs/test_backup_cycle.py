@@ -143,6 +143,26 @@ def test_archive_goes_on_in_the_next_object(s3: S3Server, tmp_path: Path, *, enc
         assert likeness(server, "back") == likeness(server, "shop")
 
 
+LOCALES = {
+    "icu": "locale_provider icu icu_locale 'da-DK' icu_rules '&a < b'",
+    "builtin": "locale_provider builtin builtin_locale 'C.UTF-8'",
+}
+
+
+@pytest.mark.parametrize("provider", LOCALES)
+def test_locale_of_a_database_comes_back(tmp_path: Path, provider: str) -> None:
+    """A database whose strings are compared by ICU, by rules of its own, or by PostgreSQL itself is made the same again."""
+    locale = "select datlocprovider, datlocale, daticurules from pg_database where datname = '{}'"
+    with PostgresServer(17) as server:
+        server.execute(f"create database shop template template0 {LOCALES[provider]}")
+        server.execute("create table t (v text)", "insert into t values ('x')", database="shop")
+        (tmp_path / "storage").mkdir()
+        custodian = Custodian(server=server, open_store=in_volume(tmp_path / "storage"), keys=None)
+        facts = facts_of(custodian.take())
+        restore_by_guide(folder_of(tmp_path / "storage", facts), server, "back", folder=tmp_path / "work", key=None)
+        assert server.execute(locale.format("back")) == server.execute(locale.format("shop"))
+
+
 ODD_NAMES = [
     "a\r\nb", "c\rd", " lead", "trail ", "tab\t", "#x", 'a"b', "it's", "$$", "*?[]", "end\\", "\\n", "|()+{}", "ÄÖ", "A", "a",
     '"', '""', "x.y", "x", "\n", "\n\n#\n", "include table y", "ß" * 31,
