@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ground.postgres import PostgresServer
     from measure.parts import Parts
 
-LEAST_BYTES: Final = 1_500_000_000
+LEAST_BYTES: Final = 1_900_000_000
 LEAST: Final = 0.95
 WINDOW_SECONDS: Final = 12
 _SCALE: Final = 20

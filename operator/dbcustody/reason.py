@@ -95,6 +95,14 @@ class Reason(StrEnum):
     VERIFICATION_FAILED = "VerificationFailed"
     ARCHIVE_DAMAGED = "ArchiveDamaged"
     CONTINUITY_UNPROVEN = "ContinuityUnproven"
+    # the restore
+    BACKUP_NOT_FOUND = "BackupNotFound"
+    TARGET_EXISTS = "TargetExists"
+    ROLES_MISSING = "RolesMissing"
+    EXTENSIONS_MISSING = "ExtensionsMissing"
+    RESTORE_FAILED = "RestoreFailed"
+    CHECKS_FAILED = "ChecksFailed"
+    ERASURES_PENDING = "ErasuresPending"
     # the Job
     POD_NOT_CREATED = "PodNotCreated"
     POD_NOT_SCHEDULED = "PodNotScheduled"
@@ -265,6 +273,17 @@ GUIDANCE: dict[Reason, Guidance] = {
         "ContinuityProven",
         "find out who removed or replaced a backup in the storage; if it was meant, delete the Backups that the message names",
         retries=True,
+    ),
+    Reason.BACKUP_NOT_FOUND: _refused("SourceVerified", "name a backup that `dbcustody backups list` shows"),
+    Reason.TARGET_EXISTS: _refused("TargetSafe", "choose another name: nothing that exists is ever written into"),
+    Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
+    Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),
+    Reason.RESTORE_FAILED: _refused("Restored", "read the message: it quotes pg_restore with values left out"),
+    Reason.CHECKS_FAILED: _refused(
+        "ChecksPassed", "do not use it: what was restored differs from what was backed up, as the message says"
+    ),
+    Reason.ERASURES_PENDING: _refused(
+        "ErasuresReplayed", "people were erased after the backup was taken: it would bring them back"
     ),
     Reason.POD_NOT_CREATED: _unavailable(
         "Ready", "read the message: it quotes the quota, the policy or the missing ServiceAccount"

@@ -50,6 +50,11 @@ class ConditionType(StrEnum):
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
     HELD = "Held"
+    SOURCE_VERIFIED = "SourceVerified"
+    TARGET_SAFE = "TargetSafe"
+    RESTORED = "Restored"
+    ERASURES_REPLAYED = "ErasuresReplayed"
+    CHECKS_PASSED = "ChecksPassed"
 
 
 ABSENT_UNLESS_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
+    from dbcustody.api.restore import RestoreStage
     from dbcustody.cli.environment import Standalone
     from dbcustody.cli.progress import Display
     from dbcustody.cli.standalone import Bench
@@ -85,7 +86,7 @@ def _back_up(bench: Bench, display: Display, name: str) -> JobResult:
         raise
 
 
-def _doing(stage: Stage | None) -> str:
+def _doing(stage: Stage | RestoreStage | None) -> str:
     return "committed" if stage is Stage.COMMITTING else "verified"
 
 

@@ -153,7 +153,7 @@ def verify(environ: Mapping[str, str], *, name: str | None, level: str) -> int:
         with set_up(settings, environ, report=display.report, stop=stop) as bench, display:
             if Level(level) is Level.READ:
                 require_clients(bench.tools)
-            storage, backup = _find(bench, name)
+            storage, backup = find_backup(bench, name)
             try:
                 found = _prove(bench, storage, backup, Level(level))
             except InterruptedRunError as error:
@@ -163,22 +163,25 @@ def verify(environ: Mapping[str, str], *, name: str | None, level: str) -> int:
     return interruptible(work)
 
 
-def _find(bench: Bench, name: str | None) -> tuple[OpenStorage, ReadBackup]:
-    """Return the storage and the backup in it; raises RefusedError when there is no such backup, or it cannot be believed."""
+def find_backup(bench: Bench, name: str | None, *, read_only: bool = False) -> tuple[OpenStorage, ReadBackup]:
+    """Return the storage and the backup *name* in it (None: the newest); *read_only* promises that nothing is written.
+
+    Raises RefusedError when there is no such backup, or it cannot be believed.
+    """
     store = bench.tools.store()
     if read_marker(store) is None:
         raise RefusedError(
             f"{store.location}: holds no backup of anything; check bucket, prefix or folder",
             reason=Reason.NO_BACKUP_YET,
         )
-    storage = open_storage(bench.tools, bench.request(Verb.SETTLE), store=store)
+    storage = open_storage(bench.tools, bench.request(Verb.SETTLE, read_only=read_only), store=store)
     inventory = take_stock(storage, bench.custody_id, bench.tools)
     backup = _chosen(inventory, name)
     if backup is None:
         names = ", ".join(one.manifest.name for one in inventory.live[-_NAMES_SHOWN:]) or "none"
         raise RefusedError(
             f"{store.location}: holds no backup {name or ''} of {bench.custody_id}; there are: {names}",
-            reason=Reason.NO_BACKUP_YET,
+            reason=Reason.BACKUP_NOT_FOUND if name else Reason.NO_BACKUP_YET,
         )
     if not _UNREAD.isdisjoint(backup.doubts):
         doubts = ", ".join(doubt.value for doubt in backup.doubts)

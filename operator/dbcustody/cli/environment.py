@@ -195,12 +195,23 @@ def _read_database(reader: _Reader, *, is_needed: bool) -> Recognised | None:
             )
         return None
     try:
+        return _recognise("DATABASE_URL" if "DATABASE_URL" in found else "PG*", found)
+    except InvalidSpecError as error:
+        reader.problems.append(error.message)
+        return None
+
+
+def recognise_url(name: str, url: str) -> Recognised:
+    """Return where *url* leads, as DATABASE_URL would; raises InvalidSpecError that calls it *name*."""
+    return _recognise(name, {"DATABASE_URL": url})
+
+
+def _recognise(name: str, found: Mapping[str, str]) -> Recognised:
+    try:
         return recognise(found, CONNECTION)
     except DbcustodyError as error:
-        name = "DATABASE_URL" if "DATABASE_URL" in found else "PG*"
         said = error.message.removeprefix(f"Secret {CONNECTION.secret_ref.name!r}: ")
-        reader.problems.append(f"{name}: {_OTHER_REMEDY.sub('', said)}")
-        return None
+        raise InvalidSpecError(f"{name}: {_OTHER_REMEDY.sub('', said)}") from error
 
 
 def _read_keyring(reader: _Reader) -> Keyring | None:

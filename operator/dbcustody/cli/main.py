@@ -77,6 +77,41 @@ def verify_command(name: str | None, *, level: str) -> None:
     sys.exit(verify(os.environ, name=name, level=level))
 
 
+@dbcustody_command.command("restore")
+@click.argument("name", required=False)
+@click.option("--list", "as_list", is_flag=True, help="Show what can be restored, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: machine-readable.")
+@click.option("--database", metavar="NEW", help="The new database, on the server of DATABASE_URL.")
+@click.option("--to", metavar="URL", envvar="RESTORE_URL", help="The new database, anywhere; also as RESTORE_URL.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="How much is done at a time.")
+@click.option(
+    "--missing-roles",
+    type=click.Choice(["Fail", "Create", "SkipOwnership"], case_sensitive=False),
+    default="Fail",
+    show_default=True,
+    help="What to do about roles that the server does not have.",
+)
+def restore_command(
+    name: str | None,
+    *,
+    as_list: bool,
+    as_json: bool,
+    database: str | None,
+    to: str | None,
+    jobs: int,
+    missing_roles: str,
+) -> None:
+    """Restore the backup NAME into a new database, and compare it with what was backed up before anybody may enter."""
+    from dbcustody.cli.backups import list_backups  # noqa: PLC0415
+    from dbcustody.cli.restore import Choice, restore_backup  # noqa: PLC0415
+    from dbcustody.plan.restoration import MissingRoles  # noqa: PLC0415
+
+    if as_list:
+        sys.exit(list_backups(os.environ, as_json=as_json))
+    choice = Choice(name=name, to=to, database=database, jobs=jobs, missing_roles=MissingRoles(missing_roles))
+    sys.exit(restore_backup(os.environ, choice))
+
+
 @dbcustody_command.command("hold")
 @click.argument("name")
 def hold_command(name: str) -> None:

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from dbcustody.api.backup import Stage
+from dbcustody.api.backup import Progress, Stage
+from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.cli.figures import size_text
 from dbcustody.logs import redact_text
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dbcustody.api.backup import Progress
-
+AnyProgress = Progress | RestoreProgress
 LINE_SECONDS: Final = 10.0
 """Between two lines of the same stage."""
 
@@ -31,7 +31,7 @@ LINE_SECONDS: Final = 10.0
 class Display(Protocol):
     """Shows progress while it is open; may be told from any thread. A context manager."""
 
-    stage: Stage | None
+    stage: Stage | RestoreStage | None
     """The last stage that was told; None: none yet."""
 
     def __enter__(self) -> Self: ...
@@ -40,7 +40,7 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: AnyProgress) -> None:
         """Show *progress*."""
 
 
@@ -53,7 +53,7 @@ class BarDisplay:
     """One bar for the stage at hand: what is done, how far, how much, how fast, for how long."""
 
     def __init__(self) -> None:
-        self.stage: Stage | None = None
+        self.stage: Stage | RestoreStage | None = None
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -74,7 +74,7 @@ class BarDisplay:
     ) -> None:
         self._bar.stop()
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: AnyProgress) -> None:
         """Show *progress*; a stage of unknown length is shown as going on."""
         self.stage = progress.stage
         self._bar.update(
@@ -90,7 +90,7 @@ class LineDisplay:
     """A line at the beginning of each stage, and one every ten seconds after it."""
 
     def __init__(self) -> None:
-        self.stage: Stage | None = None
+        self.stage: Stage | RestoreStage | None = None
         self._lock = threading.Lock()
         self._told = float("-inf")
 
@@ -102,7 +102,7 @@ class LineDisplay:
     ) -> None:
         return
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: AnyProgress) -> None:
         """Show *progress* when it is worth a line."""
         with self._lock:
             at = time.monotonic()
@@ -114,7 +114,7 @@ class LineDisplay:
         click.echo(redact_text(said), err=True)
 
 
-def _what(progress: Progress) -> str:
+def _what(progress: AnyProgress) -> str:
     stage = progress.stage.value.lower()
     if not progress.waiting_for:
         return stage
@@ -122,7 +122,7 @@ def _what(progress: Progress) -> str:
     return waits if progress.stage is Stage.WAITING else f"{stage}, {waits}"
 
 
-def _figures(progress: Progress) -> str:
+def _figures(progress: AnyProgress) -> str:
     amount = "" if progress.bytes is None else size_text(progress.bytes)
     rate = "" if not progress.bytes_per_second else f"{size_text(progress.bytes_per_second)}/s"
     return ", ".join(filter(None, (amount, rate)))

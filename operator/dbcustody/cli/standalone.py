@@ -107,7 +107,7 @@ def _bench(
     stop: threading.Event | None,
     witness: Witness,
 ) -> Bench:
-    custody_id = settings.custody_id or default_custody_id(_known(settings.database))
+    custody_id = settings.custody_id or default_custody_id(known_database(settings.database))
     attempt = str(uuid.uuid4())
     tools = Tools(
         now=lambda: datetime.now(UTC),
@@ -180,14 +180,15 @@ def notices(database: Recognised | None) -> tuple[str, ...]:
     return tuple(f"DATABASE_URL: {text}" for text in said)
 
 
-def _known(database: Recognised | None) -> Recognised:
+def known_database(database: Recognised | None) -> Recognised:
+    """Return *database*; raises InvalidSpecError when none was named."""
     if database is None:
         raise InvalidSpecError("DATABASE_URL: is missing; must be given, or DBCUSTODY_CUSTODY_ID")
     return database
 
 
 def _target(settings: Standalone, verb: Verb, custody_id: str) -> PostgresTarget:
-    return make_target(_known(settings.database), application=application_name(verb, custody_id))
+    return make_target(known_database(settings.database), application=application_name(verb, custody_id))
 
 
 def _open_store(settings: Standalone) -> ObjectStore:

@@ -69,7 +69,7 @@ def verify(
 
 def newest_client(clients: Sequence[Client], manifest: Manifest) -> Client | None:
     """Return the newest of *clients* that can read the backup: as new as the pg_dump that wrote it, or newer; None when there is none."""
-    major = _client_major(manifest)
+    major = client_major(manifest)
     able = (client for client in clients if client.major >= major and client.program("pg_restore").is_file())
     return max(able, default=None)
 
@@ -157,7 +157,7 @@ def _read_unaided(run: _Run) -> Verified:
     """Do what can be done without a pg_restore, and say which one is missing."""
     proven = _read_objects(run)
     message = (
-        f"{proven.message}; not looked into, which needs pg_restore {_client_major(run.manifest)} or newer: "
+        f"{proven.message}; not looked into, which needs pg_restore {client_major(run.manifest)} or newer: "
         "use an image that has it"
     )
     return replace(proven, message=message, reason=Reason.VERSION_UNSUPPORTED)
@@ -182,7 +182,7 @@ def _read_archives(run: _Run, client: Client) -> Verified:
     )
 
 
-def _client_major(manifest: Manifest) -> int:
+def client_major(manifest: Manifest) -> int:
     """Return the major version of the pg_dump that wrote the backup; 0 when the manifest says nothing of the kind."""
     match = _MAJOR.match(manifest.client.version)
     return int(match[0]) if match else 0

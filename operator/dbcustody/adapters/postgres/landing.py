@@ -1,0 +1,152 @@
+"""The server where a database is to be made: what it has, and the statements that make a database, keep it shut, and hand it over.
+
+A new database comes from template0 and lets nobody in before everything is in it: connections are allowed only once CONNECT is taken from
+PUBLIC, and rights, settings and owner come in the last transaction (superusers enter whatever they like).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg import sql
+
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.grant import read_grants
+from dbcustody.adapters.postgres.setting import read_setting
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dbcustody.adapters.postgres.session import Session
+    from dbcustody.repository.catalogue import DatabaseFacts, RoleFacts, RoleSetting
+
+_LANDING: Final = """
+select current_setting('server_version_num')::int / 10000, r.rolname, r.rolsuper, r.rolcreatedb, r.rolcreaterole,
+       (select array_agg(rolname::text) from pg_roles),
+       (select array_agg(rolname::text) from pg_roles where pg_has_role(oid, 'member')), (select array_agg(datname::text) from pg_database)
+from pg_roles r where r.rolname = current_user
+"""
+_EXTENSIONS: Final = "select name::text, array_agg(version) from pg_available_extension_versions group by name"
+_ATTRIBUTES: Final = frozenset(
+    {"SUPERUSER", "CREATEDB", "CREATEROLE", "INHERIT", "NOINHERIT", "LOGIN", "NOLOGIN", "REPLICATION", "BYPASSRLS"}
+)
+_PROVIDERS: Final = {"icu": "icu icu_locale", "builtin": "builtin builtin_locale"}
+
+
+def read_landing(session: Session) -> dict[str, Any]:
+    """Return what the server of *session* has, and what the role may do there, as `plan.restoration.Landing` names it."""
+    with translated("look at the server", otherwise=Reason.CONNECTION_LOST):
+        row: Any = session.execute(_LANDING.encode()).fetchone()
+        extensions = {name: tuple(versions) for name, versions in session.execute(_EXTENSIONS.encode())}
+    major, role, is_superuser, creates_databases, creates_roles, roles, memberships, databases = row
+    return {
+        "major_version": major,
+        "role": role,
+        "is_superuser": is_superuser,
+        "may_create_databases": creates_databases,
+        "may_create_roles": creates_roles,
+        "roles": frozenset(roles),
+        "memberships": frozenset(memberships),
+        "databases": frozenset(databases),
+        "extensions": extensions,
+    }
+
+
+def create_roles(session: Session, roles: Iterable[RoleFacts]) -> None:
+    """Create *roles* without passwords, all or none, with the memberships that they had; words that are no attribute are left out."""
+    wanted = list(roles)
+    with translated("create the roles", otherwise=Reason.RESTORE_FAILED), session.transaction():
+        for role in wanted:
+            words = " ".join(word for word in role.attributes if word in _ATTRIBUTES)
+            session.execute(
+                sql.SQL("create role {} {} connection limit {}").format(
+                    sql.Identifier(role.name), sql.SQL(words), sql.Literal(role.connection_limit)
+                )
+            )
+        for role in wanted:
+            for group in role.member_of:
+                session.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(role.name)))
+
+
+def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark: str) -> int:
+    """Create the database *name*, shut, with the encoding and locale of *facts*; return its OID.
+
+    *remark* stands as its comment until it is handed over, for whoever finds it half-done.
+    """
+    words = {"encoding": facts.encoding, "lc_collate": facts.collation, "lc_ctype": facts.ctype}
+    options = [sql.SQL(f"{word} {{}}").format(sql.Literal(value)) for word, value in words.items()]
+    if facts.locale_provider in _PROVIDERS:
+        provider = _PROVIDERS[facts.locale_provider]
+        options.append(sql.SQL(f"locale_provider {provider} {{}}").format(sql.Literal(facts.icu_locale or "")))
+    if facts.icu_rules:
+        options.append(sql.SQL("icu_rules {}").format(sql.Literal(facts.icu_rules)))
+    database = sql.Identifier(name)
+    with translated(f"create the database {name}", otherwise=Reason.RESTORE_FAILED):
+        session.execute(
+            sql.SQL("create database {} template template0 {} allow_connections false").format(
+                database, sql.SQL(" ").join(options)
+            )
+        )
+        session.execute(sql.SQL("revoke all on database {} from public").format(database))
+        session.execute(sql.SQL("comment on database {} is {}").format(database, sql.Literal(remark)))
+        session.execute(sql.SQL("alter database {} allow_connections true").format(database))
+        row: Any = session.execute("select oid::bigint from pg_database where datname = %s", (name,)).fetchone()
+    return int(row[0])
+
+
+def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownership: bool) -> None:
+    """Give the database *name* its settings, its comment, its rights and its owner, all in one transaction: from then on others may enter.
+
+    Without ownership there are no owner and no rights of roles; PUBLIC gets what it had.
+    """
+    with translated(f"hand over the database {name}", otherwise=Reason.RESTORE_FAILED), session.transaction():
+        for statement in _hand_over(sql.Identifier(name), facts, with_ownership=with_ownership):
+            session.execute(statement)
+
+
+def drop_database(session: Session, oid: int) -> None:
+    """Drop the database with *oid*, whoever is in it; nothing happens when it is gone."""
+    with translated("drop the half-restored database", otherwise=Reason.CONNECTION_LOST):
+        row = session.execute("select datname from pg_database where oid = %s", (oid,)).fetchone()
+        if row is not None:
+            session.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(row[0])))
+
+
+def drop_roles(session: Session, names: Iterable[str]) -> tuple[str, ...]:
+    """Drop the roles *names*; return those that could not be dropped."""
+    left = []
+    for name in names:
+        try:
+            session.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+        except psycopg.Error:
+            left.append(name)
+    return tuple(left)
+
+
+def _hand_over(database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool) -> Iterator[sql.Composed]:
+    limit, comment = sql.Literal(facts.connection_limit), sql.Literal(facts.comment)
+    yield sql.SQL("comment on database {} is {}").format(database, comment)
+    yield sql.SQL("alter database {} connection limit {}").format(database, limit)
+    for item in facts.settings:
+        if item.role is None or with_ownership:
+            yield from _settings(database, item)
+    for grant in read_grants(facts.acl):
+        if grant.grantee is None or with_ownership:
+            grantee = sql.SQL("public") if grant.grantee is None else sql.Identifier(grant.grantee)
+            passes = sql.SQL(" with grant option" if grant.may_pass_on else "")
+            right = sql.SQL(grant.right)
+            yield sql.SQL("grant {} on database {} to {}{}").format(right, database, grantee, passes)
+    if with_ownership:
+        yield sql.SQL("alter database {} owner to {}").format(database, sql.Identifier(facts.owner))
+
+
+def _settings(database: sql.Identifier, item: RoleSetting) -> Iterator[sql.Composed]:
+    whose = sql.SQL("database {}").format(database)
+    if item.role is not None:
+        whose = sql.SQL("role {} in database {}").format(sql.Identifier(item.role), database)
+    for setting in item.settings:
+        name, values = read_setting(setting)
+        words = sql.SQL(", ").join(map(sql.Literal, values))
+        yield sql.SQL("alter {} set {} to {}").format(whose, sql.Identifier(name), words)

@@ -1,0 +1,115 @@
+"""`dbcustody restore`: a backup into a new database, checked before anybody may enter. What exists is never written into."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from dbcustody.cli.backups import find_backup, look, state_of
+from dbcustody.cli.ending import Exit, complain, interruptible
+from dbcustody.cli.environment import read_standalone, recognise_url
+from dbcustody.cli.figures import count_text, table_text, time_text
+from dbcustody.cli.progress import make_display
+from dbcustody.cli.standalone import known_database, require_clients, set_up
+from dbcustody.errors import InvalidSpecError
+from dbcustody.jobs.restoration import RestoreOrder, restore
+from dbcustody.jobs.source import open_source
+from dbcustody.jobs.tools import make_target
+from dbcustody.plan.restoration import MissingRoles, Wish
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from dbcustody.adapters.postgres import PostgresTarget
+    from dbcustody.cli.standalone import Bench
+    from dbcustody.jobs.restoration import Restored
+    from dbcustody.repository.inventory import ReadBackup
+
+MAINTENANCE_DATABASE: Final = "postgres"
+"""Where databases are made."""
+_APPLICATION_LENGTH: Final = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was said on the command line; *to* is a URL whose database is the new one, *database* a name on the server of DATABASE_URL."""
+
+    name: str | None
+    to: str | None
+    database: str | None
+    jobs: int
+    missing_roles: MissingRoles
+
+
+def restore_backup(environ: Mapping[str, str], choice: Choice) -> int:
+    """Restore as *choice* says and tell what was checked; returns the exit code.
+
+    Raises InvalidSpecError for wrong settings, and what `restoration.restore` raises.
+    """
+    if (choice.to is None) is (choice.database is None):
+        raise InvalidSpecError("--to, --database: exactly one must be given")
+    settings = read_standalone(environ, needs_database=choice.to is None)
+
+    def work(stop: threading.Event) -> int:
+        display = make_display()
+        with set_up(settings, environ, stop=stop) as bench:
+            require_clients(bench.tools)
+            server, database = _destination(bench, choice)
+            name = choice.name or _ask(bench)
+            storage, backup = find_backup(bench, name, read_only=True)
+            if not backup.is_good:
+                complain(f"backup {name}: was never verified; all that is read of it is checked now", kind="note")
+            order = RestoreOrder(
+                source=open_source(storage, backup),
+                server=server,
+                wish=Wish(database=database, missing_roles=choice.missing_roles),
+                parallelism=choice.jobs,
+                report=display.report,
+            )
+            with display:
+                restored = restore(order, bench.tools)
+        _tell(backup, restored)
+        return Exit.DONE
+
+    return interruptible(work)
+
+
+def _destination(bench: Bench, choice: Choice) -> tuple[PostgresTarget, str]:
+    """Return the server's maintenance database, and the name of the database that is to be made there."""
+    found = known_database(bench.settings.database) if choice.to is None else recognise_url("--to", choice.to)
+    application = f"dbcustody restore {bench.custody_id}"[:_APPLICATION_LENGTH]
+    target = make_target(found, application=application)
+    return target.at(MAINTENANCE_DATABASE), choice.database or target.database
+
+
+def _ask(bench: Bench) -> str:
+    """Return the name of the backup that the person at the terminal chooses; raises InvalidSpecError where nobody can be asked."""
+    _, inventory = look(bench)
+    backups = [one for one in inventory.live if not one.is_stranger]
+    if not backups:
+        raise InvalidSpecError("NAME: there is no backup to choose from")
+    if not sys.stdin.isatty():
+        raise InvalidSpecError(f"NAME: is missing; the newest is {backups[-1].manifest.name}")
+    rows = [
+        (str(number), one.manifest.name, time_text(one.manifest.snapshot), state_of(one))
+        for number, one in enumerate(backups, start=1)
+    ]
+    click.echo(table_text(("", "NAME", "SNAPSHOT", "STATE"), rows), err=True)
+    number = click.prompt("which one", type=click.IntRange(1, len(backups)), default=len(backups), err=True)
+    return backups[number - 1].manifest.name
+
+
+def _tell(backup: ReadBackup, restored: Restored) -> None:
+    accepted = restored.accepted
+    rows = "rows not compared" if accepted.rows is None else f"{count_text(accepted.rows)} rows"
+    click.echo(
+        f"restored {backup.manifest.name} into {restored.database}: {accepted.tables} tables, {rows}, compared and equal"
+    )
+    if restored.unknown_settings:
+        complain(f"the server does not know {', '.join(restored.unknown_settings)}, which was left out", kind="note")
+    for remark in restored.remarks:
+        complain(remark, kind="note")

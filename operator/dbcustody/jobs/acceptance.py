@@ -1,0 +1,74 @@
+"""The checks that a restored database must pass before it is handed over: success is these, never an exit status alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.postgres.settling import read_installed_extensions, read_positions
+from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
+from dbcustody.errors import RefusedError
+from dbcustody.plan.position import Position, find_strays
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.session import Session
+    from dbcustody.repository.catalogue import Catalogue
+
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What was found right: *rows* None means that the backup did not count them, so there was nothing to compare with."""
+
+    tables: int
+    rows: int | None
+    sequences: int
+
+
+def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) -> Accepted:
+    """Return what was compared and found equal; raises RefusedError (ChecksFailed) with the first differences.
+
+    The catalogue of a partial backup names every sequence of the database: those that came are compared.
+    """
+    positions = read_sequence_positions(session)
+    sequences = [one for one in catalogue.sequences if not is_partial or (one.schema, one.name) in positions]
+    strays = find_strays(sequences, positions)
+    differences = [
+        *_compare_rows(session, catalogue),
+        *(f"the sequence {schema}.{name} is missing, or behind" for schema, name in strays),
+        *_compare_extensions(session, catalogue),
+    ]
+    if differences:
+        shown, more = "; ".join(differences[:_SHOWN]), len(differences) - _SHOWN
+        raise RefusedError(
+            f"what was restored is not what was backed up: {shown}" + (f"; and {more} more" if more > 0 else ""),
+            reason=Reason.CHECKS_FAILED,
+        )
+    counts = [table.rows for table in catalogue.tables]
+    rows = None if any(count is None for count in counts) else sum(count for count in counts if count is not None)
+    return Accepted(tables=len(catalogue.tables), rows=rows, sequences=len(sequences))
+
+
+def read_sequence_positions(session: Session) -> dict[tuple[str, str], Position]:
+    """Return where each sequence of the database stands."""
+    return {name: Position(value, step) for name, (value, step) in read_positions(session).items()}
+
+
+def _compare_rows(session: Session, catalogue: Catalogue) -> list[str]:
+    here = {(table.schema, table.name): table for table in list_tables(session) if table.has_rows}
+    wanted = {(one.schema, one.name): one.rows for one in catalogue.tables}
+    missing = [f"the table {schema}.{name} is missing" for schema, name in wanted if (schema, name) not in here]
+    counted = [here[name] for name, rows in wanted.items() if rows is not None and name in here]
+    found = count_rows(session, counted)
+    return missing + [
+        f"{table.schema}.{table.name} has {found[table.oid]} rows instead of {wanted[table.schema, table.name]}"
+        for table in counted
+        if found[table.oid] != wanted[table.schema, table.name]
+    ]
+
+
+def _compare_extensions(session: Session, catalogue: Catalogue) -> list[str]:
+    here = read_installed_extensions(session)
+    return [f"the extension {one.name} is missing" for one in catalogue.extensions if one.name not in here]

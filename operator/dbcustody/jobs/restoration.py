@@ -1,0 +1,288 @@
+"""A backup into a new database: planned, made shut, filled, checked, and handed over in one transaction; or nothing is left of it.
+
+Nobody but the restoring role and superusers can enter before the last step. What fails or is told to stop takes the database, and the roles
+that were made for it, away again; only a process that is killed leaves them, shut, with a comment that says what they are.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from dbcustody.adapters.postgres import PostgresTarget, connect
+from dbcustody.adapters.postgres.cancellation import cancelled_by
+from dbcustody.adapters.postgres.landing import (
+    create_database,
+    create_roles,
+    drop_database,
+    drop_roles,
+    hand_over,
+    read_landing,
+)
+from dbcustody.adapters.postgres.loading import Loading
+from dbcustody.adapters.postgres.session import Session
+from dbcustody.adapters.postgres.settling import advance_sequences, analyse, prepare_part
+from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.errors import DbcustodyError, RefusedError
+from dbcustody.jobs.acceptance import Accepted, accept, read_sequence_positions
+from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
+from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
+from dbcustody.jobs.tools import check_stop
+from dbcustody.plan.position import find_advances
+from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration
+from dbcustody.repository.layout import WHOLE_OBJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.adapters.postgres import Client
+    from dbcustody.jobs.tools import Tools
+
+_LOG = structlog.stdlib.get_logger("dbcustody.job")
+_LOOK_SECONDS: Final = 0.2
+_TELL_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOrder:
+    """What a restore is to do, and who hears of it."""
+
+    source: Source
+    server: PostgresTarget
+    """Where databases are made: the server's maintenance database, as the role that restores."""
+    wish: Wish
+    parallelism: int = 1
+    report: Callable[[RestoreProgress], None] = lambda _: None
+    replay: Callable[[Session], None] = lambda _: None
+    """Called when everything is in and nobody else may enter yet; what it raises ends the restore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What came of a restore."""
+
+    database: str
+    accepted: Accepted
+    remarks: tuple[str, ...] = ()
+    unknown_settings: tuple[str, ...] = ()
+    """Settings of the archives that the server does not know, by name; nothing else was left out."""
+
+
+def make_plan(order: RestoreOrder, session: Session) -> RestorePlan:
+    """Return the plan for *order*, with what stands in its way."""
+    source = order.source
+    return plan_restoration(
+        source.catalogue, source.manifest.server.major_version, Landing(**read_landing(session)), order.wish
+    )
+
+
+def restore(order: RestoreOrder, tools: Tools) -> Restored:
+    """Return what was restored and found equal to the backup.
+
+    Raises RefusedError with the plan's obstacles before anything is made; ErasuresPending; RestoreFailed, ChecksFailed; the errors of
+    connection, storage and keys; DamagedError when the backup is not what was written; InterruptedRunError when told to stop.
+    """
+    return _Restoration(order, tools).run()
+
+
+@dataclass(slots=True)
+class _Passed:
+    """Bytes of archives that have passed, from any thread."""
+
+    whole_bytes: int
+    bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, count: int) -> None:
+        with self.lock:
+            self.bytes += count
+
+
+class _Restoration:
+    def __init__(self, order: RestoreOrder, tools: Tools) -> None:
+        self._order, self._tools, self._source = order, tools, order.source
+        self._database = order.server.at(order.wish.database)
+        self._ended = threading.Event()
+        self._unknown: list[str] = []
+        self._passed = _Passed(sum(item.plaintext_bytes for item in order.source.manifest.objects))
+
+    def run(self) -> Restored:
+        self._tell(RestoreStage.PLANNING, "Planning")
+        refuse_pending_erasures(self._source, self._tools)
+        with connect(self._order.server) as session, definitions() as head:
+            landing = Landing(**read_landing(session))
+            plan = make_plan(self._order, session)
+            if plan.obstacles:
+                raise _refusal(plan)
+            client = choose_loader(self._tools, self._source.manifest, landing.major_version)
+            self._fetch(head, client)
+            with self._new_database(session, plan):
+                self._fill(head, client, plan)
+                accepted = self._settle()
+                self._tell(RestoreStage.HANDING_OVER, "Handing over")
+                hand_over(
+                    session,
+                    self._order.wish.database,
+                    self._source.catalogue.database,
+                    with_ownership=plan.with_ownership,
+                )
+        return Restored(
+            database=self._order.wish.database,
+            accepted=accepted,
+            remarks=plan.remarks,
+            unknown_settings=tuple(sorted(set(self._unknown))),
+        )
+
+    def _fetch(self, head: Definitions, client: Client) -> None:
+        """Read the definitions; a table of contents that pg_restore cannot read is told when it is used."""
+        archive, objects = self._source.definitions
+        pieces = self._source.pieces(objects, self._tools)
+        if archive == WHOLE_OBJECT:
+            take_head(head, pieces, client, what=archive, stop=self._tools.stop)
+        else:
+            take_all(head, pieces)
+
+    @contextmanager
+    def _new_database(self, session: Session, plan: RestorePlan) -> Iterator[None]:
+        """Make the roles and the database, and take both away again when the block fails."""
+        manifest = self._source.manifest
+        create_roles(session, plan.roles_to_create)
+        oid: int | None = None
+        try:
+            oid = create_database(
+                session,
+                self._order.wish.database,
+                self._source.catalogue.database,
+                remark=f"dbcustody is restoring {manifest.backup_id} here; if it does not any more, drop this",
+            )
+            yield
+        except BaseException:
+            self._undo(oid, plan)
+            raise
+
+    def _undo(self, oid: int | None, plan: RestorePlan) -> None:
+        """Take away what was made, in a session of its own, for the other may be what failed; what cannot be taken away is told."""
+        try:
+            with connect(self._order.server) as session:
+                if oid is not None:
+                    drop_database(session, oid)
+                left = drop_roles(session, (role.name for role in plan.roles_to_create))
+        except DbcustodyError as error:
+            _LOG.warning(
+                "half-restored database is left; drop it", database=self._order.wish.database, error=error.message
+            )
+            return
+        if left:
+            _LOG.warning("roles that were made are left; drop them", roles=left)
+
+    def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
+        """Load definitions, rows, and what belongs behind them."""
+        belonging = () if plan.with_ownership else ("--no-owner", "--no-privileges")
+        self._tell(RestoreStage.DEFINING, "Defining")
+        if self._source.is_partial:
+            self._prepare_part()
+        self._load_definitions(head, client, ("--section=pre-data", *belonging))
+        self._load_rows(head, client, belonging)
+        self._tell(RestoreStage.FINISHING, "Indexes and constraints")
+        jobs = f"--jobs={self._order.parallelism}"
+        self._load_definitions(head, client, ("--section=post-data", jobs, *belonging))
+
+    def _prepare_part(self) -> None:
+        catalogue = self._source.catalogue
+        extensions = [(one.name, one.schema) for one in catalogue.extensions]
+        schemas = {table.schema for table in catalogue.tables} | {schema for _, schema in extensions} - {"pg_catalog"}
+        with connect(self._database) as session:
+            prepare_part(session, sorted(schemas), extensions)
+
+    def _load_definitions(self, head: Definitions, client: Client, arguments: tuple[str, ...]) -> None:
+        archive, _ = self._source.definitions
+        with Loading(
+            client, self._database, arguments, what=archive, stop=self._tools.stop, archive=head.file
+        ) as loading:
+            self._unknown += loading.finish()
+
+    def _load_rows(self, head: Definitions, client: Client, belonging: tuple[str, ...]) -> None:
+        """Load all archives with rows, as many at a time as was asked for; the first that fails ends the others."""
+        work: list[Callable[[], tuple[str, ...]]] = [
+            partial(self._load_archive, head, client, belonging, archive) for archive in self._source.rows.items()
+        ]
+        with ThreadPoolExecutor(self._order.parallelism, thread_name_prefix="load") as pool:
+            running = [pool.submit(one) for one in work]
+            try:
+                self._watch(running)
+            except BaseException:
+                self._ended.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        self._unknown += [name for one in running for name in one.result()]
+
+    def _watch(self, running: list[Future[Any]]) -> None:
+        pending, next_telling = set(running), 0.0
+        while pending:
+            done, pending = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_EXCEPTION)
+            for one in done:
+                one.result()
+            check_stop(self._tools)
+            if time.monotonic() >= next_telling:
+                self._tell_loading()
+                next_telling = time.monotonic() + _TELL_SECONDS
+
+    def _load_archive(
+        self, head: Definitions, client: Client, belonging: tuple[str, ...], archive: tuple[str, tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
+        name, objects = archive
+        pieces = self._source.pieces(objects, self._tools)
+        if name == self._source.definitions[0]:
+            pieces = head.compared(pieces, name)
+        with Loading(client, self._database, ("--section=data", *belonging), what=name, stop=self._ended) as loading:
+            for piece in pieces:
+                loading.feed(piece)
+                self._passed.add(len(piece))
+            return loading.finish()
+
+    def _settle(self) -> Accepted:
+        """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
+        catalogue = self._source.catalogue
+        with connect(self._database) as session, cancelled_by(self._tools.stop, session):
+            self._tell(RestoreStage.FINISHING, "Sequences and statistics")
+            advance_sequences(session, find_advances(catalogue.sequences, read_sequence_positions(session)))
+            analyse(session)
+            self._tell(RestoreStage.CHECKING, "Counting rows")
+            accepted = accept(session, catalogue, is_partial=self._source.is_partial)
+            refuse_pending_erasures(self._source, self._tools)
+            self._order.replay(session)
+        check_stop(self._tools)
+        return accepted
+
+    def _tell(self, stage: RestoreStage, summary: str) -> None:
+        check_stop(self._tools)
+        self._order.report(RestoreProgress(stage=stage, summary=summary, updated_time=self._tools.now()))
+
+    def _tell_loading(self) -> None:
+        passed, seconds = self._passed, max(time.monotonic() - self._passed.started, 0.001)
+        percent = min(99, 100 * passed.bytes // passed.whole_bytes) if passed.whole_bytes else 0
+        self._order.report(
+            RestoreProgress(
+                stage=RestoreStage.LOADING,
+                summary=f"{percent}%",
+                percent=percent,
+                bytes=passed.bytes,
+                bytes_per_second=int(passed.bytes / seconds),
+                updated_time=self._tools.now(),
+            )
+        )
+
+
+def _refusal(plan: RestorePlan) -> RefusedError:
+    """Return all that stands in the way as one error, with the reason of the first."""
+    return RefusedError("; ".join(one.text for one in plan.obstacles), reason=plan.obstacles[0].reason)

@@ -1,0 +1,104 @@
+"""A backup as the source of a restore: its archives in the order of their objects, decrypted, and held against the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dbcustody.adapters.envelope import DataKey
+from dbcustody.adapters.postgres import find_clients
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.custody import OpenStorage
+from dbcustody.jobs.reading import read_catalogue_of, read_object
+from dbcustody.jobs.stock import open_data_key
+from dbcustody.jobs.tools import check_stop, entries_below
+from dbcustody.jobs.verification import archives_of, client_major
+from dbcustody.reason import Reason
+from dbcustody.repository.catalogue import Catalogue
+from dbcustody.repository.layout import SCHEMA_OBJECT, WHOLE_OBJECT
+from dbcustody.repository.ledger import entry_sequence, ledger_prefix
+from dbcustody.repository.manifest import Manifest, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.adapters.postgres import Client
+    from dbcustody.jobs.tools import Tools
+    from dbcustody.repository.inventory import ReadBackup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A backup that can be believed, opened."""
+
+    storage: OpenStorage
+    manifest: Manifest
+    catalogue: Catalogue = field(repr=False)
+    data_key: DataKey | None = field(default=None, repr=False)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some tables were asked for."""
+        return self.manifest.scope is Scope.PARTIAL
+
+    @property
+    def definitions(self) -> tuple[str, tuple[str, ...]]:
+        """The archive that has the definitions, and its objects."""
+        archives = archives_of(self.manifest)
+        name = WHOLE_OBJECT if WHOLE_OBJECT in archives else SCHEMA_OBJECT
+        return name, archives[name]
+
+    @property
+    def rows(self) -> dict[str, tuple[str, ...]]:
+        """The archives that have rows, the largest first, each with its objects."""
+        sizes = {item.name: item.plaintext_bytes for item in self.manifest.objects}
+        archives = {name: objects for name, objects in archives_of(self.manifest).items() if name != SCHEMA_OBJECT}
+        return dict(sorted(archives.items(), key=lambda one: -sum(sizes[name] for name in one[1])))
+
+    def pieces(self, objects: tuple[str, ...], tools: Tools) -> Iterator[bytes]:
+        """Yield the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to stop."""
+        for name in objects:
+            for piece in read_object(self.storage, self.manifest, self.data_key, name):
+                check_stop(tools)
+                yield piece
+
+
+def open_source(storage: OpenStorage, backup: ReadBackup) -> Source:
+    """Return *backup* opened; raises KeyMissing, KeyMismatch, ArchiveDamaged, FormatUnknown, and the errors of the store."""
+    manifest = backup.manifest
+    key = open_data_key(storage, manifest.place, backup.key_ids) if manifest.encryption else None
+    return Source(storage=storage, manifest=manifest, data_key=key, catalogue=read_catalogue_of(storage, manifest, key))
+
+
+def choose_loader(tools: Tools, manifest: Manifest, target_major: int) -> Client:
+    """Return the client that restores the backup of *manifest* on a server *target_major*.
+
+    It must be as new as the pg_dump that wrote it (https://www.postgresql.org/docs/current/app-pgrestore.html); of those, the oldest
+    that is as new as the server, for a newer one sets what the server does not know. Raises RefusedError (VersionUnsupported).
+    """
+    least = client_major(manifest)
+    able = [one for one in find_clients(tools.clients) if one.major >= least and one.program("pg_restore").is_file()]
+    if not able:
+        raise RefusedError(
+            f"backup {manifest.backup_id}: was written by pg_dump {least}, and no pg_restore at hand is as new; use an image that has one",
+            reason=Reason.VERSION_UNSUPPORTED,
+        )
+    return next((one for one in able if one.major >= target_major), able[-1])
+
+
+def refuse_pending_erasures(source: Source, tools: Tools) -> None:
+    """Raise RefusedError (ErasuresPending) when somebody was erased after the backup was taken: it would bring them back.
+
+    Nothing can replay the ledger yet, so a restore past its watermark is refused as a whole.
+    """
+    custody_id = source.manifest.custody_id
+    found = (
+        entry_sequence(custody_id, entry.key)
+        for entry in entries_below(source.storage.store, ledger_prefix(custody_id), tools)
+    )
+    newest, known = max((one for one in found if one is not None), default=0), source.manifest.ledger_watermark
+    if newest > known:
+        raise RefusedError(
+            f"backup {source.manifest.backup_id}: people were erased after it was taken (entry {newest} of the ledger, it knows {known})",
+            reason=Reason.ERASURES_PENDING,
+        )

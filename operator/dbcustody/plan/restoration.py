@@ -1,0 +1,177 @@
+"""Whether a backup can be restored into a new database of a server, and what stands in the way: found out before anything is made.
+
+What is checked here fails late otherwise, hours into a restore: a role that owns tables, an extension that is not installed, a locale that
+the server cannot make. Whoever reads the plan sees all of it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.reason import Reason
+from dbcustody.repository.catalogue import RoleFacts
+
+if TYPE_CHECKING:
+    from dbcustody.repository.catalogue import Catalogue, DatabaseFacts
+
+LONGEST_NAME_BYTES: Final = 63
+"""Longer names are cut by the server (https://www.postgresql.org/docs/current/sql-syntax-lexical.html)."""
+TEMPLATES: Final = frozenset({"template0", "template1"})
+_NAMES_SHOWN: Final = 10
+_PROVIDER_SINCE: Final = {"icu": 15, "builtin": 17}
+_RULES_SINCE: Final = 16
+
+
+class MissingRoles(StrEnum):
+    """What to do about roles that the backup needs and the server does not have."""
+
+    FAIL = "Fail"
+    CREATE = "Create"
+    SKIP_OWNERSHIP = "SkipOwnership"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """The server where a database is to be made, as far as the role that restores may know it."""
+
+    major_version: int
+    role: str
+    is_superuser: bool = False
+    may_create_databases: bool = False
+    may_create_roles: bool = False
+    roles: frozenset[str] = frozenset()
+    memberships: frozenset[str] = frozenset()
+    """Roles that the role is, directly or not, a member of, itself among them: to these it can give things away."""
+    databases: frozenset[str] = frozenset()
+    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The versions that can be installed, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asks for."""
+
+    database: str
+    missing_roles: MissingRoles = MissingRoles.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why it cannot be done, and what helps."""
+
+    reason: Reason
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """What a restore will do; with an *obstacle* it will do nothing."""
+
+    obstacles: tuple[Obstacle, ...] = ()
+    roles_to_create: tuple[RoleFacts, ...] = ()
+    with_ownership: bool = True
+    """False: everything belongs to the role that restores, and nobody gets rights."""
+    remarks: tuple[str, ...] = ()
+    """What will not be as it was."""
+
+
+def plan_restoration(catalogue: Catalogue, source_major: int, landing: Landing, wish: Wish) -> RestorePlan:
+    """Return what has to be done to restore the backup with *catalogue*, of a server *source_major*, on *landing*."""
+    missing = [role for role in catalogue.roles if role.name not in landing.roles]
+    obstacles = (
+        *_name_obstacles(wish.database, landing),
+        *_version_obstacles(source_major, landing),
+        *_locale_obstacles(catalogue.database, landing),
+        *_role_obstacles(missing, landing, wish),
+        *_owner_obstacles(catalogue.database.owner, landing),
+        *_extension_obstacles(catalogue, landing),
+    )
+    creates = wish.missing_roles is MissingRoles.CREATE
+    return RestorePlan(
+        obstacles=obstacles,
+        roles_to_create=tuple(missing) if creates else (),
+        with_ownership=not (missing and wish.missing_roles is MissingRoles.SKIP_OWNERSHIP),
+        remarks=(*_role_remarks(missing, wish), *_extension_remarks(catalogue, landing), *catalogue.not_captured),
+    )
+
+
+def _name_obstacles(name: str, landing: Landing) -> list[Obstacle]:
+    if not name or "\0" in name or len(name.encode()) > LONGEST_NAME_BYTES:
+        return [Obstacle(Reason.INVALID_SPEC, f"a database's name has 1 to {LONGEST_NAME_BYTES} bytes")]
+    if name in landing.databases | TEMPLATES:
+        return [Obstacle(Reason.TARGET_EXISTS, f"the database {name} exists already: choose another name, or drop it")]
+    if not (landing.may_create_databases or landing.is_superuser):
+        helps = f'ALTER ROLE "{landing.role}" CREATEDB;'
+        return [Obstacle(Reason.PRIVILEGES_MISSING, f"the role may not create databases: {helps}")]
+    return []
+
+
+def _version_obstacles(source_major: int, landing: Landing) -> list[Obstacle]:
+    if source_major <= landing.major_version:
+        return []
+    text = f"the backup is of PostgreSQL {source_major}, the server is {landing.major_version}: restore into one that is not older"
+    return [Obstacle(Reason.VERSION_UNSUPPORTED, text)]
+
+
+def _locale_obstacles(database: DatabaseFacts, landing: Landing) -> list[Obstacle]:
+    since = _PROVIDER_SINCE.get(database.locale_provider, 0)
+    since = max(since, _RULES_SINCE) if database.icu_rules else since
+    if landing.major_version >= since:
+        return []
+    text = f"the database's locale ({database.locale_provider}) needs PostgreSQL {since} or newer"
+    return [Obstacle(Reason.VERSION_UNSUPPORTED, text)]
+
+
+def _role_obstacles(missing: list[RoleFacts], landing: Landing, wish: Wish) -> list[Obstacle]:
+    if not missing:
+        return []
+    names = _listed([role.name for role in missing])
+    if wish.missing_roles is MissingRoles.FAIL:
+        text = f"roles that the backup needs are missing: {names}; create them, let them be created, or leave ownership out"
+        return [Obstacle(Reason.ROLES_MISSING, text)]
+    if wish.missing_roles is MissingRoles.CREATE and not (landing.may_create_roles or landing.is_superuser):
+        helps = f'ALTER ROLE "{landing.role}" CREATEROLE;'
+        return [Obstacle(Reason.PRIVILEGES_MISSING, f"the role may not create the missing roles {names}: {helps}")]
+    return []
+
+
+def _owner_obstacles(owner: str, landing: Landing) -> list[Obstacle]:
+    """Find out first what would fail last, after hours: that the role may not give the database away."""
+    if landing.is_superuser or owner not in landing.roles or owner in landing.memberships:
+        return []
+    helps = f'GRANT "{owner}" TO "{landing.role}";'
+    return [Obstacle(Reason.PRIVILEGES_MISSING, f"the role may not give the database to its owner {owner}: {helps}")]
+
+
+def _role_remarks(missing: list[RoleFacts], wish: Wish) -> list[str]:
+    if not missing:
+        return []
+    names = _listed([role.name for role in missing])
+    if wish.missing_roles is MissingRoles.CREATE:
+        return [f"roles are created without passwords: {names}"]
+    return [f"without owners and rights, because roles are missing: {names}"]
+
+
+def _extension_obstacles(catalogue: Catalogue, landing: Landing) -> list[Obstacle]:
+    missing = [one.name for one in catalogue.extensions if not landing.extensions.get(one.name)]
+    if not missing:
+        return []
+    text = f"extensions that the database uses cannot be installed on the server: {_listed(missing)}"
+    return [Obstacle(Reason.EXTENSIONS_MISSING, text)]
+
+
+def _extension_remarks(catalogue: Catalogue, landing: Landing) -> list[str]:
+    return [
+        f"the extension {one.name} was of version {one.version}, which the server does not have"
+        for one in catalogue.extensions
+        if landing.extensions.get(one.name) and one.version not in landing.extensions[one.name]
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,108 @@
+"""`dbcustody restore` as a person types it: the new database holds what was backed up, and every refusal says what helps."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ground.postgres import PostgresServer
+    from tests.cli.conftest import Person
+
+pytestmark = [pytest.mark.postgres, pytest.mark.s3]
+COUNT = "select (select count(*) from customer), (select count(*) from purchase)"
+
+
+@pytest.fixture
+def person(at_folder: Person, server: PostgresServer) -> Iterator[Person]:
+    """Return a person who has a backup; what was restored is dropped again."""
+    done = at_folder.run("backup", "--name", "first")
+    assert done.code == 0, done.err
+    yield at_folder
+    server.execute("drop database if exists back with (force)")
+
+
+def test_backup_comes_back_beside_the_database(person: Person, server: PostgresServer) -> None:
+    """One line says what was compared; new rows can be added, behind the numbers that were handed out."""
+    done = person.run("restore", "first", "--database", "back")
+
+    assert (done.code, done.out) == (0, "restored first into back: 2 tables, 2 500 rows, compared and equal\n"), (
+        done.err
+    )
+    assert server.execute(COUNT, database="back") == [(2000, 500)]
+    assert server.execute("insert into customer (name) values ('new') returning id", database="back") == [(2001,)]
+    assert server.execute(COUNT, database="shop") == [(2000, 500)]
+    stages = [line.partition(",")[0] for line in done.err.splitlines()]
+    assert stages[:6] == ["planning", "defining", "loading", "finishing", "checking", "handingover"]
+
+
+def test_another_server_is_named_by_its_url(person: Person, server: PostgresServer, at_bucket: Person) -> None:
+    """Where to can be a URL, also from a bucket; the server of the backup need not be there any more."""
+    assert at_bucket.run("backup", "--name", "second").code == 0
+    where = {"DATABASE_URL": "", "DBCUSTODY_CUSTODY_ID": f"127.0.0.1-{server.port}.shop"}
+    url = f"{server.url('back')}?sslmode=disable"
+    done = at_bucket.run("restore", "second", **where, RESTORE_URL=url)
+
+    assert done.code == 0, done.err
+    assert server.execute(COUNT, database="back") == [(2000, 500)]
+    assert person.run("restore", "first", "--database", "back").code == 1
+
+
+def test_list_shows_what_can_be_restored(person: Person) -> None:
+    """It is the list of backups, with names that can be given."""
+    assert person.run("restore", "--list").out == person.run("backups", "list").out
+    listed = json.loads(person.run("restore", "--list", "--json").out)
+    assert [one["name"] for one in listed["backups"]] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        pytest.param(("first",), 64, "--to, --database: exactly one must be given", id="nowhere"),
+        pytest.param(("first", "--database", "a", "--to", "postgresql://u@h/b"), 64, "exactly one", id="twice"),
+        pytest.param(("first", "--to", "mysql://u@h/b"), 64, "--to: ", id="no PostgreSQL"),
+        pytest.param(("--database", "back"), 64, "NAME: is missing; the newest is first", id="which"),
+        pytest.param(("other", "--database", "back"), 1, "BackupNotFound: ", id="unknown"),
+        pytest.param(("first", "--database", "shop"), 1, "TargetExists: the database shop exists already", id="taken"),
+        pytest.param(("first", "--database", "x" * 64), 64, "InvalidSpec: a database's name has 1 to 63 bytes", id="long"),
+        pytest.param(("first", "--database", "back", "--jobs", "0"), 64, "--jobs", id="no jobs"),
+    ],
+)  # fmt: skip
+def test_refusals(person: Person, words: tuple[str, ...], code: int, says: str) -> None:
+    """Each mistake has its message and its exit code, and nothing is made."""
+    done = person.run("restore", *words)
+    assert (done.code, says in done.err) == (code, True), done.err
+    assert done.out == ""
+
+
+def test_wrong_key(person: Person) -> None:
+    """Without the key nothing is restored."""
+    done = person.run("restore", "first", "--database", "back", BACKUP_ENCRYPTION_KEY="c8" * 32)
+    assert (done.code, "KeyMismatch" in done.err) == (1, True)
+
+
+def test_damage_is_exit_code_seven(person: Person, server: PostgresServer) -> None:
+    """A flipped bit is told before anybody could use what came of it."""
+    assert person.folder is not None
+    (hurt,) = person.folder.rglob("whole.pgc")
+    data = bytearray(hurt.read_bytes())
+    data[-1] ^= 1
+    hurt.chmod(0o600)
+    hurt.write_bytes(data)
+    done = person.run("restore", "first", "--database", "back")
+    assert (done.code, "ArchiveDamaged" in done.err) == (7, True)
+    assert server.execute("select count(*) from pg_database where datname = 'back'") == [(0,)]
+
+
+def test_backup_that_was_never_verified(person: Person) -> None:
+    """It is restored, for all that is read is checked on the way, and it is said."""
+    assert person.run("backup", "--name", "second", "--no-prune").code == 0
+    assert person.folder is not None
+    for path in person.folder.rglob("verified.*.json"):
+        path.unlink()
+    done = person.run("restore", "second", "--database", "back")
+    assert (done.code, "note: backup second: was never verified" in done.err) == (0, True)
