@@ -25,6 +25,7 @@ from dbcustody.api.policy import CaptureOptions, Level, RowCounts, Verification
 from dbcustody.api.storage import S3, BackupStorageSpec, Encryption, Volume
 from dbcustody.contract import JobRequest, Verb
 from dbcustody.jobs import backup
+from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.jobs.tools import Tools, find_target
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Do what the JSON on standard input asks for."""
     wanted: dict[str, Any] = json.load(sys.stdin)
+    collect_rarely()
     seen: dict[str, float] = {}
     started = time.monotonic()
 

@@ -14,5 +14,11 @@ def test_progress_survives_the_wire() -> None:
         stage=RestoreStage.LOADING, summary="7%", percent=7, bytes=70, updated_time=datetime(2026, 1, 1, tzinfo=UTC)
     )
     wire = encode(progress)
-    assert wire == {"stage": "Loading", "summary": "7%", "percent": 7, "bytes": 70, "updatedTime": "2026-01-01T00:00:00Z"}
+    assert wire == {
+        "stage": "Loading",
+        "summary": "7%",
+        "percent": 7,
+        "bytes": 70,
+        "updatedTime": "2026-01-01T00:00:00Z",
+    }
     assert decode(RestoreProgress, wire) == progress

@@ -17,6 +17,7 @@ import click
 
 from dbcustody.errors import DbcustodyError, InterruptedRunError
 from dbcustody.jobs.deadline import Deadline
+from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.logs import redact_text
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
@@ -98,6 +99,7 @@ def interruptible(work: Callable[[threading.Event], int]) -> int:
 
     Raises what *work* raises; an error that is the consequence of being stopped becomes an InterruptedRunError.
     """
+    collect_rarely()
     stop = threading.Event()
     with _listening(stop), Deadline(float("inf"), stop, overdue=_give_up):
         try:

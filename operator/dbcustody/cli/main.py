@@ -35,8 +35,10 @@ def operator_command() -> None:
 @click.argument("verb", type=click.Choice(["inspect", "probe", "backup", "settle", "prune", "re-wrap", "hold"]))
 def job_command(verb: str) -> None:
     """Do what the operator's request asks for; runs in a Job's pod."""
+    from dbcustody.jobs.garbage import collect_rarely  # noqa: PLC0415
     from dbcustody.jobs.runner import main as run_job  # noqa: PLC0415
 
+    collect_rarely()
     sys.exit(run_job(verb, os.environ))
 
 
