@@ -47,7 +47,14 @@ def test_the_story_is_told_to_its_end() -> None:
     chapters = re.findall(r"^== (.*?)  \(", told, re.MULTILINE)
     assert [chapter.split()[0] for chapter in chapters][-1] == "The"
     assert len(chapters) >= 11
-    for wanted in ("backup first: good", "Read passed", "password authentication failed", "third", "retention"):
+    for wanted in (
+        "backup first: good",
+        "Read passed",
+        "compared and equal",
+        "password authentication failed",
+        "third",
+        "retention",
+    ):
         assert wanted in told
     assert "Traceback" not in told
     assert left_by(demo.pid) == []

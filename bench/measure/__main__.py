@@ -22,6 +22,7 @@ SECTIONS: Final = (
     "backup",
     "parallel",
     "rivals",
+    "restore",
     "tables",
     "pgbench",
     "memory",

@@ -43,7 +43,7 @@ def main() -> None:
     def report(progress: Progress) -> None:
         seen.setdefault(progress.stage.value, time.monotonic() - started)
 
-    result = backup.run(_request(wanted), _tools(wanted, report))
+    result = backup.run(make_request(wanted), make_tools(wanted, report))
     ended = time.monotonic() - started
     facts = result.backup
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -61,7 +61,8 @@ def main() -> None:
     print(json.dumps(told))
 
 
-def _request(wanted: dict[str, Any]) -> JobRequest:
+def make_request(wanted: dict[str, Any]) -> JobRequest:
+    """Return the request for one backup."""
     options = CaptureOptions(
         parallelism=wanted.get("parallelism", 1),
         row_counts=RowCounts(wanted["row_counts"]),
@@ -101,7 +102,8 @@ def _open_store(wanted: dict[str, Any]) -> ObjectStore:
     return S3Store(settings)
 
 
-def _tools(wanted: dict[str, Any], report: Any) -> Tools:
+def make_tools(wanted: dict[str, Any], report: Any) -> Tools:
+    """Return the tools of one attempt."""
     keyring = make_keyring({"k1": bytes.fromhex(wanted["key"])}, "k1")
     files = {"DATABASE_URL": os.environ["BENCH_DATABASE_URL"]}
     connection = Connection(secret_ref=ObjectRef(name="shop"))

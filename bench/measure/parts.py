@@ -14,7 +14,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ground.postgres import PostgresServer
 from ground.root import MAJORS, client_folder
@@ -24,7 +24,7 @@ from measure.database import server_with
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CHILD: Final = Path(__file__).with_name("child.py")
+_BACKUP, _RESTORE = (Path(__file__).with_name(name) for name in ("child.py", "restorer.py"))
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,20 @@ class Parts:
 
         It goes into the bucket, or into the folder *volume*, which is the caller's to remove.
         """
-        told = self._run(wanted)
-        if told["reason"] != "Succeeded":
-            raise RuntimeError(f"the backup ended with {told['reason']}: {told['message']}")
+        told = self.store_backup(**wanted)
         self.empty("bench.shop/backups/")
         return told
+
+    def store_backup(self, **wanted: Any) -> dict[str, Any]:
+        """Take one backup in a process of its own, leave it where it lies, and return what was told."""
+        told = self._run(_BACKUP, wanted)
+        if told["reason"] != "Succeeded":
+            raise RuntimeError(f"the backup ended with {told['reason']}: {told['message']}")
+        return told
+
+    def restore(self, database: str, **wanted: Any) -> dict[str, Any]:
+        """Restore the backup that lies in the bucket into the new *database*, in a process of its own, and return what it told."""
+        return self._run(_RESTORE, {"database": database, "row_counts": "Exact", "level": "Checksum", **wanted})
 
     def empty(self, prefix: str) -> None:
         """Remove what lies in the bucket below *prefix*."""
@@ -64,7 +73,7 @@ class Parts:
             "PGDATABASE": "shop",
         }
 
-    def _run(self, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, program: Path, wanted: dict[str, Any]) -> dict[str, Any]:
         request = {
             "bucket": self.bucket,
             "endpoint": self.s3.url,
@@ -80,7 +89,7 @@ class Parts:
             "BENCH_DATABASE_URL": self.postgres.url("shop") + "?sslmode=disable",
         }
         done = subprocess.run(
-            [sys.executable, str(_CHILD)],
+            [sys.executable, str(program)],
             input=json.dumps(request),
             env=environment,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""First act: one database, one command, no cluster. A backup is taken, listed, proven, and opened with nothing of ours but one file."""
+"""First act: one database, no cluster. A backup is taken, listed, proven, restored, and opened with nothing of ours but one file."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def play(narrator: Narrator, servers: Servers) -> None:
     narrator.type("dbcustody backups list")
     narrator.chapter("Is it any good? Read back, decrypted, and every row counted")
     narrator.type("dbcustody verify first", has_bar=True)
+    _restore_beside(narrator, servers)
     _open_by_hand(narrator, servers, folder)
 
 
@@ -67,6 +68,16 @@ def _storage(servers: Servers) -> tuple[dict[str, str], Path]:
         "BACKUP_S3_SECRET_ACCESS_KEY": server.secret_key,
     }
     return variables, server.folder / "objects" / BUCKET
+
+
+def _restore_beside(narrator: Narrator, servers: Servers) -> None:
+    """Restore into a new database, by a role that may make one."""
+    narrator.chapter("Restored beside the database: shut until every row was compared (docs/restore.md)")
+    url = servers.postgres.url("shop_restored")
+    narrator.environment["RESTORE_URL"] = url
+    narrator.show(f"export RESTORE_URL={url.replace(servers.postgres.password, '...')}")
+    narrator.type("dbcustody restore first", has_bar=True)
+    narrator.type('psql "$RESTORE_URL" -c "select current_database(), count(*) as customers from customers"')
 
 
 def _open_by_hand(narrator: Narrator, servers: Servers, folder: Path) -> None:

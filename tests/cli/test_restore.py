@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import subprocess
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.cli.conftest import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +64,30 @@ def test_list_shows_what_can_be_restored(person: Person) -> None:
     assert person.run("restore", "--list").out == person.run("backups", "list").out
     listed = json.loads(person.run("restore", "--list", "--json").out)
     assert [one["name"] for one in listed["backups"]] == ["first"]
+
+
+def test_person_at_a_terminal_is_asked_which(person: Person, server: PostgresServer) -> None:
+    """Without a name the backups are shown with numbers, the newest offered; the answer is taken."""
+    assert person.run("backup", "--name", "second", "--no-prune").code == 0
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "restore", "--database", "back"],
+        env=person.variables,
+        stdin=theirs,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(terminal, b"1\n")
+    out, err = process.communicate(timeout=60)
+    os.close(terminal)
+
+    assert process.returncode == 0, err
+    assert out.startswith("restored first into back: ")
+    assert re.search(r"^1 +first +\S+ +Good$", err, re.MULTILINE)
+    assert re.search(r"^2 +second +\S+ +Good\nwhich one", err, re.MULTILINE)
+    assert server.execute(COUNT, database="back") == [(2000, 500)]
 
 
 @pytest.mark.parametrize(

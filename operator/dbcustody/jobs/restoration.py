@@ -76,12 +76,10 @@ class Restored:
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
 
 
-def make_plan(order: RestoreOrder, session: Session) -> RestorePlan:
-    """Return the plan for *order*, with what stands in its way."""
+def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
+    """Return the plan for *order* on the server *landing*, with what stands in its way."""
     source = order.source
-    return plan_restoration(
-        source.catalogue, source.manifest.server.major_version, Landing(**read_landing(session)), order.wish
-    )
+    return plan_restoration(source.catalogue, source.manifest.server.major_version, landing, order.wish)
 
 
 def restore(order: RestoreOrder, tools: Tools) -> Restored:
@@ -120,7 +118,7 @@ class _Restoration:
         refuse_pending_erasures(self._source, self._tools)
         with connect(self._order.server) as session, definitions() as head:
             landing = Landing(**read_landing(session))
-            plan = make_plan(self._order, session)
+            plan = make_plan(self._order, landing)
             if plan.obstacles:
                 raise _refusal(plan)
             client = choose_loader(self._tools, self._source.manifest, landing.major_version)
