@@ -6,12 +6,15 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
+from dataclasses import replace
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ground.process import wait_until
 from tests.cli.conftest import COMMAND
 
 if TYPE_CHECKING:
@@ -88,6 +91,69 @@ def test_person_at_a_terminal_is_asked_which(person: Person, server: PostgresSer
     assert re.search(r"^1 +first +\S+ +Good$", err, re.MULTILINE)
     assert re.search(r"^2 +second +\S+ +Good\nwhich one", err, re.MULTILINE)
     assert server.execute(COUNT, database="back") == [(2000, 500)]
+
+
+HELD = (
+    (
+        "create function hold(n int) returns int language plpgsql immutable as $$ begin"
+        " if current_database() = 'back' then perform pg_sleep(0.05); end if; return n; end $$"
+    ),
+    "create table held as select n from generate_series(1, 400) n; create index on held (hold(n))",
+)
+
+
+@pytest.fixture
+def slow(at_folder: Person, server: PostgresServer) -> Iterator[Person]:
+    """Return a person whose newest backup takes 20 s to restore, most of it for an index."""
+    server.execute("create database held")
+    server.execute(*HELD, database="held")
+    person = replace(
+        at_folder, variables={**at_folder.variables, "DATABASE_URL": f"{server.url('held')}?sslmode=disable"}
+    )
+    done = person.run("backup", "--name", "slow")
+    assert done.code == 0, done.err
+    yield person
+    server.execute("drop database if exists back with (force)", "drop database held with (force)")
+
+
+def at_the_index(person: Person, server: PostgresServer) -> subprocess.Popen[str]:
+    """Begin to restore, and return the process when the index is being built."""
+    process = person.start("restore", "slow", "--database", "back")
+    building = "select 1 from pg_stat_activity where datname = 'back' and query ilike 'create index%'"
+    assert wait_until(lambda: bool(server.execute(building)), 30)
+    return process
+
+
+def sessions(server: PostgresServer) -> list[tuple[str, str]]:
+    """Return database and query of our sessions."""
+    return server.execute(
+        "select datname, query from pg_stat_activity where application_name like 'dbcustody restore%'"
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_restore_leaves_nothing(slow: Person, server: PostgresServer, how: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end it within seconds, and take the database away."""
+    process = at_the_index(slow, server)
+    process.send_signal(how)
+    done = slow.wait(process)
+    assert (done.code, done.out) == (130, ""), done.err
+    assert server.execute("select 1 from pg_database where datname = 'back'") == []
+    assert wait_until(lambda: sessions(server) == [], 10), sessions(server)
+
+
+def test_killed_restore_goes_on_nowhere(slow: Person, server: PostgresServer) -> None:
+    """After SIGKILL no session works on; the database stays shut, says what it is, and is never written into again."""
+    process = at_the_index(slow, server)
+    process.kill()
+    assert slow.wait(process).code == -signal.SIGKILL
+    assert wait_until(lambda: sessions(server) == [], 15), sessions(server)
+    said = "select shobj_description(oid, 'pg_database'), datacl::text from pg_database where datname = 'back'"
+    ((comment, acl),) = server.execute(said)
+    assert comment.startswith("dbcustody is restoring ")
+    assert acl == "{postgres=CTc/postgres}"
+    again = slow.run("restore", "slow", "--database", "back")
+    assert (again.code, "TargetExists" in again.err) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from dbcustody.adapters.postgres import PostgresTarget, connect
+from dbcustody.adapters.postgres import PostgresTarget, connect, session_options
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.landing import (
     create_database,
@@ -117,6 +117,7 @@ class _Restoration:
         self._tell(RestoreStage.PLANNING, "Planning")
         refuse_pending_erasures(self._source, self._tools)
         with connect(self._order.server) as session, definitions() as head:
+            self._database = replace(self._database, options=session_options(session))
             landing = Landing(**read_landing(session))
             plan = make_plan(self._order, landing)
             if plan.obstacles:

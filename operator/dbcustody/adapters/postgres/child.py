@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 PIPE_BYTES: Final = 1024 * 1024
 """The most that Linux gives to an unprivileged process unless told otherwise."""
 _INHERITED: Final = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+def tied_to_us() -> list[str]:
+    """Return the words before a command that make the kernel end it when the thread that started it is gone; util-linux has them."""
+    program = shutil.which("setpriv")
+    return [] if program is None else [program, "--pdeathsig", "TERM", "--"]
 
 
 def environment_for(*more: str) -> dict[str, str]:

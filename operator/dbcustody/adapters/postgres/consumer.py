@@ -1,6 +1,6 @@
 """pg_restore as a child that reads an archive: fed without ever blocking for good, ended as a whole, never left behind.
 
-Should we be killed, its input ends and so does it; it never waits for anything else.
+Should we be killed it does not go on alone: its input ends, or, where it reads a file, the kernel ends it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
-from dbcustody.adapters.postgres.child import environment_for, send, widen
+from dbcustody.adapters.postgres.child import environment_for, send, tied_to_us, widen
 from dbcustody.errors import InterruptedRunError, UnavailableError
 from dbcustody.reason import Reason
 
@@ -112,10 +112,10 @@ def start(
 
     The archive comes through its standard input, or is the open file *archive*. Raises UnavailableError when it cannot be started.
     """
-    named = [] if archive is None else [f"/proc/self/fd/{archive}"]
+    tie, named = ([], []) if archive is None else (tied_to_us(), [f"/proc/self/fd/{archive}"])
     try:
         process = subprocess.Popen(
-            [client.program("pg_restore"), *arguments, *named],
+            [*tie, client.program("pg_restore"), *arguments, *named],
             stdin=subprocess.PIPE if archive is None else subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -8,7 +8,6 @@ end a busy server would notice much later by itself; and the kernel sends it tha
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -16,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from dbcustody.adapters.postgres.child import PIPE_BYTES, environment_for, fill, send, widen
+from dbcustody.adapters.postgres.child import PIPE_BYTES, environment_for, fill, send, tied_to_us, widen
 from dbcustody.adapters.postgres.failure import explain_text
 from dbcustody.errors import UnavailableError
 from dbcustody.reason import Reason
@@ -48,7 +47,7 @@ class Dump:
         by_file = ["--filter=-"] if in_file else []
         self._process = subprocess.Popen(
             [
-                *_tied_to_us(),
+                *tied_to_us(),
                 client.program("pg_dump"),
                 "--no-password",
                 "--format=custom",
@@ -142,12 +141,6 @@ class Dump:
         with suppress(ValueError, OSError), os.fdopen(os.dup(pipe.fileno()), "rb") as lines:
             for line in lines:
                 self._complaints.append(line[:_LONGEST_LINE].decode(errors="replace").rstrip("\n"))
-
-
-def _tied_to_us() -> list[str]:
-    """Return the words before a command that make the kernel end it when the thread that started it is gone; util-linux has them."""
-    program = shutil.which("setpriv")
-    return [] if program is None else [program, "--pdeathsig", "TERM", "--"]
 
 
 def _fits_file(line: str) -> bool:
