@@ -42,7 +42,7 @@ POINTS = {
     "after-the-catalogue": Point(r"PUT .*/catalogue\.json", Where.ANSWER),
     "before-the-manifest": Point(r"PUT .*/manifest\.json", Where.REQUEST),
     "after-the-manifest": Point(r"PUT .*/manifest\.json", Where.ANSWER),
-    "while-it-is-verified": Point(r"GET .*/data-\d+\.pgc", Where.ANSWER),
+    "while-it-is-verified": Point(r"GET .*/whole\.pgc", Where.ANSWER),
     "before-the-proof": Point(r"PUT .*/verified\.1\.json", Where.REQUEST),
 }
 
