@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Self
 
 import pytest
@@ -94,7 +95,65 @@ def test_nobody_waits_for_a_count() -> None:
     session: Any = Counting()
     session.holder = holder = LockHolder(session, tables(1))
 
-    assert holder.count(threading.Event()) == {1: 7}
+    assert holder.count(threading.Event(), threading.Event()) == {1: 7}
     assert [(one.key, one.size_bytes) for one in holder.portions()] == [(1, 10)]
     holder.check()
     assert session.asked[-1] == "select"
+
+
+class Busy(Counting):
+    """A session with tables of 40 MiB, in which counting takes a while."""
+
+    seconds = 0.25
+
+    def execute(self, query: Any, parameters: tuple[list[int], ...] = ()) -> Self:
+        """Take as long as it takes."""
+        if "count(*)" in str(query):
+            time.sleep(self.seconds)
+        return super().execute(query, parameters)
+
+    def fetchall(self) -> list[tuple[int, int]]:
+        """Return the sizes."""
+        return [(oid, 40 * 1024 * 1024) for oid in self.measured[-1]]
+
+    def results(self) -> list[Self]:
+        """Return one answer for each table of the message."""
+        return [self] * self.asked[-1].count("count(*)")
+
+
+class Rests(threading.Event):
+    """Whoever waits for it does not wait, but is remembered with how long he would."""
+
+    def __init__(self) -> None:
+        """Begin with no rest."""
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Remember *timeout*."""
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+@pytest.mark.parametrize(("seconds", "rests"), [(0.25, 3), (0.0, 0)], ids=["long", "short"])
+def test_counting_rests_after_long_work(seconds: float, rests: int) -> None:
+    """Large tables are counted one by one, with a rest of twice the time after each; short work goes on."""
+    session: Any = Busy()
+    session.seconds = seconds
+    session.holder = holder = LockHolder(session, tables(3))
+    hurry = Rests()
+
+    assert holder.count(threading.Event(), hurry) == {1: 7, 2: 7, 3: 7}
+    assert len(hurry.seconds) == rests
+    assert all(0.5 <= rest < 2 for rest in hurry.seconds)
+
+
+def test_nothing_rests_when_nothing_else_is_left_to_do() -> None:
+    """Once the streams are over, the rest of the counting is what the dump waits for."""
+    session: Any = Busy()
+    session.holder = holder = LockHolder(session, tables(3))
+    hurry = threading.Event()
+    hurry.set()
+    begun = time.monotonic()
+    holder.count(threading.Event(), hurry)
+    assert time.monotonic() - begun < 1.5

@@ -6,7 +6,7 @@ Everything lies in the storage when this is done, and nothing of it counts yet: 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,7 +83,7 @@ class Capture:
         self._sitting, self._options, self._shelf, self._tools = sitting, options, shelf, tools
         self._tally = Tally()
         self._snapshot_time = tools.now()
-        self._ended = threading.Event()
+        self._ended, self._streamed = threading.Event(), threading.Event()
 
     def run(self) -> Captured:
         """Return what was captured; raises what prevented it, and then leaves only what the sweep takes away."""
@@ -140,10 +140,12 @@ class Capture:
             patience_seconds=self._options.cancel_when_blocking_seconds,
         )
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(len(plans.streams) + 1, thread_name_prefix="stream"))
+            pool = stack.enter_context(ThreadPoolExecutor(len(plans.streams) + 2, thread_name_prefix="stream"))
             stack.callback(streams.end)
             stack.callback(self._ended.set)
+            stack.callback(self._streamed.set)
             running: list[Future[Any]] = [pool.submit(streams.run, one) for one in plans.streams]
+            pool.submit(self._await_streams, running)
             counting = pool.submit(self._count, holder)
             vigil.watch([*running, counting])
         return tuple(item for future in running for item in future.result()), counting.result()
@@ -154,7 +156,12 @@ class Capture:
         return plan_streams(self._sitting, self._options, snapshot, holder.measure())
 
     def _count(self, holder: LockHolder) -> dict[int, int]:
-        return {} if self._options.row_counts is RowCounts.NONE else holder.count(self._ended)
+        return {} if self._options.row_counts is RowCounts.NONE else holder.count(self._ended, self._streamed)
+
+    def _await_streams(self, running: Sequence[Future[Any]]) -> None:
+        """Let the counting hurry when nothing else is left to do."""
+        wait(running)
+        self._streamed.set()
 
     def _read_catalogue(self, tables: Sequence[DumpTable], counts: dict[int, int]) -> Catalogue:
         """Return the catalogue: facts from the snapshot, sequences as they stand now that the last stream has ended."""

@@ -6,6 +6,7 @@ Another session for that would have to lock every table once more, and an ALTER 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import translated
@@ -15,13 +16,18 @@ from dbcustody.plan.stream import Portion
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.adapters.postgres.snapshot import DumpTable
 
 BATCH: Final = 2000
 """Tables measured at once; takes about 0.1 s."""
+_COUNTED_BYTES: Final = 64 * 1024 * 1024
+_SHORT_SECONDS: Final = 0.2
+"""Work after which there is no rest: thousands of small tables are counted in one go."""
+_RESTS: Final = 2
+"""How long a rest is, in times of the work before it: a third of a core is what counting takes of the server."""
 
 
 class LockHolder:
@@ -39,12 +45,23 @@ class LockHolder:
             pass
         return {portion.key: portion.size_bytes for portion in self._portions}
 
-    def count(self, ended: threading.Event) -> dict[int, int]:
-        """Return by OID the rows of every table that has some; cancelled when *ended* is set."""
+    def count(self, ended: threading.Event, hurry: threading.Event) -> dict[int, int]:
+        """Return by OID the rows of every table that has some; cancelled when *ended* is set, without a rest once *hurry* is set.
+
+        Counting is the one thing that a dump asks of the server beyond pg_dump. Whoever uses the database meanwhile notices it less when it
+        rests after each piece of work, and the dump takes longer anyway.
+        """
+        found: dict[int, int] = {}
         with self._turn, cancelled_by(ended, self._session):
             self.measure()
             self._session.execute("set local max_parallel_workers_per_gather = 0")
-            return count_rows(self._session, self._tables)
+            for batch in self._batches():
+                begun = time.monotonic()
+                found |= count_rows(self._session, batch)
+                seconds = time.monotonic() - begun
+                if seconds > _SHORT_SECONDS:
+                    hurry.wait(_RESTS * seconds)
+        return found
 
     def check(self) -> None:
         """Raise UnavailableError (ConnectionLost) when the locks are lost with their session; one that counts will say so itself."""
@@ -66,6 +83,18 @@ class LockHolder:
             finally:
                 self._turn.release()
         return self._portions if len(self._portions) == len(self._tables) else ()
+
+    def _batches(self) -> Iterator[list[DumpTable]]:
+        """Yield the tables in pieces of work; small ones are not worth a rest of their own."""
+        batch: list[DumpTable] = []
+        size_bytes = 0
+        for table, portion in zip(self._tables, self._portions, strict=True):
+            if batch and (len(batch) == BATCH or size_bytes + portion.size_bytes > _COUNTED_BYTES):
+                yield batch
+                batch, size_bytes = [], 0
+            batch.append(table)
+            size_bytes += portion.size_bytes
+        yield batch
 
     def _measure_more(self) -> bool:
         """Measure the next batch; return whether there was one."""
