@@ -47,7 +47,7 @@ def test_backup_comes_back_beside_the_database(person: Person, server: PostgresS
     assert server.execute("insert into customer (name) values ('new') returning id", database="back") == [(2001,)]
     assert server.execute(COUNT, database="shop") == [(2000, 500)]
     stages = [line.partition(",")[0] for line in done.err.splitlines()]
-    assert stages[:6] == ["planning", "defining", "loading", "finishing", "checking", "handingover"]
+    assert stages[:6] == ["planning", "defining", "loading", "finishing", "checking", "handing over"]
 
 
 def test_another_server_is_named_by_its_url(person: Person, server: PostgresServer, at_bucket: Person) -> None:

@@ -37,7 +37,7 @@ def plan(*, catalogue: Catalogue = CATALOGUE, major: int = 17, wish: Wish = WISH
 
 def test_nothing_in_the_way() -> None:
     """A server that has everything is told of what no backup holds, and of nothing else."""
-    assert plan() == RestorePlan(remarks=("passwords of 2 roles",))
+    assert plan() == RestorePlan(remarks=("not in the backup: passwords of 2 roles",))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Everything goes to standard error; standard output belongs to the result.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 AnyProgress = Progress | RestoreProgress
+_HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 LINE_SECONDS: Final = 10.0
 """Between two lines of the same stage."""
 
@@ -115,7 +117,7 @@ class LineDisplay:
 
 
 def _what(progress: AnyProgress) -> str:
-    stage = progress.stage.value.lower()
+    stage = _HUMP.sub(" ", progress.stage.value).lower()
     if not progress.waiting_for:
         return stage
     waits = f"waiting for {progress.waiting_for}"

@@ -94,7 +94,7 @@ def plan_restoration(catalogue: Catalogue, source_major: int, landing: Landing, 
         obstacles=obstacles,
         roles_to_create=tuple(missing) if creates else (),
         with_ownership=not (missing and wish.missing_roles is MissingRoles.SKIP_OWNERSHIP),
-        remarks=(*_role_remarks(missing, wish), *_extension_remarks(catalogue, landing), *catalogue.not_captured),
+        remarks=(*_role_remarks(missing, wish), *_extension_remarks(catalogue, landing), *_absent(catalogue)),
     )
 
 
@@ -169,6 +169,10 @@ def _extension_remarks(catalogue: Catalogue, landing: Landing) -> list[str]:
         for one in catalogue.extensions
         if landing.extensions.get(one.name) and one.version not in landing.extensions[one.name]
     ]
+
+
+def _absent(catalogue: Catalogue) -> list[str]:
+    return [f"not in the backup: {what}" for what in catalogue.not_captured]
 
 
 def _listed(names: list[str]) -> str:
