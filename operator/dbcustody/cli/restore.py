@@ -17,7 +17,7 @@ from dbcustody.cli.standalone import known_database, require_clients, set_up
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import open_source
-from dbcustody.jobs.tools import make_target
+from dbcustody.jobs.tools import application_name, make_target
 from dbcustody.plan.restoration import MissingRoles, Wish
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MAINTENANCE_DATABASE: Final = "postgres"
 """Where databases are made."""
-_APPLICATION_LENGTH: Final = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +80,7 @@ def restore_backup(environ: Mapping[str, str], choice: Choice) -> int:
 def _destination(bench: Bench, choice: Choice) -> tuple[PostgresTarget, str]:
     """Return the server's maintenance database, and the name of the database that is to be made there."""
     found = known_database(bench.settings.database) if choice.to is None else recognise_url("--to", choice.to)
-    application = f"dbcustody restore {bench.custody_id}"[:_APPLICATION_LENGTH]
-    target = make_target(found, application=application)
+    target = make_target(found, application=application_name("restore", bench.custody_id))
     return target.at(MAINTENANCE_DATABASE), choice.database or target.database
 
 

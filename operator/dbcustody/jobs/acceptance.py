@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.adapters.postgres.settling import read_installed_extensions, read_positions
+from dbcustody.adapters.postgres.settling import read_positions
 from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
+from dbcustody.adapters.postgres.surroundings import read_extensions
 from dbcustody.errors import RefusedError
 from dbcustody.plan.position import Position, find_strays
 from dbcustody.reason import Reason
@@ -46,9 +47,7 @@ def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) 
             f"what was restored is not what was backed up: {shown}" + (f"; and {more} more" if more > 0 else ""),
             reason=Reason.CHECKS_FAILED,
         )
-    counts = [table.rows for table in catalogue.tables]
-    rows = None if any(count is None for count in counts) else sum(count for count in counts if count is not None)
-    return Accepted(tables=len(catalogue.tables), rows=rows, sequences=len(sequences))
+    return Accepted(tables=len(catalogue.tables), rows=catalogue.row_count, sequences=len(sequences))
 
 
 def read_sequence_positions(session: Session) -> dict[tuple[str, str], Position]:
@@ -70,5 +69,5 @@ def _compare_rows(session: Session, catalogue: Catalogue) -> list[str]:
 
 
 def _compare_extensions(session: Session, catalogue: Catalogue) -> list[str]:
-    here = read_installed_extensions(session)
+    here = {one["name"] for one in read_extensions(session)}
     return [f"the extension {one.name} is missing" for one in catalogue.extensions if one.name not in here]

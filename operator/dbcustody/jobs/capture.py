@@ -72,8 +72,7 @@ class Captured:
     @property
     def row_count(self) -> int | None:
         """The rows of all tables; None when they were not counted."""
-        rows = [table.rows for table in self.catalogue.tables]
-        return None if any(count is None for count in rows) else sum(count for count in rows if count is not None)
+        return self.catalogue.row_count
 
 
 class Capture:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +35,7 @@ from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, read_sequence_positions
 from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
 from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
+from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration
@@ -91,27 +92,13 @@ def restore(order: RestoreOrder, tools: Tools) -> Restored:
     return _Restoration(order, tools).run()
 
 
-@dataclass(slots=True)
-class _Passed:
-    """Bytes of archives that have passed, from any thread."""
-
-    whole_bytes: int
-    bytes: int = 0
-    started: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, count: int) -> None:
-        with self.lock:
-            self.bytes += count
-
-
 class _Restoration:
     def __init__(self, order: RestoreOrder, tools: Tools) -> None:
         self._order, self._tools, self._source = order, tools, order.source
         self._database = order.server.at(order.wish.database)
         self._ended = threading.Event()
         self._unknown: list[str] = []
-        self._passed = _Passed(sum(item.plaintext_bytes for item in order.source.manifest.objects))
+        self._tally, self._started = Tally(), time.monotonic()
 
     def run(self) -> Restored:
         self._tell(RestoreStage.PLANNING, "Planning")
@@ -246,7 +233,7 @@ class _Restoration:
         with Loading(client, self._database, ("--section=data", *belonging), what=name, stop=self._ended) as loading:
             for piece in pieces:
                 loading.feed(piece)
-                self._passed.add(len(piece))
+                self._tally.add(len(piece))
             return loading.finish()
 
     def _settle(self) -> Accepted:
@@ -268,15 +255,16 @@ class _Restoration:
         self._order.report(RestoreProgress(stage=stage, summary=summary, updated_time=self._tools.now()))
 
     def _tell_loading(self) -> None:
-        passed, seconds = self._passed, max(time.monotonic() - self._passed.started, 0.001)
-        percent = min(99, 100 * passed.bytes // passed.whole_bytes) if passed.whole_bytes else 0
+        passed, whole = self._tally.passed_bytes, self._source.manifest.logical_bytes
+        seconds = max(time.monotonic() - self._started, 0.001)
+        percent = min(99, 100 * passed // whole) if whole else 0
         self._order.report(
             RestoreProgress(
                 stage=RestoreStage.LOADING,
                 summary=f"{percent}%",
                 percent=percent,
-                bytes=passed.bytes,
-                bytes_per_second=int(passed.bytes / seconds),
+                bytes=passed,
+                bytes_per_second=int(passed / seconds),
                 updated_time=self._tools.now(),
             )
         )

@@ -12,7 +12,7 @@ from dbcustody.jobs.custody import OpenStorage
 from dbcustody.jobs.reading import read_catalogue_of, read_object
 from dbcustody.jobs.stock import open_data_key
 from dbcustody.jobs.tools import check_stop, entries_below
-from dbcustody.jobs.verification import archives_of, client_major
+from dbcustody.jobs.verification import able_clients, archives_of, client_major
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import Catalogue
 from dbcustody.repository.layout import SCHEMA_OBJECT, WHOLE_OBJECT
@@ -76,9 +76,9 @@ def choose_loader(tools: Tools, manifest: Manifest, target_major: int) -> Client
     It must be as new as the pg_dump that wrote it (https://www.postgresql.org/docs/current/app-pgrestore.html); of those, the oldest
     that is as new as the server, for a newer one sets what the server does not know. Raises RefusedError (VersionUnsupported).
     """
-    least = client_major(manifest)
-    able = [one for one in find_clients(tools.clients) if one.major >= least and one.program("pg_restore").is_file()]
+    able = able_clients(find_clients(tools.clients), manifest)
     if not able:
+        least = client_major(manifest)
         raise RefusedError(
             f"backup {manifest.backup_id}: was written by pg_dump {least}, and no pg_restore at hand is as new; use an image that has one",
             reason=Reason.VERSION_UNSUPPORTED,

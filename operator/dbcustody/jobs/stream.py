@@ -28,15 +28,15 @@ class StreamPlan:
 
 @dataclass(slots=True)
 class Tally:
-    """What all streams together have handed to the storage."""
+    """What has passed through all streams together, on its way into the storage or out of it."""
 
-    stored_bytes: int = 0
+    passed_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, count: int) -> None:
         """Count *count* more bytes; from any thread."""
         with self._lock:
-            self.stored_bytes += count
+            self.passed_bytes += count
 
 
 class Streams:

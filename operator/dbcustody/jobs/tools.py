@@ -114,9 +114,9 @@ def custody_id_of(request: JobRequest) -> str:
     return request.custody_id
 
 
-def application_name(verb: Verb, custody_id: str | None) -> str:
+def application_name(verb: str, custody_id: str | None) -> str:
     """Return how our sessions call themselves at the server: readable in pg_stat_activity, at most 63 bytes."""
-    return f"dbcustody {verb.value} {custody_id or ''}".strip()[:63]
+    return f"dbcustody {verb} {custody_id or ''}".strip()[:63]
 
 
 def find_target(

@@ -69,9 +69,13 @@ def verify(
 
 def newest_client(clients: Sequence[Client], manifest: Manifest) -> Client | None:
     """Return the newest of *clients* that can read the backup: as new as the pg_dump that wrote it, or newer; None when there is none."""
+    return max(able_clients(clients, manifest), default=None)
+
+
+def able_clients(clients: Sequence[Client], manifest: Manifest) -> list[Client]:
+    """Return those of *clients* that can read the backup, in their order."""
     major = client_major(manifest)
-    able = (client for client in clients if client.major >= major and client.program("pg_restore").is_file())
-    return max(able, default=None)
+    return [client for client in clients if client.major >= major and client.program("pg_restore").is_file()]
 
 
 def archives_of(manifest: Manifest) -> dict[str, tuple[str, ...]]:

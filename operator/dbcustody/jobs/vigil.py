@@ -78,7 +78,7 @@ class Vigil:
         self._tools.report(self._progress())
 
     def _progress(self) -> Progress:
-        stored = self._tally.stored_bytes
+        stored = self._tally.passed_bytes
         self._looks.append((time.monotonic(), stored))
         (before, had), (now, has) = self._looks[0], self._looks[-1]
         rate = int((has - had) / (now - before)) if now > before else None

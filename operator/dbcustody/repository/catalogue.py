@@ -89,6 +89,12 @@ class Catalogue:
     large_objects: int = 0
     not_captured: tuple[str, ...] = field(default=())
 
+    @property
+    def row_count(self) -> int | None:
+        """The rows of all tables; None when one was not counted."""
+        rows = [table.rows for table in self.tables]
+        return None if any(count is None for count in rows) else sum(count for count in rows if count is not None)
+
 
 def write_catalogue(catalogue: Catalogue) -> bytes:
     """Return the plaintext of the catalogue object."""

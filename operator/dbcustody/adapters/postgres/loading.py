@@ -115,10 +115,9 @@ class Loading:
     def __exit__(self, *_: object) -> None:
         self._consumer.__exit__()
 
-    def feed(self, piece: bytes | memoryview) -> bool:
-        """Give *piece* of the archive; return whether more is wanted."""
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Give *piece* of the archive; one that is not wanted any more is let go."""
         self._consumer.feed(piece)
-        return self._consumer.is_listening
 
     def finish(self) -> tuple[str, ...]:
         """Wait for the end; return the settings that the server did not know, each as often as it was set.

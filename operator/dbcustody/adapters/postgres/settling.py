@@ -19,7 +19,6 @@ Name = tuple[str, str]
 _SEQUENCES: Final = (
     "select schemaname::text, sequencename::text, last_value, increment_by from pg_sequences where schemaname !~ '^pg_'"
 )
-_EXTENSIONS: Final = "select extname::text, extversion from pg_extension"
 
 
 def prepare_part(session: Session, schemas: Iterable[str], extensions: Iterable[tuple[str, str]]) -> None:
@@ -50,9 +49,3 @@ def analyse(session: Session) -> None:
     """Collect statistics of every table, without which the planner guesses."""
     with translated("analyze the database", otherwise=Reason.RESTORE_FAILED):
         session.execute("analyze")
-
-
-def read_installed_extensions(session: Session) -> dict[str, str]:
-    """Return the versions of the installed extensions by name."""
-    with translated("look at the extensions", otherwise=Reason.RESTORE_FAILED):
-        return dict(session.execute(_EXTENSIONS.encode()))
