@@ -167,10 +167,19 @@ def test_numbers_are_never_used_again(shelf: Shelf) -> None:
     assert numbers == [8, 1]
 
 
-def test_equal_snapshots_stand_by_id(shelf: Shelf) -> None:
+@pytest.mark.parametrize("names", ["abc", "cba", "bca"])
+def test_backups_of_one_second_stand_as_they_were_committed(shelf: Shelf, names: str) -> None:
+    """Times are told to the second, small databases are backed up faster: the newer backup must not be taken for the older."""
+    snapshot = shelf.commit(names[0]).snapshot
+    for name in names[1:]:
+        shelf.commit(name, snapshot=snapshot)
+    assert [one.manifest.name for one in shelf.inventory().backups] == list(names)
+
+
+def test_equal_snapshots_of_one_generation_stand_by_id(shelf: Shelf) -> None:
     """The order is total, so that two inventories of one storage are equal."""
     snapshot = shelf.commit("b").snapshot
-    shelf.commit("a", snapshot=snapshot)
+    shelf.commit("a", snapshot=snapshot, generation=1)
     backups = shelf.inventory().backups
     assert backups == in_order(reversed(backups))
     assert [one.manifest.backup_id for one in backups] == sorted(one.manifest.backup_id for one in backups)

@@ -218,8 +218,12 @@ class Inventory:
 
 
 def in_order(backups: Iterable[ReadBackup]) -> tuple[ReadBackup, ...]:
-    """Return *backups* by the time of the data they hold; equal times by id."""
-    return tuple(sorted(backups, key=lambda one: (one.manifest.snapshot, one.manifest.backup_id)))
+    """Return *backups* by the time of the data they hold; those of one second in the order they were committed in, then by id."""
+    return tuple(sorted(backups, key=lambda one: _place(one.manifest)))
+
+
+def _place(manifest: Manifest) -> tuple[datetime, int, str]:
+    return manifest.snapshot, manifest.generation, manifest.backup_id
 
 
 def broken_links(backups: Iterable[ReadBackup], gone: Iterable[Tombstone]) -> tuple[str, ...]:
