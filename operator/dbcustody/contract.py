@@ -13,15 +13,19 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
 from dbcustody.api.database import DatabaseSpec, Server
 from dbcustody.api.policy import CaptureOptions, PlanEntry, Retained, Retention
+from dbcustody.api.restore import ChosenBackup, MissingRoles, RestoreChecks, RestoreProgress, StatedPlan
 from dbcustody.api.storage import BackupStorageSpec, Capabilities, KeyUse
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.reason import ExitCode, Reason
+
+if TYPE_CHECKING:
+    from dbcustody.api.meta import ObjectRef
 
 CONTRACT: Final = 1
 UNDERSTOOD: Final = frozenset({1})
@@ -45,6 +49,15 @@ class Verb(StrEnum):
     PRUNE = "prune"
     RE_WRAP = "re-wrap"
     HOLD = "hold"
+    PLAN_RESTORE = "plan-restore"
+    RESTORE = "restore"
+    SETTLE_RESTORE = "settle-restore"
+
+
+RESTORING: Final = frozenset({Verb.PLAN_RESTORE, Verb.RESTORE, Verb.SETTLE_RESTORE})
+"""What works on the server where a database is to be made, as the role that restores."""
+AnyProgress = Progress | RestoreProgress
+"""What a Job may tell while it works."""
 
 
 class Mount(StrEnum):
@@ -67,6 +80,24 @@ class KnownBackup:
 
     name: str
     manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTerms:
+    """What exactly is to be restored, and where to; the custody is the request's."""
+
+    database: str
+    """The name of the database that is made."""
+    mark: str
+    """Says in the database for whom it was made: whoever asks for the same again finds it done."""
+    backup_id: str | None = None
+    policy: str | None = None
+    before_time: datetime | None = None
+    """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given."""
+    missing_roles: MissingRoles = MissingRoles.FAIL
+    parallelism: int = 1
+    plan_hash: str | None = None
+    """The plan that was told; another one is not carried out. None: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +129,7 @@ class JobRequest:
     """What must still be there, or have a tombstone: whoever can write to the storage and has no key can remove, and leaves none."""
     live_attempts: tuple[str, ...] = ()
     """Pod UIDs that may still write: a sweep leaves their objects alone."""
+    restore: RestoreTerms | None = None
     timeout_seconds: int = 3600
 
 
@@ -194,6 +226,19 @@ class HoldFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreFacts:
+    """What a restore, its planning, or the settling of one found."""
+
+    backup: ChosenBackup | None = None
+    plan: StatedPlan | None = None
+    is_handed_over: bool = False
+    """Whether the database stands there, checked and open."""
+    checks: RestoreChecks | None = None
+    """None: this run did not compare; what is handed over was compared before."""
+    unknown_settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """What became of a request; exactly the facts of its verb are there, and only as far as they were found."""
 
@@ -215,6 +260,7 @@ class JobResult:
     prune: PruneFacts | None = None
     re_wrap: ReWrapFacts | None = None
     hold: HoldFacts | None = None
+    restore: RestoreFacts | None = None
     complete: bool = True
     """False in a termination message that had no room for the facts: the log has them."""
 
@@ -233,6 +279,12 @@ class Record:
     number: int
     kind: RecordKind
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def opened_by(database: DatabaseSpec, verb: Verb) -> ObjectRef:
+    """Return the Secret of the role that does *verb* at *database*: its own where it has one, else that of the connection."""
+    role = database.roles.restore if verb in RESTORING else database.roles.backup
+    return role.secret_ref if role is not None else database.connection.secret_ref
 
 
 def dump_request(request: JobRequest) -> str:
@@ -254,7 +306,15 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     if len(text.encode()) <= limit_bytes:
         return text
     short = replace(
-        result, inspection=None, probe=None, backup=None, prune=None, re_wrap=None, hold=None, complete=False
+        result,
+        inspection=None,
+        probe=None,
+        backup=None,
+        prune=None,
+        re_wrap=None,
+        hold=None,
+        restore=None,
+        complete=False,
     )
     room = limit_bytes - _size_bytes(replace(short, message=""))
     return _compact(encode(replace(short, message=_cut(short.message, room))))
@@ -295,7 +355,7 @@ def unframe(line: str) -> Record | None:
     return None
 
 
-def progress_record(number: int, progress: Progress) -> Record:
+def progress_record(number: int, progress: AnyProgress) -> Record:
     """Return the record that tells *progress*."""
     return Record(number=number, kind=RecordKind.PROGRESS, data=encode(progress))
 

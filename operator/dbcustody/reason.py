@@ -96,6 +96,13 @@ class Reason(StrEnum):
     ARCHIVE_DAMAGED = "ArchiveDamaged"
     CONTINUITY_UNPROVEN = "ContinuityUnproven"
     # the restore
+    SOURCE_VERIFIED = "SourceVerified"
+    TARGET_SAFE = "TargetSafe"
+    RESTORED = "Restored"
+    ERASURES_REPLAYED = "ErasuresReplayed"
+    CHECKS_PASSED = "ChecksPassed"
+    PLAN_CHANGED = "PlanChanged"
+    BACKUP_NOT_GOOD = "BackupNotGood"
     BACKUP_NOT_FOUND = "BackupNotFound"
     TARGET_EXISTS = "TargetExists"
     ROLES_MISSING = "RolesMissing"
@@ -274,7 +281,17 @@ GUIDANCE: dict[Reason, Guidance] = {
         "find out who removed or replaced a backup in the storage; if it was meant, delete the Backups that the message names",
         retries=True,
     ),
-    Reason.BACKUP_NOT_FOUND: _refused("SourceVerified", "name a backup that `dbcustody backups list` shows"),
+    Reason.SOURCE_VERIFIED: _good("SourceVerified"),
+    Reason.TARGET_SAFE: _good("TargetSafe"),
+    Reason.RESTORED: _good("Restored"),
+    Reason.ERASURES_REPLAYED: _good("ErasuresReplayed"),
+    Reason.CHECKS_PASSED: _good("ChecksPassed"),
+    Reason.PLAN_CHANGED: _refused("TargetSafe", "wait: the plan is made and told again", retries=True),
+    Reason.BACKUP_NOT_GOOD: _refused("SourceVerified", "choose another backup: this one was never proven to be whole"),
+    Reason.BACKUP_NOT_FOUND: _refused(
+        "SourceVerified",
+        "name a backup that the storage holds: `kubectl get backups.dbcustody.dev` or `dbcustody backups list` shows them",
+    ),
     Reason.TARGET_EXISTS: _refused("TargetSafe", "choose another name: nothing that exists is ever written into"),
     Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
     Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),

@@ -19,12 +19,15 @@ from dbcustody.api.condition import MAX_MESSAGE_LENGTH, ConditionType
 from dbcustody.api.database import Database, DatabaseSpec, DatabaseStatus
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy, BackupPolicySpec, BackupPolicyStatus, CaptureOptions
+from dbcustody.api.restore import RestoreRequest, RestoreRequestSpec, RestoreRequestStatus
 from dbcustody.api.storage import BackupStorage, BackupStorageSpec, BackupStorageStatus
 from dbcustody.codec import encode, hints_of, wire_name
 from dbcustody.naming import GROUP, MAX_NAME_LENGTH, MAX_SCHEDULED_NAME_LENGTH, VERSION
 from dbcustody.plan.backup import MOST_ATTEMPTS
 from dbcustody.plan.policy import MOST_MISSED
 from dbcustody.plan.pruning import MOST_ENTRIES
+from dbcustody.plan.restore import MOST_ATTEMPTS as MOST_RESTORE_ATTEMPTS
+from dbcustody.plan.restore_outcome import MOST_STATED, NAME_LENGTH, STATED_LENGTH
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ RESOURCES = {
     Kind.BACKUP_STORAGE: (BackupStorage, BackupStorageSpec, BackupStorageStatus),
     Kind.BACKUP_POLICY: (BackupPolicy, BackupPolicySpec, BackupPolicyStatus),
     Kind.BACKUP: (Backup, BackupSpec, BackupStatus),
+    Kind.RESTORE_REQUEST: (RestoreRequest, RestoreRequestSpec, RestoreRequestStatus),
 }
 EXAMPLES = [
     pytest.param(document, id=f"{path.stem}-{document['kind']}")
@@ -283,6 +287,16 @@ COLUMNS = {
         ("Reason", "string", f"{SUCCEEDED}.reason", 1),
         AGE,
     ],
+    Kind.RESTORE_REQUEST: [
+        ("Succeeded", "string", f"{SUCCEEDED}.status", 0),
+        ("Source", "string", ".status.source", 0),
+        ("Target", "string", ".status.target", 0),
+        ("Mode", "string", ".spec.mode", 0),
+        ("Progress", "string", ".status.progress.summary", 0),
+        ("Duration", "integer", ".status.durationSeconds", 1),
+        ("Reason", "string", f"{SUCCEEDED}.reason", 1),
+        AGE,
+    ],
 }
 """Times that lie ahead are strings: a column of type `date` shows how long ago something was."""
 
@@ -302,6 +316,7 @@ def test_backups_are_found_by_their_database() -> None:
     selectable = {kind: version_of(kind).get("selectableFields", []) for kind in Kind}
     assert {"jsonPath": ".spec.databaseRef.name"} in selectable[Kind.BACKUP_POLICY]
     assert {"jsonPath": ".spec.databaseRef.name"} in selectable[Kind.BACKUP]
+    assert {"jsonPath": ".spec.target.databaseRef.name"} in selectable[Kind.RESTORE_REQUEST]
 
 
 def test_the_job_block_is_the_same_everywhere() -> None:
@@ -326,6 +341,15 @@ def test_status_has_room_for_all_that_the_operator_says() -> None:
     assert backup["conditions"]["maxItems"] >= len(ConditionType)
     condition = backup["conditions"]["items"]["properties"]
     assert condition["message"]["maxLength"] == MAX_MESSAGE_LENGTH
+    restore = schema_of(Kind.RESTORE_REQUEST, "status")["properties"]
+    stated = restore["plan"]["properties"]
+    assert restore["attempts"]["maxItems"] >= MOST_RESTORE_ATTEMPTS
+    lists = (stated["obstacles"], stated["rolesToCreate"], stated["remarks"], restore["unknownSettings"])
+    assert {one["maxItems"] for one in lists} == {MOST_STATED}
+    assert {stated["remarks"]["items"]["maxLength"], restore["unknownSettings"]["items"]["maxLength"]} == {
+        STATED_LENGTH,
+        NAME_LENGTH,
+    }
     longest = max(len(word) for word in (*Reason, *ConditionType))
     assert min(condition["reason"]["maxLength"], condition["type"]["maxLength"]) >= longest
 

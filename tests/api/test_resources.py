@@ -11,6 +11,7 @@ from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.database import Database, TlsMode
 from dbcustody.api.meta import Kind, Metadata, OwnerReference, reference_to
 from dbcustody.api.policy import Algorithm, BackupPolicy
+from dbcustody.api.restore import RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.errors import InvalidSpecError
 
@@ -31,6 +32,10 @@ SPECS: dict[type, dict[str, Any]] = {
     BackupStorage: {"s3": {"bucket": "backups"}, "acknowledgeUnencrypted": True},
     BackupPolicy: {"databaseRef": {"name": "shop"}, "storageRef": {"name": "main"}, "schedule": "@daily"},
     Backup: {"policyRef": {"name": "nightly"}, "origin": "Scheduled"},
+    RestoreRequest: {
+        "source": {"backupRef": {"name": "nightly"}},
+        "target": {"databaseRef": {"name": "shop"}, "database": "back"},
+    },
 }
 EVERY_RESOURCE = pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)
 

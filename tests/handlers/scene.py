@@ -39,6 +39,7 @@ from dbcustody.reason import Reason
 from dbcustody.settings import Settings
 from tests.fakes import seen
 from tests.fakes.kube import DeathError, FakeKube
+from tests.fakes.restore_plane import IS_PLANNED, IS_RESTORED, SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,10 @@ SPECS: dict[Kind, dict[str, Any]] = {
         "schedule": "0 2 * * *",
     },
     Kind.BACKUP: {"databaseRef": {"name": "shop"}, "storageRef": {"name": "main"}},
+    Kind.RESTORE_REQUEST: {
+        "source": {"storageRef": {"name": "main"}, "custodyId": "team.shop"},
+        "target": {"databaseRef": {"name": "shop"}, "database": "shop_again"},
+    },
 }
 
 
@@ -265,7 +270,7 @@ class Scene:
         self.most_working = max(self.most_working, len(working))
 
 
-def good_answer(verb: Verb, backup: str) -> JobResult:
+def good_answer(verb: Verb, backup: str) -> JobResult:  # noqa: PLR0911 - one for each verb
     """Return what a Job says after which everything is well."""
     match verb:
         case Verb.INSPECT:
@@ -283,5 +288,7 @@ def good_answer(verb: Verb, backup: str) -> JobResult:
             return seen.result(verb, Reason.HOLD_PLACED, hold=HoldFacts(placed=True))
         case Verb.PRUNE:
             return seen.result(verb, Reason.RETENTION_ENFORCED, prune=PruneFacts(retained=Retained(count=1, bytes=10)))
+        case Verb.PLAN_RESTORE | Verb.RESTORE | Verb.SETTLE_RESTORE:
+            return {Verb.PLAN_RESTORE: IS_PLANNED, Verb.RESTORE: IS_RESTORED}.get(verb, SETTLED)
         case _:
             return seen.result(verb, Reason.SUCCEEDED, backup=seen.facts(backup))

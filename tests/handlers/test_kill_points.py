@@ -90,6 +90,34 @@ async def a_backup_that_is_held(scene: Scene) -> None:
     await scene.turns(5)
 
 
+async def a_restore(scene: Scene) -> None:
+    """Plan a restore and carry it out."""
+    make_parties(scene)
+    scene.make(Kind.RESTORE_REQUEST, "again")
+    await scene.turns(9)
+
+
+async def a_restore_without_a_result(scene: Scene) -> None:
+    """Let the restore's pod vanish: the server is asked what became of it."""
+    scene.answers[Verb.RESTORE] = None
+    await a_restore(scene)
+
+
+async def a_restore_that_is_cancelled(scene: Scene) -> None:
+    """Cancel a restore while its pod works; it may have ended, without a word, before the operator hears of that."""
+    make_parties(scene)
+    scene.answers[Verb.RESTORE] = None
+    scene.make(Kind.RESTORE_REQUEST, "again")
+    while not any(verb == Verb.RESTORE for verb, _ in scene.jobs):
+        await scene.turn()
+
+    def cancel(body: dict[str, Any]) -> None:
+        body["spec"]["cancel"] = True
+
+    scene.kube.change(ours("restorerequests"), TEAM, "again", cancel)
+    await scene.turns(9)
+
+
 FLOWS = [
     a_backup,
     a_backup_without_a_result,
@@ -98,6 +126,9 @@ FLOWS = [
     a_storage_that_is_edited,
     a_backup_that_is_deleted_with_its_data,
     a_backup_that_is_held,
+    a_restore,
+    a_restore_without_a_result,
+    a_restore_that_is_cancelled,
 ]
 
 

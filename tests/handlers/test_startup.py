@@ -196,6 +196,7 @@ async def test_what_the_watch_brings_is_taken_in() -> None:
         "hear-backupstorages",
         "hear-backuppolicies",
         "hear-backups",
+        "hear-restorerequests",
         "hear-jobs",
         "hear-cronjobs",
     }

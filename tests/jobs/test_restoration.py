@@ -12,14 +12,14 @@ import psycopg
 import pytest
 
 from dbcustody.api.policy import Algorithm, Compression, Tables
-from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.api.restore import MissingRoles, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.custody import open_storage
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import open_source
 from dbcustody.jobs.stock import take_stock
-from dbcustody.plan.restoration import MissingRoles, Wish
+from dbcustody.plan.restoration import Wish
 from dbcustody.reason import Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgres
 NONE = Compression(algorithm=Algorithm.NONE)
+WORKING = [one for one in RestoreStage if one not in {RestoreStage.WAITING, RestoreStage.DONE}]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_rich_database_comes_back_equal(
     assert found.unknown_settings == (("transaction_timeout",) if major < 17 else ())
     assert likeness(server, back) == likeness(server, "shop")
     stages = list(dict.fromkeys(one.stage for one in restorer.told))
-    assert stages == [*RestoreStage]
+    assert stages == WORKING
 
 
 @pytest.mark.parametrize(("old", "new"), [(14, 18), (16, 17), (17, 18)])
@@ -287,7 +288,7 @@ def test_flipped_bit(
     assert Restorer(custodian, serve(17)).refusal().reason in {Reason.ARCHIVE_DAMAGED, Reason.RESTORE_FAILED}
 
 
-@pytest.mark.parametrize("stage", [*RestoreStage])
+@pytest.mark.parametrize("stage", WORKING)
 def test_order_to_stop(restorer: Restorer, stage: RestoreStage) -> None:
     """Whatever it was at, nothing is left of it."""
     stop = threading.Event()

@@ -279,6 +279,20 @@ def test_a_legal_hold_keeps_object_and_data_and_its_end_lets_go() -> None:
     assert [verb for verb, _ in plane.started] == [Verb.PRUNE]
 
 
+def test_data_that_a_restore_reads_stays_until_that_is_over() -> None:
+    """Whoever deletes a Backup does not break the restore that somebody else started."""
+    plane = deleting(finished(deletion_policy=DeletionPolicy.DELETE))
+    plane.seen = replace(plane.seen, readers=("again",))
+    plane.reconcile()
+    waits = find(plane.status.conditions, ConditionType.READY)
+    plane.seen = replace(plane.seen, readers=())
+    plane.reconcile()
+
+    assert waits is not None
+    assert (waits.reason, waits.message) == (Reason.HELD, "RestoreRequest 'again' is reading the data")
+    assert [verb for verb, _ in plane.started] == [Verb.PRUNE]
+
+
 @pytest.mark.parametrize(
     ("one", "is_told"),
     [

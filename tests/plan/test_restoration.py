@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dbcustody.plan.restoration import Landing, MissingRoles, RestorePlan, Wish, plan_restoration
+from dbcustody.api.restore import MissingRoles
+from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import Catalogue, DatabaseFacts, ExtensionFacts, RoleFacts
 
@@ -38,6 +39,28 @@ def plan(*, catalogue: Catalogue = CATALOGUE, major: int = 17, wish: Wish = WISH
 def test_nothing_in_the_way() -> None:
     """A server that has everything is told of what no backup holds, and of nothing else."""
     assert plan() == RestorePlan(remarks=("not in the backup: passwords of 2 roles",))
+
+
+def test_the_hash_is_of_all_that_will_be_done() -> None:
+    """Another backup, target, role or remark makes another plan; the same plan has the same hash."""
+    made = plan(wish=replace(WISH, missing_roles=MissingRoles.CREATE), roles=frozenset({"shop"}))
+    told = state(made, "f" * 64, "shop_restored")
+    others = [
+        state(made, "e" * 64, "shop_restored"),
+        state(made, "f" * 64, "other"),
+        state(replace(made, roles_to_create=()), "f" * 64, "shop_restored"),
+        state(replace(made, with_ownership=False), "f" * 64, "shop_restored"),
+        state(replace(made, remarks=()), "f" * 64, "shop_restored"),
+    ]
+    assert (told.roles_to_create, told.with_ownership, told.remarks) == (("reader",), True, made.remarks)
+    assert told == state(made, "f" * 64, "shop_restored")
+    assert len({one.hash for one in (told, *others)}) == 6
+
+
+def test_obstacles_are_told_with_their_reasons() -> None:
+    """All of them, in the words of the plan."""
+    told = state(plan(roles=frozenset(), extensions={}), "f" * 64, "shop_restored")
+    assert [one.reason for one in told.obstacles] == ["RolesMissing", "ExtensionsMissing"]
 
 
 @pytest.mark.parametrize(

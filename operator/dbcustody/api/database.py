@@ -67,6 +67,7 @@ class Roles:
     """The roles for tasks that act now; each falls back to the connection."""
 
     backup: Role | None = None
+    restore: Role | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     BACKUP_STORAGE = "BackupStorage"
     BACKUP_POLICY = "BackupPolicy"
     BACKUP = "Backup"
+    RESTORE_REQUEST = "RestoreRequest"
 
     @property
     def plural(self) -> str:
@@ -38,6 +39,7 @@ _SHORT_NAMES = {
     Kind.BACKUP_STORAGE: "pgstore",
     Kind.BACKUP_POLICY: "pgbp",
     Kind.BACKUP: "pgbak",
+    Kind.RESTORE_REQUEST: "pgrst",
 }
 
 

@@ -104,9 +104,9 @@ def restore_command(
     missing_roles: str,
 ) -> None:
     """Restore the backup NAME into a new database, and compare it with what was backed up before anybody may enter."""
+    from dbcustody.api.restore import MissingRoles  # noqa: PLC0415
     from dbcustody.cli.backups import list_backups  # noqa: PLC0415
     from dbcustody.cli.restore import Choice, restore_backup  # noqa: PLC0415
-    from dbcustody.plan.restoration import MissingRoles  # noqa: PLC0415
 
     if as_list:
         sys.exit(list_backups(os.environ, as_json=as_json))

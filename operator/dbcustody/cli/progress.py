@@ -16,15 +16,16 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from dbcustody.api.backup import Progress, Stage
-from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.api.backup import Stage
 from dbcustody.cli.figures import size_text
 from dbcustody.logs import redact_text
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-AnyProgress = Progress | RestoreProgress
+    from dbcustody.api.restore import RestoreStage
+    from dbcustody.contract import AnyProgress
+
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 LINE_SECONDS: Final = 10.0
 """Between two lines of the same stage."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dbcustody.api.restore import MissingRoles
 from dbcustody.cli.backups import find_backup, look, state_of
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_standalone, recognise_url
@@ -18,7 +19,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import open_source
 from dbcustody.jobs.tools import application_name, make_target
-from dbcustody.plan.restoration import MissingRoles, Wish
+from dbcustody.plan.restoration import Wish
 
 if TYPE_CHECKING:
     import threading

@@ -24,7 +24,7 @@ from dbcustody.api.policy import CaptureOptions, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
 from dbcustody.cli.ending import complain
 from dbcustody.cli.environment import CONNECTION, Standalone
-from dbcustody.contract import JobRequest, Verb
+from dbcustody.contract import AnyProgress, JobRequest, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.jobs.mounts import DEBIAN_CLIENTS
 from dbcustody.jobs.repeats import Witness, describe
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.adapters.postgres import PostgresTarget
-    from dbcustody.api.backup import Progress
     from dbcustody.api.connection import Recognised
 
 OWNER: Final = "standalone"
@@ -83,7 +82,7 @@ def set_up(
     settings: Standalone,
     environ: Mapping[str, str],
     *,
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Callable[[AnyProgress], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> Iterator[Bench]:
     """Lend the bench for *settings*, with nothing opened yet.
@@ -103,7 +102,7 @@ def _bench(
     settings: Standalone,
     environ: Mapping[str, str],
     *,
-    report: Callable[[Progress], None],
+    report: Callable[[AnyProgress], None],
     stop: threading.Event | None,
     witness: Witness,
 ) -> Bench:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.kube import NAMESPACES
+from dbcustody.api.backup import Progress
 from dbcustody.api.meta import Kind
+from dbcustody.handlers.restore import readers_at
 from dbcustody.handlers.world import Key, Place
 from dbcustody.plan.adoption import is_of_schedule, plan_absent
 from dbcustody.plan.backup import plan
@@ -27,7 +29,9 @@ async def plan_backup(hands: Hands, observer: Observer, key: Key, backup: Backup
     seen = await _see(hands, observer, key, backup)
     if backup.metadata.is_being_deleted:
         going = await _is_namespace_going(hands, key.namespace)
-        return plan_removal(backup, replace(seen, is_namespace_going=going), hands.now())
+        reader = readers_at(hands.world, key.namespace, backup.status.storage or "").get(key.name)
+        seen = replace(seen, is_namespace_going=going, readers=(reader,) if reader is not None else ())
+        return plan_removal(backup, seen, hands.now())
     found = plan(backup, seen, hands.now())
     return replace(found, actions=(*finalizers_for(backup), *found.actions))
 
@@ -44,14 +48,14 @@ async def _see(hands: Hands, observer: Observer, key: Key, backup: Backup) -> Se
     policy = world.policies.get(Place(key.namespace, policy_ref.name)) if policy_ref is not None else None
     names = names_for(backup, policy)
     jobs = await observer.look_at(_jobs_of(hands, key, backup))
-    working = next((job for job in jobs if not job.is_finished and job.ready), None)
+    progress = await observer.progress_of(next((job for job in jobs if not job.is_finished and job.ready), None))
     return SeenBackup(
         image=hands.settings.image,
         database=world.databases.get(Place(key.namespace, names.database)) if names.database else None,
         storage=world.storages.get(Place(key.namespace, names.storage)) if names.storage else None,
         policy=policy,
         jobs=jobs,
-        progress=await observer.progress_of(working),
+        progress=progress if isinstance(progress, Progress) else None,
         runs=world.unfinished,
     )
 

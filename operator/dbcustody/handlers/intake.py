@@ -95,9 +95,10 @@ class Intake:
         """Yield every key that may have to move though nothing is heard of it."""
         world = self._hands.world
         for kind in Kind:
-            if kind is not Kind.BACKUP:
+            if kind not in {Kind.BACKUP, Kind.RESTORE_REQUEST}:
                 yield from keys_of(kind, world.shelf(kind))
         yield from keys_of(Kind.BACKUP, world.backups.among("open"))
+        yield from keys_of(Kind.RESTORE_REQUEST, world.restores.among("unfinished"))
         recorded = (backup_key(job) for job in world.jobs.among("of a schedule"))
         yield from (key for key in recorded if world.get(key) is None)
 

@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 
 def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
     """Yield the resources whose plan looks at *key*, when something that they look at differs between *before* and *after*."""
+    if key.kind is Kind.RESTORE_REQUEST:
+        return
     if key.kind is Kind.BACKUP:
         yield from _beside_backup(world, key, before, after)
     elif key.kind is Kind.BACKUP_POLICY:
+        if before is None or after is None or before.spec != after.spec:
+            yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
         if before is None or after is None or _plan_changed(before, after):
             yield from keys_of(Kind.BACKUP, world.backups.find("policy", key.namespace, key.name))
     elif before is None or after is None or _is_told_apart(before, after):
         yield from keys_of(Kind.BACKUP_POLICY, world.policies.find("namespace", key.namespace))
         yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
+        yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
 
 
 def _beside_backup(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
@@ -44,6 +49,7 @@ def _beside_backup(world: World, key: Key, before: Resource | None, after: Resou
     database = world.database_of(backup)
     if database:
         yield Key(Kind.DATABASE, key.namespace, database)
+    yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
 
 
 def _backup(resource: Resource) -> Backup:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.kube import EVENTS, PODS
-from dbcustody.api.backup import Progress
+from dbcustody.contract import AnyProgress
 from dbcustody.naming import LABEL_VERB
 from dbcustody.plan.job_lifecycle import lacks_pod, needs_log
 from dbcustody.plan.observed import SeenJob, SeenPod
@@ -39,7 +39,7 @@ class _Look:
     warnings: tuple[str, ...] = ()
     warned_at: datetime | None = None
     log_result: str | None = None
-    progress: Progress | None = None
+    progress: AnyProgress | None = None
     progress_at: datetime | None = None
 
 
@@ -54,7 +54,7 @@ class Observer:
         """Return *jobs* with their pods, and with what their Events and logs say where that matters."""
         return tuple([await self._enrich(job) if not job.has_ttl else job for job in jobs])
 
-    async def progress_of(self, job: SeenJob | None) -> Progress | None:
+    async def progress_of(self, job: SeenJob | None) -> AnyProgress | None:
         """Return the last progress that the running *job* told; read as often as `interval_seconds` says."""
         look = self._looks.get(job.metadata.uid) if job is not None else None
         pod = next((one for one in look.pods if one.is_running), None) if look is not None else None
@@ -65,7 +65,7 @@ class Observer:
         if look.progress_at is None or now - look.progress_at >= pause:
             look.progress_at = now
             log = await self._hands.kube.log(job.metadata.namespace, pod.name, tail_lines=TAIL_LINES)
-            look.progress = (read_progress(log) if log else None) or look.progress
+            look.progress = (read_progress(log, job.verb) if log else None) or look.progress
         return look.progress
 
     async def refresh_pods(self) -> None:

@@ -19,6 +19,7 @@ from dbcustody.handlers.backup import plan_backup, plan_missing_backup
 from dbcustody.handlers.database import plan_database
 from dbcustody.handlers.perform import perform
 from dbcustody.handlers.policy import plan_policy
+from dbcustody.handlers.restore import plan_restore
 from dbcustody.handlers.say import say
 from dbcustody.handlers.storage import plan_storage
 from dbcustody.handlers.world import Place
@@ -39,6 +40,7 @@ _PLANS: Final[dict[Kind, Callable[..., Any]]] = {
     Kind.BACKUP_STORAGE: plan_storage,
     Kind.BACKUP_POLICY: plan_policy,
     Kind.BACKUP: plan_backup,
+    Kind.RESTORE_REQUEST: plan_restore,
 }
 _LOG: Final = logging.getLogger(__name__)
 

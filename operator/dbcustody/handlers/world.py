@@ -14,7 +14,9 @@ from dbcustody.api.condition import ConditionType, is_true
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicy
+from dbcustody.api.restore import RestoreRequest
 from dbcustody.api.storage import BackupStorage
+from dbcustody.contract import Verb
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_OWNER_NAME, LABEL_POLICY, label_value
 from dbcustody.plan.adoption import is_of_schedule
 from dbcustody.plan.hold import is_settled
@@ -23,12 +25,13 @@ from dbcustody.plan.observed import SeenCronJob, SeenJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-Resource = Database | BackupStorage | BackupPolicy | Backup
-KINDS: dict[Kind, type[Database | BackupStorage | BackupPolicy | Backup]] = {
+Resource = Database | BackupStorage | BackupPolicy | Backup | RestoreRequest
+KINDS: dict[Kind, type[Resource]] = {
     Kind.DATABASE: Database,
     Kind.BACKUP_STORAGE: BackupStorage,
     Kind.BACKUP_POLICY: BackupPolicy,
     Kind.BACKUP: Backup,
+    Kind.RESTORE_REQUEST: RestoreRequest,
 }
 
 
@@ -47,7 +50,7 @@ class Place(NamedTuple):
     name: str
 
 
-Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, SeenJob, SeenCronJob)
+Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, RestoreRequest, SeenJob, SeenCronJob)
 
 
 class Shelf(Generic[Item]):
@@ -117,6 +120,7 @@ class World:
         self.storages: Shelf[BackupStorage] = Shelf(_by_namespace)
         self.policies: Shelf[BackupPolicy] = Shelf(_indices_of_policy)
         self.backups: Shelf[Backup] = Shelf(_indices_of_backup)
+        self.restores: Shelf[RestoreRequest] = Shelf(_indices_of_restore)
         self.jobs: Shelf[SeenJob] = Shelf(_indices_of_job)
         self.cron_jobs: Shelf[SeenCronJob] = Shelf(_by_namespace)
 
@@ -127,6 +131,7 @@ class World:
             Kind.BACKUP_STORAGE: self.storages,
             Kind.BACKUP_POLICY: self.policies,
             Kind.BACKUP: self.backups,
+            Kind.RESTORE_REQUEST: self.restores,
         }
         return shelves[kind]
 
@@ -142,8 +147,8 @@ class World:
 
     @property
     def unfinished(self) -> int:
-        """How many Backups are not over."""
-        return self.backups.count("unfinished")
+        """How many Backups and RestoreRequests are not over."""
+        return self.backups.count("unfinished") + self.restores.count("unfinished")
 
     def jobs_of(self, key: Key) -> tuple[SeenJob, ...]:
         """Return the Jobs that say in their labels that they work for the resource."""
@@ -171,9 +176,9 @@ def keys_of(kind: Kind, items: Iterable[Resource]) -> Iterator[Key]:
     return (Key(kind, item.metadata.namespace, item.metadata.name) for item in items)
 
 
-def is_finished(backup: Backup) -> bool:
-    """Return whether *backup* is over."""
-    return is_true(backup.status.conditions, ConditionType.FINISHED)
+def is_finished(one: Backup | RestoreRequest) -> bool:
+    """Return whether *one* is over."""
+    return is_true(one.status.conditions, ConditionType.FINISHED)
 
 
 def is_good(backup: Backup) -> bool:
@@ -206,6 +211,11 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
         yield ("database", namespace, database)
 
 
+def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
+    if not is_finished(request):
+        yield from (("unfinished",), ("unfinished", request.metadata.namespace))
+
+
 def _database_named_by(backup: Backup) -> str | None:
     named = backup.spec.database_ref
     return named.name if named is not None else backup.metadata.labels.get(LABEL_DATABASE)
@@ -220,11 +230,13 @@ def _indices_of_job(job: SeenJob) -> Iterator[tuple[str, ...]]:
         yield ("of a schedule",)
     if LABEL_DATABASE in labels and not job.is_finished:
         yield ("at work", namespace, labels[LABEL_DATABASE])
+    if job.verb is Verb.PRUNE and not job.is_finished:
+        yield ("deleting", namespace)
 
 
 def _is_no_news(
-    before: Database | BackupStorage | BackupPolicy | Backup | SeenJob | SeenCronJob,
-    after: Database | BackupStorage | BackupPolicy | Backup | SeenJob | SeenCronJob,
+    before: Resource | SeenJob | SeenCronJob,
+    after: Resource | SeenJob | SeenCronJob,
 ) -> bool:
     """Return whether *after* is the same object at the same or an older version; Kubernetes' versions can be compared as numbers."""
     if before.metadata.uid != after.metadata.uid:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.adapters.postgres.settling import read_positions
+from dbcustody.adapters.postgres.settling import read_hash_roots, read_positions
 from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
 from dbcustody.adapters.postgres.surroundings import read_extensions
 from dbcustody.errors import RefusedError
 from dbcustody.plan.position import Position, find_strays
+from dbcustody.plan.row_count import find_row_differences
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -59,13 +60,10 @@ def _compare_rows(session: Session, catalogue: Catalogue) -> list[str]:
     here = {(table.schema, table.name): table for table in list_tables(session) if table.has_rows}
     wanted = {(one.schema, one.name): one.rows for one in catalogue.tables}
     missing = [f"the table {schema}.{name} is missing" for schema, name in wanted if (schema, name) not in here]
-    counted = [here[name] for name, rows in wanted.items() if rows is not None and name in here]
-    found = count_rows(session, counted)
-    return missing + [
-        f"{table.schema}.{table.name} has {found[table.oid]} rows instead of {wanted[table.schema, table.name]}"
-        for table in counted
-        if found[table.oid] != wanted[table.schema, table.name]
-    ]
+    expected = {name: rows for name, rows in wanted.items() if rows is not None and name in here}
+    counted = count_rows(session, [here[name] for name in expected])
+    found = {name: counted[here[name].oid] for name in expected}
+    return missing + list(find_row_differences(expected, found, read_hash_roots(session)))
 
 
 def _compare_extensions(session: Session, catalogue: Catalogue) -> list[str]:

@@ -10,15 +10,17 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from dbcustody.api.backup import Stage
+from dbcustody.api.restore import RestoreStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dbcustody.api.backup import Progress
+    from dbcustody.contract import AnyProgress
 
 GRACE_SECONDS: Final = 20.0
 """Kubernetes waits 30 s between SIGTERM and SIGKILL unless told otherwise."""
 _TICK_SECONDS: Final = 0.5
+_WAITING: Final = frozenset({Stage.WAITING, RestoreStage.WAITING})
 
 
 class Deadline:
@@ -54,11 +56,11 @@ class Deadline:
         """Whether it was this deadline that ended the work."""
         return self._passed.is_set()
 
-    def watching(self, report: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    def watching(self, report: Callable[[AnyProgress], None]) -> Callable[[AnyProgress], None]:
         """Return *report* such that the clock stands still from a progress of stage Waiting to the next of another stage."""
 
-        def observed(progress: Progress) -> None:
-            self._waiting = progress.stage is Stage.WAITING
+        def observed(progress: AnyProgress) -> None:
+            self._waiting = progress.stage in _WAITING
             report(progress)
 
         return observed

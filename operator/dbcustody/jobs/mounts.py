@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from dbcustody.adapters.keyring import read_keyring
 from dbcustody.adapters.objectstore import S3Settings, S3Store, VolumeStore
 from dbcustody.api.storage import AddressingStyle, Checksums
-from dbcustody.contract import ATTEMPT_VARIABLE, JOB_NAME_VARIABLE, MOUNT_ROOT, Mount
+from dbcustody.contract import ATTEMPT_VARIABLE, JOB_NAME_VARIABLE, MOUNT_ROOT, Mount, opened_by
 from dbcustody.errors import InvalidSpecError, UnavailableError
 from dbcustody.jobs.custody import storage_of
 from dbcustody.jobs.tools import Tools, application_name, database_of, find_target
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from dbcustody.adapters.keyring import Keyring
     from dbcustody.adapters.objectstore import ObjectStore
     from dbcustody.adapters.postgres import PostgresTarget
-    from dbcustody.api.backup import Progress
     from dbcustody.api.database import Connection
     from dbcustody.api.meta import ObjectRef, SecretKeyRef
     from dbcustody.api.storage import S3
-    from dbcustody.contract import JobRequest, Verb
+    from dbcustody.contract import AnyProgress, JobRequest, Verb
 
 CLIENTS_VARIABLE: Final = "DBCUSTODY_CLIENTS"
 """Folders with PostgreSQL's clients, separated by colons; without it, where Debian puts them."""
@@ -70,7 +69,7 @@ def mounted_tools(
     *,
     environ: Mapping[str, str],
     now: Callable[[], datetime],
-    report: Callable[[Progress], None],
+    report: Callable[[AnyProgress], None],
     stop: threading.Event,
     root: Path = Path(MOUNT_ROOT),
 ) -> Tools:
@@ -128,10 +127,9 @@ def _read_text(path: Path) -> str | None:
 
 
 def _mounted_target(request: JobRequest, verb: Verb, root: Path) -> PostgresTarget:
-    """Return the target of the role that dumps, from the one connection Secret that the operator mounted for the verb."""
+    """Return the target of the role that works, from the one connection Secret that the operator mounted for the verb."""
     spec = database_of(request)
-    role = spec.roles.backup
-    secret_ref = role.secret_ref if role is not None else spec.connection.secret_ref
+    secret_ref = opened_by(spec, request.verb)
     connection = _named(spec.connection, secret_ref)
     files = read_folder(root / Mount.CONNECTION, secret_ref.name)
     ca_file = _mounted_ca(spec.connection.tls.ca_secret_ref, root / Mount.CONNECTION_CA)

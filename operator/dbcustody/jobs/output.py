@@ -13,8 +13,7 @@ from dbcustody.contract import dump_result, frame, progress_record, result_recor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dbcustody.api.backup import Progress, Stage
-    from dbcustody.contract import JobResult, Record
+    from dbcustody.contract import AnyProgress, JobResult, Record
 
 PROGRESS_SECONDS: Final = 1.0
 
@@ -28,9 +27,9 @@ class Output:
         self._lock = threading.Lock()
         self._number = 0
         self._told_at = float("-inf")
-        self._stage: Stage | None = None
+        self._stage: str | None = None
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: AnyProgress) -> None:
         """Tell *progress*, at most once a second; the beginning of a stage is always told."""
         with self._lock:
             at = time.monotonic()

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbcustody.adapters.objectstore import ObjectStore, Repeats
-    from dbcustody.api.backup import Progress
-    from dbcustody.contract import JobResult
+    from dbcustody.contract import AnyProgress, JobResult
     from dbcustody.jobs.tools import Tools
 
 RECENT_SECONDS: Final = 15.0
@@ -45,10 +44,10 @@ class Witness:
 
         return replace(tools, store=open_store)
 
-    def reporting(self, report: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    def reporting(self, report: Callable[[AnyProgress], None]) -> Callable[[AnyProgress], None]:
         """Return *report* with the repeats counted in each progress, and the storage named where nothing else is waited for."""
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: AnyProgress) -> None:
             repeats = self.repeats
             if repeats is not None:
                 progress = replace(progress, repeated_requests=repeats.count)

@@ -25,6 +25,7 @@ from dbcustody.adapters.postgres.landing import (
     drop_database,
     drop_roles,
     hand_over,
+    read_database,
     read_landing,
 )
 from dbcustody.adapters.postgres.loading import Loading
@@ -37,14 +38,17 @@ from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_
 from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
+from dbcustody.plan.imprint import handed_over, read_imprint, under_way
 from dbcustody.plan.position import find_advances
-from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration
+from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
+from dbcustody.reason import Reason
 from dbcustody.repository.layout import WHOLE_OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dbcustody.adapters.postgres import Client
+    from dbcustody.api.restore import StatedPlan
     from dbcustody.jobs.tools import Tools
 
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
@@ -62,6 +66,10 @@ class RestoreOrder:
     wish: Wish
     parallelism: int = 1
     report: Callable[[RestoreProgress], None] = lambda _: None
+    mark: str | None = None
+    """For whom, as the database is to remember it; None: for nobody who could ask again."""
+    agreed_hash: str | None = None
+    """Of the plan that was told, and is the only one that may be carried out; None: whatever the plan is."""
     replay: Callable[[Session], None] = lambda _: None
     """Called when everything is in and nobody else may enter yet; what it raises ends the restore."""
 
@@ -81,6 +89,24 @@ def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
     """Return the plan for *order* on the server *landing*, with what stands in its way."""
     source = order.source
     return plan_restoration(source.catalogue, source.manifest.server.major_version, landing, order.wish)
+
+
+def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
+    """Return *plan* for *order* as it is told."""
+    return state(plan, order.source.manifest_sha256, order.wish.database)
+
+
+def find_left(session: Session, order: RestoreOrder) -> int | None:
+    """Return the OID of what an earlier run of the same order left half-done under the wanted name, or None."""
+    found = read_database(session, order.wish.database)
+    imprint = read_imprint(found[1]) if found is not None else None
+    is_ours = imprint is not None and imprint.mark == order.mark and not imprint.is_handed_over
+    return found[0] if found is not None and is_ours else None
+
+
+def without(landing: Landing, left: int | None, order: RestoreOrder) -> Landing:
+    """Return *landing* as it is once what is *left* half-done (None: nothing) is dropped."""
+    return landing if left is None else replace(landing, databases=landing.databases - {order.wish.database})
 
 
 def restore(order: RestoreOrder, tools: Tools) -> Restored:
@@ -106,27 +132,37 @@ class _Restoration:
         with connect(self._order.server) as session, definitions() as head:
             self._database = replace(self._database, options=session_options(session))
             landing = Landing(**read_landing(session))
-            plan = make_plan(self._order, landing)
-            if plan.obstacles:
-                raise _refusal(plan)
+            left = find_left(session, self._order)
+            plan = make_plan(self._order, without(landing, left, self._order))
+            self._require_agreement(plan, is_first=left is None)
             client = choose_loader(self._tools, self._source.manifest, landing.major_version)
             self._fetch(head, client)
+            if left is not None:
+                drop_database(session, left)
             with self._new_database(session, plan):
                 self._fill(head, client, plan)
                 accepted = self._settle()
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
-                hand_over(
-                    session,
-                    self._order.wish.database,
-                    self._source.catalogue.database,
-                    with_ownership=plan.with_ownership,
-                )
+                self._hand_over(session, plan)
         return Restored(
             database=self._order.wish.database,
             accepted=accepted,
             remarks=plan.remarks,
             unknown_settings=tuple(sorted(set(self._unknown))),
         )
+
+    def _require_agreement(self, plan: RestorePlan, *, is_first: bool) -> None:
+        """Raise RefusedError when *plan* cannot be carried out, or is another one than was told before anything was done for it."""
+        if plan.obstacles:
+            raise _refusal(plan)
+        agreed, made = self._order.agreed_hash, told_plan(self._order, plan).hash
+        if is_first and agreed is not None and made != agreed:
+            raise RefusedError(f"the plan is {made} now, and was {agreed} when it was told", reason=Reason.PLAN_CHANGED)
+
+    def _hand_over(self, session: Session, plan: RestorePlan) -> None:
+        facts, backup_id = self._source.catalogue.database, self._source.manifest.backup_id
+        comment = handed_over(facts.comment, backup_id, self._order.mark)
+        hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
 
     def _fetch(self, head: Definitions, client: Client) -> None:
         """Read the definitions; a table of contents that pg_restore cannot read is told when it is used."""
@@ -140,7 +176,6 @@ class _Restoration:
     @contextmanager
     def _new_database(self, session: Session, plan: RestorePlan) -> Iterator[None]:
         """Make the roles and the database, and take both away again when the block fails."""
-        manifest = self._source.manifest
         create_roles(session, plan.roles_to_create)
         oid: int | None = None
         try:
@@ -148,7 +183,7 @@ class _Restoration:
                 session,
                 self._order.wish.database,
                 self._source.catalogue.database,
-                remark=f"dbcustody is restoring {manifest.backup_id} here; if it does not any more, drop this",
+                remark=under_way(self._source.manifest.backup_id, self._order.mark),
             )
             yield
         except BaseException:

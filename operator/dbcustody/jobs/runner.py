@@ -52,6 +52,9 @@ _MODULES: Final = {
     Verb.PRUNE: "dbcustody.jobs.prune",
     Verb.RE_WRAP: "dbcustody.jobs.rewrap",
     Verb.HOLD: "dbcustody.jobs.hold",
+    Verb.PLAN_RESTORE: "dbcustody.jobs.restore",
+    Verb.RESTORE: "dbcustody.jobs.restore",
+    Verb.SETTLE_RESTORE: "dbcustody.jobs.restore",
 }
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 

@@ -33,6 +33,7 @@ class Source:
 
     storage: OpenStorage
     manifest: Manifest
+    manifest_sha256: str
     catalogue: Catalogue = field(repr=False)
     data_key: DataKey | None = field(default=None, repr=False)
 
@@ -67,7 +68,13 @@ def open_source(storage: OpenStorage, backup: ReadBackup) -> Source:
     """Return *backup* opened; raises KeyMissing, KeyMismatch, ArchiveDamaged, FormatUnknown, and the errors of the store."""
     manifest = backup.manifest
     key = open_data_key(storage, manifest.place, backup.key_ids) if manifest.encryption else None
-    return Source(storage=storage, manifest=manifest, data_key=key, catalogue=read_catalogue_of(storage, manifest, key))
+    return Source(
+        storage=storage,
+        manifest=manifest,
+        manifest_sha256=backup.manifest_sha256,
+        data_key=key,
+        catalogue=read_catalogue_of(storage, manifest, key),
+    )
 
 
 def choose_loader(tools: Tools, manifest: Manifest, target_major: int) -> Client:

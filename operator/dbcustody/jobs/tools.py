@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from dbcustody.adapters.keyring import Keyring
 from dbcustody.adapters.objectstore import ObjectStore
 from dbcustody.adapters.postgres import PostgresTarget
-from dbcustody.api.backup import Progress
 from dbcustody.api.connection import recognise
 from dbcustody.api.database import TlsMode
-from dbcustody.contract import Verb
+from dbcustody.contract import AnyProgress, Verb
 from dbcustody.errors import InterruptedRunError, InvalidSpecError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Tools:
 
     now: Callable[[], datetime]
     """The time, aware, in UTC."""
-    report: Callable[[Progress], None]
+    report: Callable[[AnyProgress], None]
     """Tells how far the work is; may be called from any thread and as often as one likes."""
     stop: threading.Event
     """Set when the process is told to end or its time is over; long work checks it and raises InterruptedRunError."""

@@ -39,6 +39,8 @@ class SeenBackup:
     """The last that the running Job told; None when nothing new was heard."""
     runs: int = 1
     """How many Backups are unfinished, in the whole cluster."""
+    readers: tuple[str, ...] = ()
+    """RestoreRequests that are not over and read its data."""
     is_namespace_going: bool = False
     """Whether no Job can be made any more; looked at only when the Backup is being deleted."""
 

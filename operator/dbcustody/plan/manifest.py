@@ -17,6 +17,7 @@ from dbcustody.naming import (
     LABEL_OWNER_KIND,
     LABEL_OWNER_NAME,
     LABEL_POLICY,
+    LABEL_REQUEST,
     LABEL_STORAGE,
     LABEL_VERB,
     label_value,
@@ -50,6 +51,8 @@ class Work:
     templates: tuple[JobTemplate | None, ...] = ()
     """Of Database, BackupStorage, BackupPolicy and Backup, in this order; a later one wins."""
     backup_name: str | None = None
+    request_name: str | None = None
+    """Of a RestoreRequest."""
     waiting_seconds: int = 0
     """How long the worker may wait for its turn before its own clock starts."""
     is_tied: bool = True
@@ -69,6 +72,7 @@ class Work:
             LABEL_STORAGE: self.request.storage_name,
             LABEL_POLICY: self.request.policy_name,
             LABEL_BACKUP: self.backup_name,
+            LABEL_REQUEST: self.request_name,
         }
         return {label: label_value(value) for label, value in found.items() if value}
 

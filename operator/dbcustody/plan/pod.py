@@ -16,6 +16,7 @@ from dbcustody.contract import (
     REQUEST_VARIABLE,
     Mount,
     dump_request,
+    opened_by,
 )
 from dbcustody.naming import LABEL_STORAGE, label_value
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dbcustody.api.job_template import JobTemplate
     from dbcustody.api.meta import SecretKeyRef
     from dbcustody.api.storage import S3, BackupStorageSpec
-    from dbcustody.contract import JobRequest
+    from dbcustody.contract import JobRequest, Verb
 
 CONTAINER: Final = "job"
 USER: Final = 65532
@@ -146,17 +147,15 @@ def _volumes(request: JobRequest) -> Iterator[tuple[str, Json]]:
     """Yield what *request* needs mounted: name of the mount and the volume."""
     sources: list[tuple[Mount, Json]] = []
     if request.database is not None:
-        sources += _database_sources(request.database)
+        sources += _database_sources(request.database, request.verb)
     if request.storage is not None:
         sources += _storage_sources(request.storage)
     for mount, source in sources:
         yield mount.value, {"name": mount.value, **source}
 
 
-def _database_sources(database: DatabaseSpec) -> Iterator[tuple[Mount, Json]]:
-    role = database.roles.backup
-    opened_by = role.secret_ref if role is not None else database.connection.secret_ref
-    yield Mount.CONNECTION, _secret(opened_by.name)
+def _database_sources(database: DatabaseSpec, verb: Verb) -> Iterator[tuple[Mount, Json]]:
+    yield Mount.CONNECTION, _secret(opened_by(database, verb).name)
     ca = database.connection.tls.ca_secret_ref
     if ca is not None:
         yield Mount.CONNECTION_CA, _one_key(ca)

@@ -63,6 +63,8 @@ class SeenPolicy:
     runs: tuple[Run, ...] = ()
     slots_taken: frozenset[datetime] = frozenset()
     live_attempts: tuple[str, ...] = ()
+    being_read: tuple[str, ...] = ()
+    """Backups at the storage that restores read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +319,13 @@ def immediate_manifest(policy: BackupPolicy, *, custody_id: str) -> dict[str, An
 
 
 def _pruning(seen: SeenPolicy) -> SeenPruning:
-    return SeenPruning(image=seen.image, jobs=seen.jobs, runs=seen.runs, live_attempts=seen.live_attempts)
+    return SeenPruning(
+        image=seen.image,
+        jobs=seen.jobs,
+        runs=seen.runs,
+        live_attempts=seen.live_attempts,
+        being_read=seen.being_read,
+    )
 
 
 def _said(

@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.backup import Progress, Stage
+from dbcustody.api.restore import RestoreProgress
 from dbcustody.codec import decode
-from dbcustody.contract import RecordKind, unframe
+from dbcustody.contract import RESTORING, AnyProgress, RecordKind, Verb, unframe
 from dbcustody.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ LARGEST_NUMBER: Final = 2**53 - 1
 """The largest whole number that JSON carries safely everywhere; the bound of the CRD."""
 
 
-def read_progress(log: str) -> Progress | None:
-    """Return the last progress that *log* tells, or None when it tells none."""
+def read_progress(log: str, verb: Verb = Verb.BACKUP) -> AnyProgress | None:
+    """Return the last progress that *log* of a Job that does *verb* tells, or None when it tells none."""
+    told: type[AnyProgress] = RestoreProgress if verb in RESTORING else Progress
     found = [record for record in _records(log) if record.kind is RecordKind.PROGRESS]
     for record in reversed(found):
         try:
-            return _bounded(decode(Progress, record.data))
+            return _bounded(decode(told, record.data))
         except InvalidSpecError:
             continue
     return None
@@ -52,7 +54,7 @@ def read_result(log: str) -> str | None:
     return json.dumps(found[-1].data) if found else None
 
 
-def _bounded(progress: Progress) -> Progress:
+def _bounded(progress: AnyProgress) -> AnyProgress:
     """Return *progress* within what the CRD allows: a status that the API server refuses would hold up the Backup for ever."""
     said = progress.waiting_for
     return replace(

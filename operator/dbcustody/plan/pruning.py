@@ -60,6 +60,8 @@ class SeenPruning:
     jobs: tuple[SeenJob, ...]
     runs: tuple[Run, ...]
     live_attempts: tuple[str, ...]
+    being_read: tuple[str, ...] = ()
+    """Backups that restores read."""
 
 
 def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now: datetime) -> Pruned:
@@ -93,7 +95,7 @@ def _start(  # noqa: PLR0917 - what, for whom, under which name
         policy,
         parties,
         live_attempts=seen.live_attempts,
-        held_names=_held_names(seen.runs),
+        held_names=_held_names(seen),
         known_backups=known_backups(parties, seen.runs),
         image=seen.image,
     )
@@ -141,10 +143,13 @@ def _frozen(runs: Sequence[Run]) -> Condition | None:
     return no(ConditionType.RETENTION_ENFORCED, Reason.RETENTION_FROZEN, message)
 
 
-def _held_names(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return the held backups that a Job is told of: first those of which the storage does not know yet."""
-    held = sorted((run for run in runs if run.is_held), key=lambda run: (run.is_hold_placed, run.name))
-    return tuple(run.name for run in held[:MOST_HELD])
+def _held_names(seen: SeenPruning) -> tuple[str, ...]:
+    """Return the backups that a Job is told to leave alone: those that are being read, and the held ones.
+
+    Of the held ones first those come of which the storage does not know yet.
+    """
+    held = sorted((run for run in seen.runs if run.is_held), key=lambda run: (run.is_hold_placed, run.name))
+    return (*seen.being_read, *(run.name for run in held[:MOST_HELD] if run.name not in seen.being_read))
 
 
 def _waits_for_person(enforced: Condition) -> bool:

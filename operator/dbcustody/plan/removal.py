@@ -84,6 +84,12 @@ def _is_held(case: Case) -> Plan[BackupStatus] | None:
     return _waiting(case, Reason.HELD, f"`spec.legalHold` keeps the data: {hold.reason}")
 
 
+def _is_read(case: Case) -> Plan[BackupStatus] | None:
+    """Speak while a restore reads the data."""
+    readers = case.seen.readers
+    return _waiting(case, Reason.HELD, f"RestoreRequest {readers[0]!r} is reading the data") if readers else None
+
+
 def _cannot_be_reached(case: Case) -> Plan[BackupStatus] | None:
     """Speak when database or storage are gone: whoever deleted them first wants the data to stay, or deletes it by hand.
 
@@ -185,6 +191,7 @@ _RULES: Final = (
     _job_still_works,
     _data_stays,
     _is_held,
+    _is_read,
     _cannot_be_reached,
     _is_removed,
     _is_being_removed,

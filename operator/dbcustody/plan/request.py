@@ -205,7 +205,7 @@ def storage_work(verb: Verb, storage: BackupStorage, *, image: str, timeout_seco
         owner_kind=Kind.BACKUP_STORAGE,
         owner_name=name,
         templates=(storage.spec.job,),
-        is_tied=_is_tied(storage),
+        is_tied=is_tied(storage),
         retries=0,
     )
 
@@ -249,7 +249,7 @@ def _work_for(backup: Backup, parties: Parties, *, image: str) -> Work:
         owner_name=backup.metadata.name,
         backup_name=backup.metadata.name,
         templates=(parties.database.spec.job, parties.storage.spec.job, policy_job, backup.spec.job),
-        is_tied=_is_tied(parties.storage),
+        is_tied=is_tied(parties.storage),
     )
 
 
@@ -267,10 +267,10 @@ def _policy_work(policy: BackupPolicy, parties: Parties, request: JobRequest, *,
         owner_kind=Kind.BACKUP_POLICY,
         owner_name=policy.metadata.name,
         templates=(parties.database.spec.job, parties.storage.spec.job, policy.spec.job),
-        is_tied=_is_tied(parties.storage),
+        is_tied=is_tied(parties.storage),
     )
 
 
-def _is_tied(storage: BackupStorage) -> bool:
+def is_tied(storage: BackupStorage) -> bool:
     """Return whether only one node at a time may use *storage*, or nobody knows yet."""
     return storage.status.sharing != ANY_NODE

@@ -7,11 +7,12 @@ the server cannot make. Whoever reads the plan sees all of it at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.api.restore import MissingRoles, StatedObstacle, StatedPlan
 from dbcustody.reason import Reason
+from dbcustody.repository.canonical import canonical, sha256_hex
 from dbcustody.repository.catalogue import RoleFacts
 
 if TYPE_CHECKING:
@@ -21,16 +22,9 @@ LONGEST_NAME_BYTES: Final = 63
 """Longer names are cut by the server (https://www.postgresql.org/docs/current/sql-syntax-lexical.html)."""
 TEMPLATES: Final = frozenset({"template0", "template1"})
 _NAMES_SHOWN: Final = 10
+_HASH_DIGITS: Final = 16
 _PROVIDER_SINCE: Final = {"icu": 15, "builtin": 17}
 _RULES_SINCE: Final = 16
-
-
-class MissingRoles(StrEnum):
-    """What to do about roles that the backup needs and the server does not have."""
-
-    FAIL = "Fail"
-    CREATE = "Create"
-    SKIP_OWNERSHIP = "SkipOwnership"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +90,19 @@ def plan_restoration(catalogue: Catalogue, source_major: int, landing: Landing, 
         with_ownership=not (missing and wish.missing_roles is MissingRoles.SKIP_OWNERSHIP),
         remarks=(*_role_remarks(missing, wish), *_extension_remarks(catalogue, landing), *_absent(catalogue)),
     )
+
+
+def state(plan: RestorePlan, manifest_sha256: str, database: str) -> StatedPlan:
+    """Return *plan* as it is told; its hash is of all that it will do: from which backup, into which database, with which roles."""
+    stated = StatedPlan(
+        hash="",
+        obstacles=tuple(StatedObstacle(reason=one.reason.value, message=one.text) for one in plan.obstacles),
+        roles_to_create=tuple(role.name for role in plan.roles_to_create),
+        with_ownership=plan.with_ownership,
+        remarks=plan.remarks,
+    )
+    content = [manifest_sha256, database, list(stated.roles_to_create), stated.with_ownership, list(stated.remarks)]
+    return replace(stated, hash=sha256_hex(canonical(content))[:_HASH_DIGITS])
 
 
 def _name_obstacles(name: str, landing: Landing) -> list[Obstacle]:

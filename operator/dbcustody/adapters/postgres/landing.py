@@ -54,6 +54,14 @@ def read_landing(session: Session) -> dict[str, Any]:
     }
 
 
+def read_database(session: Session, name: str) -> tuple[int, str | None] | None:
+    """Return the OID and the comment (None: it has none) of the database *name*, or None when there is none."""
+    with translated(f"look for the database {name}", otherwise=Reason.CONNECTION_LOST):
+        query = "select oid::bigint, shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+        row: Any = session.execute(query, (name,)).fetchone()
+    return None if row is None else (int(row[0]), row[1])
+
+
 def create_roles(session: Session, roles: Iterable[RoleFacts]) -> None:
     """Create *roles* without passwords, all or none, with the memberships that they had; words that are no attribute are left out."""
     wanted = list(roles)
@@ -96,12 +104,13 @@ def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark
     return int(row[0])
 
 
-def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownership: bool) -> None:
-    """Give the database *name* its settings, its comment, its rights and its owner, all in one transaction: from then on others may enter.
+def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownership: bool, comment: str | None) -> None:
+    """Give the database *name* its settings, *comment*, its rights and its owner, all in one transaction: from then on others may enter.
 
     Without ownership there are no owner and no rights of roles; PUBLIC gets what it had.
     """
     with translated(f"hand over the database {name}", otherwise=Reason.RESTORE_FAILED), session.transaction():
+        session.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment)))
         for statement in _hand_over(sql.Identifier(name), facts, with_ownership=with_ownership):
             session.execute(statement)
 
@@ -126,8 +135,7 @@ def drop_roles(session: Session, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _hand_over(database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool) -> Iterator[sql.Composed]:
-    limit, comment = sql.Literal(facts.connection_limit), sql.Literal(facts.comment)
-    yield sql.SQL("comment on database {} is {}").format(database, comment)
+    limit = sql.Literal(facts.connection_limit)
     yield sql.SQL("alter database {} connection limit {}").format(database, limit)
     for item in facts.settings:
         if item.role is None or with_ownership:

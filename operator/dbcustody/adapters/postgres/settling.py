@@ -20,6 +20,17 @@ _SEQUENCES: Final = (
     "select schemaname::text, sequencename::text, last_value, increment_by from pg_sequences where schemaname !~ '^pg_'"
 )
 
+_HASH_ROOTS: Final = """
+select n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+    select a.relid from pg_partition_ancestors(c.oid) with ordinality a(relid, height)
+    join pg_partitioned_table p on p.partrelid = a.relid and p.partstrat = 'h' order by a.height desc limit 1
+) top
+join pg_class r on r.oid = top.relid join pg_namespace rn on rn.oid = r.relnamespace
+where c.relispartition
+"""
+
 
 def prepare_part(session: Session, schemas: Iterable[str], extensions: Iterable[tuple[str, str]]) -> None:
     """Make *schemas*, and *extensions* in their schemas: an archive of some tables has neither, and its tables may need both."""
@@ -29,6 +40,13 @@ def prepare_part(session: Session, schemas: Iterable[str], extensions: Iterable[
         for name, schema in extensions:
             statement = sql.SQL("create extension if not exists {} with schema {}")
             session.execute(statement.format(sql.Identifier(name), sql.Identifier(schema)))
+
+
+def read_hash_roots(session: Session) -> dict[Name, Name]:
+    """Return for each partition that lies below a hash-partitioned table the topmost of these."""
+    with translated("look at the partitions", otherwise=Reason.RESTORE_FAILED):
+        rows = session.execute(_HASH_ROOTS.encode()).fetchall()
+    return {(schema, name): (root_schema, root) for schema, name, root_schema, root in rows}
 
 
 def read_positions(session: Session) -> dict[Name, tuple[int | None, int]]:

@@ -1,0 +1,142 @@
+"""What a RestoreRequest says once it is over, and on the way: success is what was compared, never that a Job ended well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.condition import ConditionType, no, unknown, yes
+from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.plan.progress import LARGEST_COUNT, within
+from dbcustody.reason import GUIDANCE, ExitCode, Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dbcustody.api.condition import Condition
+    from dbcustody.api.restore import RestoreChecks, RestoreRequestStatus, StatedPlan
+    from dbcustody.contract import JobResult, RestoreFacts
+
+MOST_STATED: Final = 100
+"""How many obstacles, remarks, roles and settings status has room for."""
+STATED_LENGTH: Final = 1024
+NAME_LENGTH: Final = 256
+STEPS: Final = (
+    ConditionType.SOURCE_VERIFIED,
+    ConditionType.TARGET_SAFE,
+    ConditionType.RESTORED,
+    ConditionType.ERASURES_REPLAYED,
+    ConditionType.CHECKS_PASSED,
+)
+
+
+def restored(result: JobResult) -> bool:
+    """Return whether *result* says that the database stands there, checked and handed over."""
+    facts = result.restore
+    return result.exit_code is ExitCode.DONE and facts is not None and facts.is_handed_over
+
+
+def planned_conditions() -> tuple[Condition, ...]:
+    """Return what is known when the plan is told and nothing stands in its way."""
+    return (
+        unknown(
+            ConditionType.SOURCE_VERIFIED,
+            Reason.RUNNING,
+            "its manifest can be believed; every byte is checked as it is read",
+        ),
+        yes(ConditionType.TARGET_SAFE, Reason.TARGET_SAFE, "nothing stands in the way, and nothing is written over"),
+    )
+
+
+def success_conditions(facts: RestoreFacts, reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return every condition of a restore that was handed over; *facts* without checks are of one that another run compared."""
+    return (
+        yes(ConditionType.READY, reason, message),
+        yes(ConditionType.SUCCEEDED, reason, message),
+        yes(ConditionType.FINISHED, reason, message),
+        yes(ConditionType.SOURCE_VERIFIED, Reason.SOURCE_VERIFIED, "every byte that was read is what was written"),
+        yes(ConditionType.TARGET_SAFE, Reason.TARGET_SAFE, "the database was made for this, and is open now"),
+        yes(ConditionType.RESTORED, reason if reason is Reason.ADOPTED else Reason.RESTORED, message),
+        yes(
+            ConditionType.ERASURES_REPLAYED,
+            Reason.ERASURES_REPLAYED,
+            "nobody was erased between the backup and the hand-over",
+        ),
+        yes(ConditionType.CHECKS_PASSED, Reason.CHECKS_PASSED, _compared(facts.checks)),
+    )
+
+
+def _compared(checks: RestoreChecks | None) -> str:
+    if checks is None:
+        return "the run that handed it over had compared it"
+    rows = "rows not compared, because the backup did not count them" if checks.rows is None else f"{checks.rows} rows"
+    return f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences"
+
+
+def failure_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return every condition of a restore that is over and gave nothing: the step that failed, and that nothing is restored."""
+    step = next((one for one in STEPS if one == GUIDANCE[reason].condition), ConditionType.RESTORED)
+    failed = (no(step, reason, message),)
+    nothing = (
+        (no(ConditionType.RESTORED, reason, "nothing was restored"),) if step is not ConditionType.RESTORED else ()
+    )
+    return (
+        no(ConditionType.READY, reason, message),
+        no(ConditionType.SUCCEEDED, reason, message),
+        yes(ConditionType.FINISHED, reason, message),
+        yes(ConditionType.STALLED, reason, message),
+        *failed,
+        *nothing,
+    )
+
+
+def with_facts(status: RestoreRequestStatus, facts: RestoreFacts | None) -> RestoreRequestStatus:
+    """Return *status* with what *facts* add, within the bounds of the CRD."""
+    if facts is None:
+        return status
+    return replace(
+        status,
+        source=facts.backup.name if facts.backup is not None else status.source,
+        backup=facts.backup or status.backup,
+        plan=_bounded(facts.plan) if facts.plan is not None else status.plan,
+        checks=facts.checks or status.checks,
+        unknown_settings=_cut(facts.unknown_settings, NAME_LENGTH) or status.unknown_settings,
+    )
+
+
+def _bounded(plan: StatedPlan) -> StatedPlan:
+    return replace(
+        plan,
+        obstacles=tuple(replace(one, message=one.message[:STATED_LENGTH]) for one in plan.obstacles[:MOST_STATED]),
+        roles_to_create=_cut(plan.roles_to_create, NAME_LENGTH),
+        remarks=_cut(plan.remarks, STATED_LENGTH),
+    )
+
+
+def _cut(texts: tuple[str, ...], length: int) -> tuple[str, ...]:
+    return tuple(text[:length] for text in texts[:MOST_STATED])
+
+
+def with_repeats(status: RestoreRequestStatus, result: JobResult | None) -> RestoreRequestStatus:
+    """Return *status* with what one more Job had to send to the storage again; *result* None, or one that does not tell, adds nothing."""
+    told = result.repeated_requests if result is not None else None
+    if told is None:
+        return status
+    return replace(status, repeated_requests=within((status.repeated_requests or 0) + max(0, told), LARGEST_COUNT))
+
+
+def closed(
+    status: RestoreRequestStatus, reason: Reason, *, is_good: bool, ended: datetime, now: datetime
+) -> RestoreRequestStatus:
+    """Return *status* with the times of a restore that is over, *ended* with its last Job, and what the progress column shows now."""
+    last = status.progress or RestoreProgress(stage=RestoreStage.WAITING, summary="")
+    last = replace(last, waiting_for=None, bytes_per_second=None, repeated_requests=None, updated_time=now)
+    done = replace(last, stage=RestoreStage.DONE, summary="Done", percent=100)
+    start = status.start_time
+    return replace(
+        status,
+        finish_time=ended,
+        duration_seconds=max(0, int((ended - start).total_seconds())) if start is not None else None,
+        progress=done if is_good else replace(last, summary=reason.value),
+        job_ref=None,
+    )

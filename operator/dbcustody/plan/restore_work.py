@@ -1,0 +1,102 @@
+"""The Jobs of a RestoreRequest: what exactly is asked of them, and under which mark the database remembers for whom it was made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.meta import Kind
+from dbcustody.api.storage import AccessMode
+from dbcustody.contract import JobRequest, RestoreTerms, Verb
+from dbcustody.plan.manifest import Work
+from dbcustody.plan.request import is_tied
+from dbcustody.repository.canonical import canonical, sha256_hex
+
+if TYPE_CHECKING:
+    from dbcustody.api.database import Database
+    from dbcustody.api.restore import RestoreRequest
+    from dbcustody.plan.restore_case import Origin
+
+PLAN_SECONDS: Final = 900
+_HASH_DIGITS: Final = 12
+
+
+def mark_of(request: RestoreRequest) -> str:
+    """Return what the database remembers of *request*: its name, and a digest of what it asks for.
+
+    The uid is not in it: a request that was deleted and filed again is the same wish. Another wish under the same name is not.
+    """
+    spec, metadata = request.spec, request.metadata
+    asked = [
+        canonical(spec.source).decode(),
+        canonical(spec.target).decode(),
+        spec.mode.value,
+        spec.missing_roles.value,
+    ]
+    return f"RestoreRequest {metadata.namespace}/{metadata.name} {sha256_hex(canonical(asked))[:_HASH_DIGITS]}"
+
+
+def restore_work(verb: Verb, request: RestoreRequest, database: Database, origin: Origin, *, image: str) -> Work:
+    """Return the work that plans *request* or carries it out; the plan that was told is the only one that may be."""
+    status, is_run = request.status, verb is Verb.RESTORE
+    chosen = status.backup if is_run else None
+    terms = replace(
+        _terms(request),
+        backup_id=chosen.backup_id if chosen is not None else origin.backup_id,
+        policy=origin.policy,
+        before_time=origin.before_time,
+        plan_hash=status.plan.hash if is_run and status.plan is not None else None,
+    )
+    asked = replace(
+        _request(verb, request, database, terms),
+        custody_id=origin.custody_id,
+        storage_name=origin.storage.metadata.name,
+        storage=replace(origin.storage.spec, job=None, access_mode=AccessMode.READ_ONLY),
+        timeout_seconds=request.spec.timeout_seconds if is_run else PLAN_SECONDS,
+    )
+    return Work(
+        request=asked,
+        image=image,
+        owner_kind=Kind.RESTORE_REQUEST,
+        owner_name=request.metadata.name,
+        request_name=request.metadata.name,
+        templates=(database.spec.job, origin.storage.spec.job, request.spec.job),
+        is_tied=is_tied(origin.storage),
+    )
+
+
+def settle_restore_work(request: RestoreRequest, database: Database, *, image: str) -> Work:
+    """Return the work that finds out at the server what became of a run without a result; what fails is tried again by the operator."""
+    return Work(
+        request=_request(Verb.SETTLE_RESTORE, request, database, _terms(request)),
+        image=image,
+        owner_kind=Kind.RESTORE_REQUEST,
+        owner_name=request.metadata.name,
+        request_name=request.metadata.name,
+        templates=tuple(
+            replace(one, resources=None) if one is not None else None for one in (database.spec.job, request.spec.job)
+        ),
+        retries=0,
+    )
+
+
+def _terms(request: RestoreRequest) -> RestoreTerms:
+    return RestoreTerms(
+        database=request.spec.target.database,
+        mark=mark_of(request),
+        missing_roles=request.spec.missing_roles,
+        parallelism=request.spec.parallelism,
+    )
+
+
+def _request(verb: Verb, request: RestoreRequest, database: Database, terms: RestoreTerms) -> JobRequest:
+    return JobRequest(
+        verb=verb,
+        namespace=request.metadata.namespace,
+        name=request.metadata.name,
+        owner_uid=request.metadata.uid,
+        database_name=database.metadata.name,
+        database=replace(database.spec, job=None),
+        restore=terms,
+        timeout_seconds=PLAN_SECONDS,
+    )

@@ -1,0 +1,72 @@
+"""Which backup of an inventory is restored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dbcustody.errors import RefusedError
+from dbcustody.plan.choice import choose_named, choose_newest
+from dbcustody.reason import Reason
+from dbcustody.repository.inventory import Doubt, Inventory
+from tests.fakes.history import START, Told, read_backup
+
+HOURS = [read_backup(Told(name=f"h{hour}", snapshot=START + timedelta(hours=hour))) for hour in range(3)]
+EVERY = Inventory(backups=tuple(HOURS))
+
+
+def with_newest(**changes: Any) -> Inventory:
+    """Return the inventory with its newest backup changed."""
+    return Inventory(backups=(*HOURS[:2], replace(HOURS[2], **changes)))
+
+
+def test_the_very_backup_that_was_named() -> None:
+    """Its id decides, whatever else lies there; it may never have been verified, for all that is read of it is checked."""
+    unproven = with_newest(verified=())
+    assert choose_named(EVERY, HOURS[1].manifest.backup_id) is HOURS[1]
+    assert choose_named(unproven, HOURS[2].manifest.backup_id) is unproven.backups[2]
+
+
+@pytest.mark.parametrize(
+    ("doubt", "reason"),
+    [
+        (Doubt.KEY_MISSING, Reason.KEY_MISSING),
+        (Doubt.FORGED_MANIFEST, Reason.ARCHIVE_DAMAGED),
+        (Doubt.INCOMPLETE, Reason.ARCHIVE_DAMAGED),
+    ],
+)
+def test_what_cannot_be_believed_is_refused(doubt: Doubt, reason: Reason) -> None:
+    """The reason is the one that a person can do something about."""
+    with pytest.raises(RefusedError) as caught:
+        choose_named(with_newest(doubts=(doubt,)), HOURS[2].manifest.backup_id)
+    assert caught.value.reason is reason
+
+
+def test_what_is_not_there_is_refused() -> None:
+    """A name that never was, or was deleted."""
+    with pytest.raises(RefusedError) as caught:
+        choose_named(EVERY, "20200101T000000Z-other-00000000")
+    assert caught.value.reason is Reason.BACKUP_NOT_FOUND
+
+
+def test_the_newest_good_one() -> None:
+    """What is in doubt or unproven is passed over, and a time counts to the second."""
+    assert choose_newest(EVERY) is HOURS[2]
+    assert choose_newest(with_newest(verified=())) is HOURS[1]
+    assert choose_newest(with_newest(doubts=(Doubt.FORGED_MANIFEST,))) is HOURS[1]
+    assert choose_newest(EVERY, before=HOURS[1].manifest.snapshot) is HOURS[1]
+    assert choose_newest(EVERY, before=HOURS[1].manifest.snapshot - timedelta(seconds=1)) is HOURS[0]
+
+
+def test_only_those_of_the_policy() -> None:
+    """Another policy of the same database may copy less."""
+    other = with_newest(manifest=replace(HOURS[2].manifest, policy="other"))
+    assert choose_newest(other, policy=HOURS[0].manifest.policy) is HOURS[1]
+    with pytest.raises(RefusedError) as caught:
+        choose_newest(other, policy="other", before=START)
+    assert caught.value.reason is Reason.BACKUP_NOT_FOUND
+    assert "of policy other from before" in caught.value.message
+    assert "of 3 in the storage 3 are good" in caught.value.message
