@@ -13,8 +13,9 @@ import yaml
 
 from dbcustody.api.backup import LegalHold
 from dbcustody.api.condition import ConditionType
-from dbcustody.api.meta import Kind
+from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.policy import Retained
+from dbcustody.api.storage import S3, Encryption
 from dbcustody.contract import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts, Verb
 from dbcustody.plan.recovery_point import Run
 from dbcustody.reason import Reason
@@ -60,8 +61,8 @@ def _database(answer: JobResult | None, *, generation: int = 1, **spec: Any) -> 
     return _examined(life, answer, generation)
 
 
-def _storage(answer: JobResult | None) -> Body:
-    return _examined(storage_life(), answer, 1)
+def _storage(answer: JobResult | None, **spec: Any) -> Body:
+    return _examined(storage_life(**spec), answer, 1)
 
 
 def _examined(life: Life, answer: JobResult | None, generation: int) -> Body:
@@ -149,6 +150,15 @@ STATES: Final = (
         Health.DEGRADED,
         lambda: _storage(_bad(Reason.READY, "", Verb.PROBE, probe=replace(PROBED, unopened=2))),
     ),
+    State(
+        "BackupStorage-keys-rotating",
+        Health.HEALTHY,
+        lambda: _storage(
+            _bad(Reason.READY, "", Verb.PROBE, probe=replace(PROBED, unwrapped=3)),
+            s3=S3(bucket="backups"),
+            encryption=Encryption(keyring_secret_ref=ObjectRef(name="keyring"), active_key_id="k2026"),
+        ),
+    ),
     State("BackupPolicy-new", Health.HEALTHY, _policy),
     State("BackupPolicy-kept", Health.HEALTHY, lambda: _policy(LAST_NIGHT, pruned=_pruned(Reason.RETENTION_ENFORCED))),
     State("BackupPolicy-storage-not-probed", Health.PROGRESSING, lambda: _policy(storage=storage())),
@@ -162,6 +172,16 @@ STATES: Final = (
         lambda: _policy(
             LAST_NIGHT, pruned=_pruned(Reason.RETENTION_NEEDS_CONFIRMATION, "5 of 7 would go: confirm 0123456789abcdef")
         ),
+    ),
+    State(
+        "BackupPolicy-retention-frozen",
+        Health.SUSPENDED,
+        lambda: _policy(LAST_NIGHT, pruned=_pruned(Reason.RETENTION_FROZEN, "nightly-29490000 cannot be believed")),
+    ),
+    State(
+        "BackupPolicy-retention-tried-again",
+        Health.HEALTHY,
+        lambda: _policy(LAST_NIGHT, pruned=_pruned(Reason.STORAGE_UNREACHABLE, "no route to the storage")),
     ),
     State(
         "BackupPolicy-backup-vanished",

@@ -138,6 +138,20 @@ def test_what_no_plan_says_is_no_success_either(kinds: dict[str, str], expected:
 
 
 @pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param({"Ready": "Unknown"}, id="not-known"),
+        pytest.param({"Ready": "True", "Reconciling": "True"}, id="ready-and-not-done"),
+    ],
+)
+def test_what_no_plan_says_is_waited_for_by_all(kinds: dict[str, str]) -> None:
+    """The same for whoever waits by Flux or kstatus."""
+    said = [condition(ConditionType(kind), status, Reason.RUNNING) for kind, status in kinds.items()]
+
+    assert answers(with_conditions("Database", said)) == (Answer.WAITS, Answer.WAITS, Answer.WAITS)
+
+
+@pytest.mark.parametrize(
     ("status", "expected"),
     [("Unknown", Health.SUSPENDED), ("False", Health.DEGRADED), ("True", Health.PROGRESSING)],
 )
