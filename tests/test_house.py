@@ -81,10 +81,10 @@ def test_the_source_root_is_no_package() -> None:
 
 
 def test_tests_mirror_the_floors() -> None:
-    """Each floor has its tests in a folder of the same name, and beside them stand only alerts and the test ground."""
+    """Each floor has its tests in a folder of the same name, and beside them stand only alerts, GitOps and the test ground."""
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     nested = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/*/test_*.py")}
-    assert folders | nested == {*FLOORS, "alerts", "ground"}
+    assert folders | nested == {*FLOORS, "alerts", "gitops", "ground"}
 
 
 def test_files_are_small() -> None:
@@ -148,7 +148,7 @@ def test_pure_tests_are_run_by_make_check() -> None:
     marked = re.compile(r"pytest\.mark\.(?:postgres|s3|cluster|slow)")
     pure = {f"tests/{path.name}" for path in (ROOT / "tests").glob("test_*.py") if not marked.search(path.read_text())}
     pure.discard("tests/test_house.py")  # it names the marks itself
-    assert {"tests/api", "tests/plan", "tests/repository", "tests/test_house.py"} | pure <= set(named)
+    assert {"tests/api", "tests/gitops", "tests/plan", "tests/repository", "tests/test_house.py"} | pure <= set(named)
 
 
 OURS = ("databases", "backupstorages", "backuppolicies", "backups")

@@ -197,12 +197,23 @@ def test_an_answer_about_an_older_spec_is_no_answer() -> None:
     assert decide(replace(found.exam, observed_generation=2), None, NOW).step is Step.START
 
 
+def test_an_edit_takes_the_verdict_back_at_once() -> None:
+    """The look that abandons the older spec's Job says already that nobody has looked at the new one."""
+    found = look(replace(RUNNING, metadata=metadata(generation=2)), running("j", Verb.INSPECT))
+
+    assert [(one.type, one.status, one.reason) for one in found.said] == [
+        (ConditionType.READY, "Unknown", Reason.PENDING),
+        (ConditionType.RECONCILING, "True", Reason.PENDING),
+    ]
+
+
 def test_suspending_abandons_the_running_job() -> None:
     """Nothing runs while suspended, and the last verdict stays."""
-    found = look(replace(RUNNING, suspend=True), running("j", Verb.INSPECT))
+    found = look(replace(RUNNING, suspend=True, metadata=metadata(generation=2)), running("j", Verb.INSPECT))
     resting = look(exam(suspend=True))
 
     assert (found.exam.job_ref, found.actions) == (None, (DeleteJob("j", "uid-j"),))
+    assert found.said == resting.said
     assert [(one.type, one.status, one.reason) for one in resting.said] == [
         (ConditionType.READY, "True", Reason.SUSPENDED)
     ]

@@ -258,6 +258,18 @@ def test_the_verdict_on_a_backup_stays_beside_its_hold() -> None:
     assert said(plane) == ("True", Reason.HOLD_PLACED, "the hold stands in the storage, beside the backup")
 
 
+def test_the_verdict_is_of_every_generation() -> None:
+    """An edit of what may be edited does not make the verdict an old one: `kubectl wait` believes none of an older generation."""
+    plane = finished(legal_hold=None)
+    plane.reconcile()
+    before = {one.type: one.last_transition_time for one in plane.status.conditions}
+    moved(plane, legal_hold=None)
+    plane.reconcile()
+
+    assert {one.observed_generation for one in plane.status.conditions} == {plane.backup.metadata.generation} == {2}
+    assert {one.type: one.last_transition_time for one in plane.status.conditions} == before
+
+
 def test_a_backup_without_data_has_nothing_to_hold() -> None:
     """A run that failed left nothing; the spec says what it says, and no Job is started for it."""
     plane = finished()

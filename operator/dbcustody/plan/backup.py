@@ -22,7 +22,6 @@ from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_s
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
-from dbcustody.plan.summary import carried
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -62,11 +61,16 @@ def _is_finished(case: Case) -> Plan[BackupStatus] | None:
         tidy.append(DeleteBackup(case.backup.metadata.name, case.backup.metadata.uid))
         return Plan(status=_with_retention(case, case.status), actions=tuple(tidy))
     held, generation = plan_hold(case), case.backup.metadata.generation
-    said = (*carried(case.status.conditions), *held.said)
+    said = (*_verdict_of(case), *held.said)
     conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
     status = replace(_with_retention(case, held.status), conditions=conditions, observed_generation=generation)
     again = left if left is not None else held.look_again_seconds
     return Plan(status=status, actions=(*tidy, *held.actions), look_again_seconds=again)
+
+
+def _verdict_of(case: Case) -> tuple[Condition, ...]:
+    """Return the verdict, to be said of this generation too: what may be edited later does not touch it, and `kubectl wait` asks."""
+    return tuple(one for one in case.status.conditions if one.type is not ConditionType.HELD)
 
 
 def _is_stray(job: SeenJob) -> bool:

@@ -134,12 +134,19 @@ def _carry_out(
         case Step.CONCLUDE:
             return _concluded(exam, decision, now)
         case Step.ABANDON:
-            return Examined(exam=replace(exam, job_ref=None), said=carried(exam.conditions))
+            return Examined(exam=replace(exam, job_ref=None), said=_abandoning(exam, what))
         case Step.WAIT if decision.verdict is not None:
             return Examined(exam=exam, said=waiting_conditions(exam.conditions, decision.verdict))
         case _:
             said = suspended_conditions(exam.conditions) if exam.suspend else carried(exam.conditions)
             return Examined(exam=exam, said=said)
+
+
+def _abandoning(exam: Examination, what: str) -> tuple[Condition, ...]:
+    """Return what is said when a Job's answer is not waited for; the new spec was not looked at yet, so no verdict stands for it."""
+    if exam.suspend:
+        return suspended_conditions(exam.conditions)
+    return starting_conditions(exam.conditions, is_new_spec=True, what=what)
 
 
 def _started(exam: Examination, name: str, manifest: Callable[[str], Mapping[str, Any]], what: str) -> Examined:

@@ -43,13 +43,16 @@ def failed_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
 
 
 def suspended_conditions(before: Sequence[Condition]) -> tuple[Condition, ...]:
-    """Return what is said of a suspended resource: the last verdict stands, and nothing is under way."""
+    """Return what is said of a suspended resource: the last verdict stands, and nothing is under way.
+
+    One that is not ready is Stalled too: only a person's edit brings it on, and whoever waits for it would wait for ever.
+    """
     ready = find(before, ConditionType.READY)
     message = "nothing is examined while `spec.suspend` is true"
-    if ready is None or ready.status is ConditionStatus.UNKNOWN:
-        return (unknown(ConditionType.READY, Reason.SUSPENDED, message),)
-    say = yes if ready.is_true else no
-    return (say(ConditionType.READY, Reason.SUSPENDED, message),)
+    if ready is not None and ready.is_true:
+        return (yes(ConditionType.READY, Reason.SUSPENDED, message),)
+    say = unknown if ready is None or ready.status is ConditionStatus.UNKNOWN else no
+    return (say(ConditionType.READY, Reason.SUSPENDED, message), yes(ConditionType.STALLED, Reason.SUSPENDED, message))
 
 
 def carried(before: Sequence[Condition]) -> tuple[Condition, ...]:
