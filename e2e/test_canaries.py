@@ -100,6 +100,7 @@ def _everything(tenant: Tenant, operator: Deployment) -> Iterator[tuple[str, str
         "backupstorages",
         "backuppolicies",
         "backups",
+        "restorerequests",
         "jobs",
         "cronjobs",
         "pods",

@@ -15,6 +15,7 @@ from dbcustody.api.backup import BackupStatus
 from dbcustody.api.database import DatabaseStatus
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicySpec, BackupPolicyStatus
+from dbcustody.api.restore import RestoreRequestStatus
 from dbcustody.api.storage import BackupStorageStatus
 from dbcustody.codec import decode, encode, hints_of, wire_name
 from dbcustody.naming import GROUP
@@ -37,6 +38,7 @@ STATUS: Final[dict[Kind, type]] = {
     Kind.BACKUP_STORAGE: BackupStorageStatus,
     Kind.BACKUP_POLICY: BackupPolicyStatus,
     Kind.BACKUP: BackupStatus,
+    Kind.RESTORE_REQUEST: RestoreRequestStatus,
 }
 SCALARS: Final = {str: "word", int: 17, bool: True, datetime: datetime(2026, 1, 31, 2, tzinfo=UTC)}
 COLUMNS: Final = {
@@ -44,6 +46,7 @@ COLUMNS: Final = {
     Kind.BACKUP_STORAGE: "NAME READY KIND LOCATION ENCRYPTED BACKUPS REASON AGE",
     Kind.BACKUP_POLICY: "NAME READY DATABASE SCHEDULE SUSPEND LAST-OK NEXT RECOVERY-POINT KEPT STORE AGE",
     Kind.BACKUP: "NAME SUCCEEDED DATABASE PROGRESS SIZE VERIFIED EXPIRES POLICY DURATION LOCATION REASON AGE",
+    Kind.RESTORE_REQUEST: "NAME SUCCEEDED SOURCE TARGET MODE PROGRESS DURATION REASON AGE",
 }
 OTHERS: Final = ("postgresql.cnpg.io", "k8up.io", "velero.io")
 """Groups of other operators that have a kind Backup in version v1."""

@@ -25,6 +25,8 @@ ALLOWED: Final = {
         ("dbcustody.dev", f"{kind}/status"): {"patch"}
         for kind in ("databases", "backupstorages", "backuppolicies", "backups")
     },
+    ("dbcustody.dev", "restorerequests"): {"get", "list", "watch"},
+    ("dbcustody.dev", "restorerequests/status"): {"patch"},
     ("batch", "jobs"): _ALL,
     ("batch", "cronjobs"): _ALL,
     ("", "pods"): {"get", "list", "watch"},

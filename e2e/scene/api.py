@@ -21,6 +21,7 @@ _GROUPS: Final = {
     "backupstorages": "apis/dbcustody.dev/v1",
     "backuppolicies": "apis/dbcustody.dev/v1",
     "backups": "apis/dbcustody.dev/v1",
+    "restorerequests": "apis/dbcustody.dev/v1",
     "jobs": "apis/batch/v1",
     "cronjobs": "apis/batch/v1",
     "deployments": "apis/apps/v1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
@@ -85,6 +86,13 @@ class Shop:
         """Add a table that no dump gets past: the server fails to put its row out, and quotes it in the complaint."""
         self.server.execute(*_SPOILING, database=self.name)
         self.execute("CREATE TABLE spoilt (row riddle)", f"INSERT INTO spoilt VALUES ('{CANARY}')")  # noqa: S608 - our own word
+
+    @cached_property
+    def restorer(self) -> dict[str, str]:
+        """The Secret of the least privileged role that can restore the shop; made when it is first asked for."""
+        name, password = f"{self.name}_restorer", f"canary-password-{secrets.token_hex(8)}"
+        self.server.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{password}' IN ROLE {self.name}")
+        return {**self.secret, "username": name, "password": password}
 
     def change_password(self) -> None:
         """Give the role another password, on the server and here; the Secret is somebody else's to change."""

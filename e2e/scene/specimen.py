@@ -21,11 +21,16 @@ STORAGE: Final = {"s3": S3, "encryption": KEYRING}
 POLICY: Final = {"databaseRef": {"name": "shop"}, "storageRef": {"name": "main"}, "schedule": "0 2 * * *"}
 BACKUP: Final = {"policyRef": {"name": "nightly"}}
 ALONE: Final = {"databaseRef": {"name": "shop"}, "storageRef": {"name": "main"}}
+RESTORE: Final = {
+    "source": {"backupRef": {"name": "monday"}},
+    "target": {"databaseRef": {"name": "shop"}, "database": "shop_again"},
+}
 LEAST: Final[dict[Kind, Json]] = {
     Kind.DATABASE: DATABASE,
     Kind.BACKUP_STORAGE: STORAGE,
     Kind.BACKUP_POLICY: POLICY,
     Kind.BACKUP: BACKUP,
+    Kind.RESTORE_REQUEST: RESTORE,
 }
 _NUMBERS = itertools.count(1)
 

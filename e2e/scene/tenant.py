@@ -29,6 +29,7 @@ _PLURALS: Final = {
     "BackupStorage": "backupstorages",
     "BackupPolicy": "backuppolicies",
     "Backup": "backups",
+    "RestoreRequest": "restorerequests",
 }
 
 
@@ -68,10 +69,13 @@ class Tenant:
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": dict(spec)}
         return self.api.create(_PLURALS[kind], body, self.name)
 
-    def database(self, name: str = "shop", *, opened_by: str = "shop-app", **connection: Any) -> Json:
-        """Create a Database; *connection* adds to its connection."""
+    def database(
+        self, name: str = "shop", *, opened_by: str = "shop-app", restored_by: str | None = None, **connection: Any
+    ) -> Json:
+        """Create a Database; *restored_by* names the Secret of the role that restores, *connection* adds to its connection."""
         wanted = {"secretRef": {"name": opened_by}, "tls": {"mode": "Disable"}, **connection}
-        return self.make("Database", name, {"connection": wanted})
+        roles = {"roles": {"restore": {"secretRef": {"name": restored_by}}}} if restored_by else {}
+        return self.make("Database", name, {"connection": wanted, **roles})
 
     def storage(self, name: str = "main", *, s3: Mapping[str, Any] | None = None, **spec: Any) -> Json:
         """Create an encrypted BackupStorage in the bucket; *s3* changes how it is reached, *spec* the rest."""
@@ -100,6 +104,11 @@ class Tenant:
         wanted: Json = {"databaseRef": {"name": "shop"}, **spec}
         wanted |= {"policyRef": {"name": policy}} if policy else {"storageRef": {"name": "main"}}
         return self.make("Backup", name, wanted)
+
+    def restore(self, name: str, source: Mapping[str, Any], into: str, *, on: str = "shop", **spec: Any) -> Json:
+        """Create a RestoreRequest for *source* into the new database *into*."""
+        target = {"databaseRef": {"name": on}, "database": into}
+        return self.make("RestoreRequest", name, {"source": dict(source), "target": target, **spec})
 
     def get(self, plural: str, name: str) -> Json:
         """Return the object, which must be there."""

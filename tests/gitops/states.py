@@ -20,6 +20,7 @@ from dbcustody.contract import BackupFacts, InspectionFacts, ProbeFacts, PruneFa
 from dbcustody.plan.recovery_point import Run
 from dbcustody.reason import Reason
 from tests.fakes.control_plane import dumping, settled, started
+from tests.fakes.restore_plane import IS_RESTORED, RestorePlane, at_restore
 from tests.fakes.seen import SERVER, ago, condition, facts, result, storage, with_metadata, with_status
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
@@ -103,6 +104,21 @@ def _backup(answer: JobResult | None, **spec: Any) -> Body:
         plane.passes(1)
         plane.reconcile()
     return body_of(plane.backup)
+
+
+def _restore(plane: RestorePlane, answer: JobResult | None = None) -> Body:
+    """Return a RestoreRequest whose last Job told *answer*; None: it is still at work."""
+    plane.steps(2)
+    if answer is not None:
+        plane.ends(answer)
+        plane.steps(2)
+    return body_of(plane.request)
+
+
+def _restore_from_nowhere() -> Body:
+    plane = RestorePlane()
+    plane.around = replace(plane.around, storage=None)
+    return _restore(plane)
 
 
 def _adopted() -> Body:
@@ -201,6 +217,25 @@ STATES: Final = (
         lambda: _backup(
             result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts()), legal_hold=LegalHold(reason="audit of 2026")
         ),
+    ),
+    State("RestoreRequest-planning", Health.PROGRESSING, lambda: _restore(RestorePlane())),
+    State("RestoreRequest-restoring", Health.PROGRESSING, lambda: _restore(at_restore())),
+    State("RestoreRequest-no-storage", Health.PROGRESSING, _restore_from_nowhere),
+    State("RestoreRequest-succeeded", Health.HEALTHY, lambda: _restore(at_restore(), IS_RESTORED)),
+    State(
+        "RestoreRequest-roles-missing",
+        Health.DEGRADED,
+        lambda: _restore(RestorePlane(), result(Verb.PLAN_RESTORE, Reason.ROLES_MISSING, "roles are missing: shop")),
+    ),
+    State(
+        "RestoreRequest-checks-failed",
+        Health.DEGRADED,
+        lambda: _restore(at_restore(), result(Verb.RESTORE, Reason.CHECKS_FAILED, "public.a has 3 rows instead of 4")),
+    ),
+    State(
+        "RestoreRequest-server-is-asked",
+        Health.PROGRESSING,
+        lambda: _restore(at_restore(), result(Verb.RESTORE, Reason.CONNECTION_LOST, "the server went away")),
     ),
 )
 

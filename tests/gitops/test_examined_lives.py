@@ -150,7 +150,9 @@ class Examined(RuleBasedStateMachine):
 
         assert flux is kstatus
         if self.life.backup.spec.suspend:
-            assert (argo, flux) in {(Answer.PERSON, Answer.DONE), (Answer.PERSON, Answer.FAILED), KEYS_GONE}
+            assert (argo, flux) in {(Answer.PERSON, Answer.DONE), (Answer.PERSON, Answer.FAILED), KEYS_GONE} or (
+                argo is flux is Answer.FAILED and said["KeysCurrent"] == "False"
+            )
         elif argo is Answer.WAITS:
             assert said.get("Reconciling") == "True"
             assert self.life.at_work is not None or self._is_tried_again

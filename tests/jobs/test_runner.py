@@ -18,6 +18,7 @@ from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.storage import BackupStorageSpec, Volume
+from dbcustody.cli.main import VERBS
 from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     REQUEST_VARIABLE,
@@ -33,7 +34,7 @@ from dbcustody.contract import (
 )
 from dbcustody.errors import DamagedError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.mounts import CLIENTS_VARIABLE
-from dbcustody.jobs.runner import Surroundings, main
+from dbcustody.jobs.runner import Surroundings, _find_work, main
 from dbcustody.jobs.tools import check_stop
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.reason import ExitCode, Reason
@@ -303,3 +304,9 @@ def test_missing_secret_is_said_at_once(pod: Pod) -> None:
     assert pod.run() == 20
     assert pod.result.reason is Reason.SECRET_NOT_FOUND
     assert "'shop-app'" in pod.result.message
+
+
+def test_every_verb_has_its_work_and_its_command() -> None:
+    """What the operator may ask for, the image's command line takes, and a module does."""
+    assert [verb.value for verb in Verb] == VERBS
+    assert [callable(_find_work(verb)) for verb in Verb] == [True] * len(Verb)

@@ -31,7 +31,6 @@ from dbcustody.plan.restore_outcome import (
     with_repeats,
 )
 from dbcustody.plan.restore_work import restore_work, settle_restore_work
-from dbcustody.plan.summary import carried
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -68,7 +67,8 @@ def _is_finished(case: RestoreCase) -> Found | None:
     jobs = case.seen.jobs
     tidy = [LetJobGo(job.name, seconds) for job in jobs if job.is_finished and not job.has_ttl]
     strays = [deletion_of(job) for job in jobs if not job.is_finished and not job.metadata.is_being_deleted]
-    return Plan(status=_said(case, case.status, carried(conditions)), actions=(*tidy, *strays))
+    # said of this generation too: a late `cancel` does not touch the verdict, and whoever waits asks by generation
+    return Plan(status=_said(case, case.status, conditions), actions=(*tidy, *strays))
 
 
 def _is_cancelled(case: RestoreCase) -> Found | None:
