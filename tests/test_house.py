@@ -20,7 +20,8 @@ PYTHON = sorted(path for root in SOURCES for path in (ROOT / root).rglob("*.py")
 PATHS = (
     ".ci/run", "CHANGELOG.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "pyproject.toml",
     "charts/dbcustody/Chart.yaml", "charts/python/chartmaking/values.py",
-    "crds/backups.yaml", "deploy/install.yaml", "deploy/operator.yaml", "deploy/rights.yaml", "docs/decisions", "docs/reasons.md", "e2e/ground", "examples",
+    "crds/backups.yaml", "deploy/install.yaml", "deploy/operator.yaml", "deploy/rights.yaml",
+    "docs/decisions", "docs/reasons.md", "e2e/ground", "examples",
     "requirements/dev.txt", "requirements/runtime.txt", "tests/test_house.py",
     *(f"operator/dbcustody/{name}.py" for name in (
         "__main__", "codec", "contract", "errors", "logs", "metrics", "naming", "reason", "settings",

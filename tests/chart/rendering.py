@@ -26,7 +26,7 @@ def rendered(
 ) -> list[Json]:
     """Return every object of the chart with *values*, on a cluster that also serves *apis*."""
     text = _rendered(json.dumps(values or {}), tuple(apis), release)
-    return [document for document in yaml.safe_load_all(text) if document is not None]
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document is not None]
 
 
 @cache
@@ -61,6 +61,15 @@ def nested(path: str, value: Any) -> dict[str, Any]:
     for part in reversed(path.split(".")):
         value = {part: value}
     return dict(value)
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return both trees of values as one; *other* wins."""
+    both = {**one, **other}
+    return {
+        key: merged(one[key], value) if isinstance(value, dict) and isinstance(one.get(key), dict) else value
+        for key, value in both.items()
+    }
 
 
 def at(document: Json, path: str) -> Any:

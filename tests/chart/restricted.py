@@ -28,9 +28,7 @@ def _of_pod(pod: Json) -> Iterator[str]:
     yield from (name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name))
     for volume in pod.get("volumes") or ():
         yield from (f"volume {kind}" for kind in set(volume) - {"name"} - VOLUMES)
-    if any(
-        one["name"] not in {"kernel.shm_rmid_forced"} for one in (pod.get("securityContext") or {}).get("sysctls") or ()
-    ):
+    if (pod.get("securityContext") or {}).get("sysctls"):
         yield "sysctls"
 
 

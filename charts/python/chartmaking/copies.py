@@ -45,7 +45,7 @@ def chart_yaml() -> str:
     head: dict[str, Any] = {
         "apiVersion": "v2",
         "name": project["name"],
-        "description": "An operator that takes custody of PostgreSQL databases that it does not run: scheduled, encrypted, verified backups",
+        "description": "Takes custody of PostgreSQL databases that it does not run: scheduled, encrypted, verified backups",
         "type": "application",
         "version": project["version"],
         "appVersion": project["version"],
