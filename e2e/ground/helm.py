@@ -1,4 +1,7 @@
-"""Helm itself, built from its Go module: what renders the chart here is what renders it at its users'."""
+"""Helm itself, built from its Go module: what renders the chart here is what renders it at its users'.
+
+A binding to Python would be there sooner, but cannot be told which APIs a cluster serves, nor show the notes.
+"""
 
 from __future__ import annotations
 

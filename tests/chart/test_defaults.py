@@ -161,6 +161,13 @@ def test_the_released_manifest_is_whole() -> None:
     assert {one["metadata"].get("namespace") for one in rest} == {None, NAMESPACE}
 
 
+def test_the_readme_names_the_image_of_the_manifest() -> None:
+    """Whoever copies the command replaces the operator's image, and that of the Jobs."""
+    (image,) = re.findall(r"sed 's\|([^|]+)\|", (ROOT / "README.md").read_text())
+    assert PATH.read_text().count(image) == 2
+    assert deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
 def test_roles_for_people_are_named_as_documented() -> None:
     """The README names them."""
     roles = of_kind(rendered(), "ClusterRole")
