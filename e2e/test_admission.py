@@ -187,7 +187,7 @@ def test_secrets_that_their_author_may_read_are_accepted(door: Door, kind: Kind,
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [(Kind.DATABASE, database(connection=OTHERS)), (Kind.BACKUP_STORAGE, storage(keyring=OTHERS))],
-    ids=str,
+    ids=["database", "storage"],
 )
 def test_exempt_accounts_name_what_they_want(door: Door, kind: Kind, spec: Json) -> None:
     """By user and by group; whoever is exempt from the other policy is not exempt from this one."""
@@ -203,7 +203,9 @@ def test_a_namespace_that_is_not_served_is_not_judged(door: Door) -> None:
     assert "must name in spec.connection.secretRef" in door.ask("jane", Kind.DATABASE, DATABASE)
 
 
-@pytest.mark.parametrize(("kind", "spec"), [(Kind.DATABASE, DATABASE), (Kind.BACKUP_STORAGE, STORAGE)], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "spec"), [(Kind.DATABASE, DATABASE), (Kind.BACKUP_STORAGE, STORAGE)], ids=["database", "storage"]
+)
 def test_what_leaves_the_spec_alone_passes(door: Door, kind: Kind, spec: Json) -> None:
     """What the administrator made can be labelled by anybody with the right to; its spec cannot be changed."""
     resource = door.create("robot", kind, spec, name="given").strip()

@@ -10,6 +10,7 @@ import yaml
 
 from chartmaking.copies import CHART, ROOT
 from chartmaking.manifest import NAMESPACE, PATH, manifest
+from ground.cache import GroundError
 from ground.helm import helm, template
 from tests.chart.rendering import FOR_PEOPLE, MONITORING, deployment, of_kind, only, pod_specs, rendered
 from tests.chart.restricted import violations
@@ -35,6 +36,18 @@ def test_helm_finds_nothing_to_complain_of() -> None:
     """`helm lint --strict`; the one remark is about an icon, and there is none."""
     said = helm("lint", "--strict", CHART)
     assert re.findall(r"^\[\w+\] .*$", said, re.MULTILINE) == ["[INFO] Chart.yaml: icon is recommended"]
+
+
+@pytest.mark.parametrize("version", ["1.32.0", "1.32.3-eks-4f4795d", "1.37.0"])
+def test_kubernetes_that_is_new_enough_is_taken(version: str) -> None:
+    """Also with the suffixes that clouds put behind it."""
+    assert "kind: Deployment" in helm("template", "dbcustody", CHART, "--kube-version", version)
+
+
+def test_kubernetes_that_is_too_old_is_refused() -> None:
+    """Before anything is installed, and with the version that is needed."""
+    with pytest.raises(GroundError, match=r"requires kubeVersion: >=1\.32\.0-0"):
+        helm("template", "dbcustody", CHART, "--kube-version", "1.31.9")
 
 
 def test_what_is_installed_by_default() -> None:

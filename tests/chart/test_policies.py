@@ -23,7 +23,7 @@ NAMES = ("dbcustody-data-deletion", "dbcustody-database-secrets", "dbcustody-sto
 SECRETS = {"databases": "dbcustody-database-secrets", "backupstorages": "dbcustody-storage-secrets"}
 OF_THE_KUBELET = {"job.imagePullSecrets"}
 """They open the registry of an image that the operator chooses, and reach no container: nobody can have them sent elsewhere."""
-EVERYWHERE = ("databases", "backupstorages", "backuppolicies", "backups")
+EVERYWHERE = sorted(path.stem for path in (ROOT / "crds").glob("*.yaml"))
 
 
 def policy(name: str, values: dict[str, Any] | None = None) -> Any:
