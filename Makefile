@@ -5,12 +5,12 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
-PURE := tests/api tests/gitops tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_fuzz.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py
+PURE := tests/api tests/gitops tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_fuzz.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_settings.py tests/chart/test_generated.py
 REST := $(addprefix --ignore=,$(PURE))
 PYTEST := $(PYTHON) -m pytest
 PYTHONS := python3.12 python3.13 python3.14
 
-.PHONY: help setup servers check lint pure format test test-fast test-pythons test-slow fuzz demo demo-stop bench image cluster-up cluster-down clean
+.PHONY: help setup servers check lint pure format test test-fast test-pythons test-slow fuzz demo demo-stop bench image cluster-up cluster-down clean chart manifest
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,7 +19,7 @@ $(VENV)/ready: requirements/dev.txt requirements/uv.txt pyproject.toml e2e/venv.
 	@bash e2e/venv.sh $(VENV)
 	@touch $@
 
-setup: $(VENV)/ready ## Python environment, system packages, PostgreSQL servers, S3 server, Kubernetes (first time: 12 to 20 minutes)
+setup: $(VENV)/ready ## Python environment, system packages, PostgreSQL servers, S3 server, Helm, Kubernetes (first time: 15 to 24 minutes)
 	@$(GROUND) setup
 
 servers: $(VENV)/ready
@@ -69,6 +69,12 @@ demo-stop: $(VENV)/ready ## take down what `make demo KEEP=1` left
 
 bench: setup ## speed and memory, as ratios within one run; results in bench/results/
 	@PYTHONPATH=e2e:bench $(PYTHON) -m measure
+
+chart: $(VENV)/ready ## what the chart repeats of crds/, deploy/ and its values: schema, table, copies
+	@PYTHONPATH=e2e:charts/python $(PYTHON) -m chartmaking
+
+manifest: $(VENV)/ready ## deploy/install.yaml, the chart rendered by Helm (builds Helm the first time: 4 minutes)
+	@PYTHONPATH=e2e:charts/python $(PYTHON) -m chartmaking manifest
 
 image: $(VENV)/ready ## the one image of the operator and every Job
 	@$(GROUND) image

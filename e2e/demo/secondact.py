@@ -87,7 +87,7 @@ def _install(narrator: Narrator, servers: Servers) -> None:
     narrator.type(f"kubectl create namespace {_OPERATOR}")
     narrator.type("kubectl apply -f crds/")
     narrator.type(
-        'for file in deploy/*.yaml; do sed "s|dbcustody:latest|$IMAGE|" "$file"; echo ---; done | '
+        'for file in deploy/rights.yaml deploy/operator.yaml; do sed "s|dbcustody:latest|$IMAGE|" "$file"; echo ---; done | '
         f"kubectl apply -n {_OPERATOR} -f -"
     )
     del servers

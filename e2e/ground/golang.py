@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,18 @@ def go() -> Path:
             return Path(candidate)
     folder = cached("go-toolchain", _install, doing="fetching the Go toolchain")
     return folder / "go" / "bin" / "go"
+
+
+def build(module: str, draft: Path) -> None:
+    """Build the program of *module* (a path with its version) and leave it at *draft*."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            [go(), "install", "-trimpath", "-ldflags", "-s -w", module],
+            environment={"GOBIN": folder, "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
+        )
+        (built,) = Path(folder).iterdir()
+        shutil.copy(built, draft)
+        draft.chmod(0o755)
 
 
 def _version(program: str) -> tuple[int, int]:

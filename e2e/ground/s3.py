@@ -7,7 +7,6 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from ground.cache import cached, run
-from ground.golang import go
+from ground.golang import build
 from ground.process import Daemon
 from ground.scratch import scratch_folder
 
@@ -29,24 +28,11 @@ VERSION: Final = "v1.8.0"
 
 def program() -> Path:
     """Return the server's executable, built from its Go module the first time."""
-    return cached(f"bin/versitygw-{VERSION}", _build, doing="building the S3 server (80 s the first time)")
-
-
-def _build(draft: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        run(
-            [
-                go(),
-                "install",
-                "-trimpath",
-                "-ldflags",
-                "-s -w",
-                f"github.com/versity/versitygw/cmd/versitygw@{VERSION}",
-            ],
-            environment={"GOBIN": folder, "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
-        )
-        shutil.copy(Path(folder) / "versitygw", draft)
-        draft.chmod(0o755)
+    return cached(
+        f"bin/versitygw-{VERSION}",
+        lambda draft: build(f"github.com/versity/versitygw/cmd/versitygw@{VERSION}", draft),
+        doing="building the S3 server (80 s the first time)",
+    )
 
 
 @dataclass

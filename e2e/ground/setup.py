@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from ground import kubebuild, s3
+from ground import helm, kubebuild, s3
 from ground.archive import pause_image
 from ground.cache import GroundError, cache_folder, say
 from ground.image import application_image
@@ -32,7 +32,7 @@ def prepare(*, with_cluster: bool = True) -> None:
     if first:
         _check_space(with_cluster=with_cluster)
         say(
-            f"first time: {'12 to 20' if with_cluster else 'about 4'} minutes on 2 cores, as packages come; kept in {cache_folder()}"
+            f"first time: {'15 to 24' if with_cluster else 'about 8'} minutes on 2 cores, as packages come; kept in {cache_folder()}"
         )
     require([*SERVER_PROGRAMS, *(CLUSTER_PROGRAMS if with_cluster else ())])
     _at_once([_prepare_servers, kubebuild.programs] if with_cluster else [_prepare_servers])
@@ -50,6 +50,7 @@ def _prepare_servers() -> None:
     for major in MAJORS:
         client_folder(major)
     s3.program()
+    helm.program()
 
 
 def _at_once(tasks: list[Callable[[], object]]) -> None:
