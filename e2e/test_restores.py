@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def test_what_stands_in_the_way_is_told_and_nothing_is_made(
     elif spoil == "no-member":
         shop.server.execute(f"REVOKE {shop.name} FROM {shop.name}_restorer")
     elif spoil == "wrong-key":
-        backed_up.secret("keys", k2026=b"x" * 32)
+        backed_up.secret("keys", k2026=secrets.token_bytes(32))
     else:
         new = "ø" * 40
     before = databases(backed_up)

@@ -17,7 +17,9 @@ from dbcustody.jobs.restoration import _Restoration
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
+from scene.shop import Shop
 from tests.fakes.custodian import CUSTODY, Custodian, in_volume
+from tests.fakes.homecoming import likeness
 from tests.fakes.shop import make_shop
 
 if TYPE_CHECKING:
@@ -241,6 +243,28 @@ def test_missing_roles_are_told_with_everything_else(requester: Requester) -> No
     assert allowed is not None
     assert allowed.plan is not None
     assert allowed.plan.roles_to_create
+
+
+@pytest.mark.parametrize("major", [14, 16, 18])
+def test_the_least_privileged_role_restores_equal(tmp_path: Path, major: int) -> None:
+    """CREATEDB and membership of the owner are enough: managed servers give no more. Owners, rights and content are what they were."""
+    folder = tmp_path / "storage"
+    folder.mkdir()
+    with PostgresServer(major) as server:
+        shop = Shop(server, "shop_x")
+        shop.build()
+        shop.execute("create statistics of_orders (ndistinct) on customer, total from orders")
+        owner = Custodian(
+            server=server, open_store=in_volume(folder), database="shop_x", user="shop_x", password=shop.password
+        )
+        assert owner.take().reason is Reason.SUCCEEDED
+        role = replace(owner, user=shop.restorer["username"], password=shop.restorer["password"])
+        requester = Requester(role, "shop_again")
+        assert requester.ask(Verb.RESTORE).reason is Reason.RESTORED
+        before, after = likeness(server, "shop_x"), likeness(server, "shop_again")
+    without_comment = [[(*row[:5], *row[6:]) for row in one.facts] for one in (before, after)]
+    assert without_comment[0] == without_comment[1]
+    assert replace(after, facts=before.facts) == before
 
 
 def test_a_request_without_terms_is_refused(requester: Requester) -> None:

@@ -30,7 +30,7 @@ from dbcustody.adapters.postgres.landing import (
 )
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.adapters.postgres.settling import advance_sequences, analyse, prepare_part
+from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
 from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, read_sequence_positions
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 _LOOK_SECONDS: Final = 0.2
 _TELL_SECONDS: Final = 1.0
+_OWNS_PUBLIC_SINCE: Final = 15
+"""Of PostgreSQL: from then on the schema public belongs to the owner of the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +142,8 @@ class _Restoration:
             if left is not None:
                 drop_database(session, left)
             with self._new_database(session, plan):
-                self._fill(head, client, plan)
+                with self._owner_may_create(landing, plan):
+                    self._fill(head, client, plan)
                 accepted = self._settle()
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
                 self._hand_over(session, plan)
@@ -216,6 +219,19 @@ class _Restoration:
         self._tell(RestoreStage.FINISHING, "Indexes and constraints")
         jobs = f"--jobs={self._order.parallelism}"
         self._load_definitions(head, client, ("--section=post-data", jobs, *belonging))
+
+    @contextmanager
+    def _owner_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
+        """Let things be given to the owner to be while the block lasts; a superuser gives to whom he likes."""
+        owner = self._source.catalogue.database.owner
+        if landing.is_superuser or not plan.with_ownership or landing.major_version < _OWNS_PUBLIC_SINCE:
+            yield
+            return
+        with connect(self._database) as session:
+            let_owner_create(session, owner, allowed=True)
+        yield
+        with connect(self._database) as session:
+            let_owner_create(session, owner, allowed=False)
 
     def _prepare_part(self) -> None:
         catalogue = self._source.catalogue

@@ -42,6 +42,18 @@ def prepare_part(session: Session, schemas: Iterable[str], extensions: Iterable[
             session.execute(statement.format(sql.Identifier(name), sql.Identifier(schema)))
 
 
+def let_owner_create(session: Session, owner: str, *, allowed: bool) -> None:
+    """Let the database's *owner* to be own things in the schema public, or take that right away again.
+
+    Whoever gets a table must be allowed to create one where it is (https://www.postgresql.org/docs/current/sql-altertable.html), and
+    until the hand-over the database's owner, whom public belongs to since PostgreSQL 15, is another one.
+    """
+    verb = "grant create on schema public to {}" if allowed else "revoke create on schema public from {}"
+    with translated("change who creates in the schema public", otherwise=Reason.RESTORE_FAILED):
+        if session.execute("select 1 from pg_namespace where nspname = 'public'").fetchone() is not None:
+            session.execute(sql.SQL(verb).format(sql.Identifier(owner)))
+
+
 def read_hash_roots(session: Session) -> dict[Name, Name]:
     """Return for each partition that lies below a hash-partitioned table the topmost of these."""
     with translated("look at the partitions", otherwise=Reason.RESTORE_FAILED):
