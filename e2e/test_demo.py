@@ -51,6 +51,7 @@ def test_the_story_is_told_to_its_end() -> None:
         "backup first: good",
         "Read passed",
         "compared and equal",
+        "shop/shop_yesterday",
         "password authentication failed",
         "third",
         "retention",

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from demo.server import BUCKET
+from ground import helm
 from scene.api import Api
 from scene.deployment import Deployment
 
@@ -23,6 +24,7 @@ _KEEP_TWO: Final = '{"spec":{"retention":{"keepLast":2,"keepDaily":0,"keepWeekly
 _TWO_LEFT: Final = "backup.dbcustody.dev/second backup.dbcustody.dev/third\n"
 """Followed by the end of the line, preceded by nothing: the first one's name would sort between them."""
 _MESSAGE: Final = '-o jsonpath=\'{.status.conditions[?(@.type=="Connected")].message}{"\\n"}\''
+_NAMES: Final = "select current_database(), count(*) as customers, count(distinct full_name) as names from customers"
 _SECRET: Final = (
     "kubectl create secret generic shop-database --from-literal=host=postgres.shop.svc --from-literal=port=5432 "
     "--from-literal=dbname=shop --from-literal=username=shop --from-literal=password="
@@ -44,11 +46,12 @@ def play(narrator: Narrator, servers: Servers, cluster: Cluster, image: Image) -
     }
     cluster.kubectl("apply", "-f", "-", stdin=neighbours(cluster, servers, s3))
     narrator.type("kubectl get nodes")
-    _install(narrator, servers)
+    _install(narrator)
     _describe_the_wish(narrator, servers, s3)
     _first_backup(narrator)
     _look_into_the_bucket(narrator, servers, s3)
     _kill_and_prune(narrator, cluster, image)
+    _restore_beside(narrator, servers)
 
 
 def neighbours(cluster: Cluster, servers: Servers, s3: S3Server) -> str:
@@ -79,18 +82,13 @@ def neighbours(cluster: Cluster, servers: Servers, s3: S3Server) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
-def _install(narrator: Narrator, servers: Servers) -> None:
+def _install(narrator: Narrator) -> None:
     narrator.chapter("Install the operator")
     narrator.say(
         f"IMAGE={narrator.environment['IMAGE']}   (built a moment ago and loaded onto the node; in your cluster: from your registry)"
     )
-    narrator.type(f"kubectl create namespace {_OPERATOR}")
-    narrator.type("kubectl apply -f crds/")
-    narrator.type(
-        'for file in deploy/rights.yaml deploy/operator.yaml; do sed "s|dbcustody:latest|$IMAGE|" "$file"; echo ---; done | '
-        f"kubectl apply -n {_OPERATOR} -f -"
-    )
-    del servers
+    flags = f"dbcustody charts/dbcustody -n {_OPERATOR} --create-namespace --set image.repository=${{IMAGE%:*}},image.tag=${{IMAGE##*:}}"
+    narrator.type(f"{helm.program()} install {flags}", shown=f"helm install {flags}")
 
 
 def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> None:
@@ -184,3 +182,25 @@ def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
     narrator.until("kubectl get backups -o name | sort | xargs", _TWO_LEFT, timeout_seconds=90)
     narrator.type("kubectl get backups,pgbp -o wide")
     narrator.type("dbcustody backups list")
+
+
+def _restore_beside(narrator: Narrator, servers: Servers) -> None:
+    """Lose data, bring a backup back beside the running database, and compare both."""
+    narrator.chapter(
+        "Somebody forgets the WHERE of an UPDATE; a backup comes back beside the database (docs/restore.md)"
+    )
+    narrator.environment |= {"SHOP": servers.postgres.url("shop"), "RESTORED": servers.postgres.url("shop_yesterday")}
+    narrator.type('psql "$SHOP" -c "update customers set full_name = \'Bob\'"')
+    narrator.say("A role that may make databases, and only Jobs that restore are given its Secret")
+    narrator.type(
+        f'{_SECRET.replace("shop-database", "shop-restorer").replace("username=shop", "username=postgres")}"$PASSWORD"'
+    )
+    narrator.type(
+        "kubectl patch pgdb shop --type merge "
+        '-p \'{"spec":{"roles":{"restore":{"secretRef":{"name":"shop-restorer"}}}}}\''
+    )
+    narrator.type("sed s/shop-before-upgrade/third/ examples/60-restore.yaml | kubectl create -f -")
+    narrator.watch("kubectl get restorerequests -w", lambda line: _is_over(line, "shop-yesterday"))
+    narrator.type("kubectl get pgrst shop-yesterday -o jsonpath='{.status.checks}{\"\\n\"}'")
+    for url in ("SHOP", "RESTORED"):
+        narrator.type(f'psql "${url}" -c "{_NAMES}"')
