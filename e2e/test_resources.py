@@ -74,6 +74,11 @@ GOOD_CASES = [
         {**RESTORE, "target": {"databaseRef": {"name": "shop"}, "database": 'Ærø "; drop'}},
         id="odd name",
     ),
+    pytest.param(
+        Kind.RESTORE_REQUEST,
+        {**RESTORE, "checks": {"sql": [{"name": "orders", "query": "SELECT count(*) FROM orders", "expect": "7"}]}},
+        id="restore with a question",
+    ),
 ]
 
 

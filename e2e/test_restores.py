@@ -78,10 +78,12 @@ def test_a_backup_comes_back_beside_what_runs(backed_up: Tenant) -> None:
     before = content(backed_up, shop.name)
     shop.execute("TRUNCATE billing.invoices", "DELETE FROM orders WHERE id > 10")
     damaged = content(backed_up, shop.name)
-    backed_up.restore("again", BY_BACKUP, new)
+    asked = [{"name": "orders", "query": "SELECT count(*) > 1000 FROM orders", "expect": "true"}]
+    backed_up.restore("again", BY_BACKUP, new, checks={"sql": asked})
     body = ended(backed_up, "again")
 
     assert verdict(body) == ("True", "Succeeded"), conditions(body)
+    assert body["status"]["checks"]["assertions"] == 1
     assert content(backed_up, new) == before
     assert content(backed_up, shop.name) == damaged
     status = body["status"]

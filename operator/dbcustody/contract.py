@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
 from dbcustody.api.database import DatabaseSpec, Server
 from dbcustody.api.policy import CaptureOptions, PlanEntry, Retained, Retention
-from dbcustody.api.restore import ChosenBackup, MissingRoles, RestoreChecks, RestoreProgress, StatedPlan
+from dbcustody.api.restore import Assertion, ChosenBackup, MissingRoles, RestoreChecks, RestoreProgress, StatedPlan
 from dbcustody.api.storage import BackupStorageSpec, Capabilities, KeyUse
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
@@ -96,6 +96,7 @@ class RestoreTerms:
     """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given."""
     missing_roles: MissingRoles = MissingRoles.FAIL
     parallelism: int = 1
+    assertions: tuple[Assertion, ...] = ()
     plan_hash: str | None = None
     """The plan that was told; another one is not carried out. None: any."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.adapters.postgres.landing import create_database
-from dbcustody.api.restore import MissingRoles, RestoreStage
+from dbcustody.api.restore import Assertion, MissingRoles, RestoreStage
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError
@@ -245,6 +245,45 @@ def test_missing_roles_are_told_with_everything_else(requester: Requester) -> No
     assert allowed.plan.roles_to_create
 
 
+def questions(**asked: tuple[str, str]) -> tuple[Assertion, ...]:
+    """Return the assertions by name, each a query and what it is to answer."""
+    return tuple(Assertion(name=name, query=query, expect=expect) for name, (query, expect) in asked.items())
+
+
+def test_questions_are_answered_before_it_is_handed_over(requester: Requester) -> None:
+    """Numbers, truth values, several lines, a semicolon, a comment and percent signs: as people write them."""
+    asked = questions(
+        count=("select count(*) from sales.customer;", "300"),
+        true=("-- all of them\nselect every(name like 'customer %')\nfrom sales.customer -- so it is", "true"),
+        who=("current_user", "postgres"),
+    )
+    result = requester.ask(Verb.RESTORE, assertions=asked)
+    assert result.restore is not None
+    assert result.restore.checks is not None
+    assert result.restore.checks.assertions == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        pytest.param("select 299", "answered otherwise than expected: count", id="another value"),
+        pytest.param("select null", "answered otherwise than expected: count", id="null"),
+        pytest.param("select name from sales.customer", "check count: more than one row", id="many rows"),
+        pytest.param("select 1 from nowhere", "(SQLSTATE 42P01)", id="no such table"),
+        pytest.param("select 1); drop table empty; select (300", "(SQLSTATE 42601)", id="several statements"),
+        pytest.param("select nextval('sales.customer_id_seq')", "read-only transaction", id="writes"),
+        pytest.param("select lo_create(0)", "read-only transaction", id="makes something"),
+        pytest.param("delete from empty returning 1", "(SQLSTATE 42601)", id="no question"),
+    ],
+)
+def test_a_question_answered_otherwise_is_no_success(requester: Requester, query: str, says: str) -> None:
+    """Nothing is handed over and nothing is left; the message names the question and no value."""
+    error = requester.refusal(Verb.RESTORE, assertions=questions(count=(query, "300")))
+    assert (error.reason, requester.exists()) == (Reason.CHECKS_FAILED, False)
+    assert says in error.message
+    assert "299" not in error.message
+
+
 @pytest.mark.parametrize("major", [14, 16, 18])
 def test_the_least_privileged_role_restores_equal(tmp_path: Path, major: int) -> None:
     """CREATEDB and membership of the owner are enough: managed servers give no more. Owners, rights and content are what they were."""
@@ -260,7 +299,8 @@ def test_the_least_privileged_role_restores_equal(tmp_path: Path, major: int) ->
         assert owner.take().reason is Reason.SUCCEEDED
         role = replace(owner, user=shop.restorer["username"], password=shop.restorer["password"])
         requester = Requester(role, "shop_again")
-        assert requester.ask(Verb.RESTORE).reason is Reason.RESTORED
+        who = questions(who=("select current_user || (select count(*) from orders)", "shop_x2000"))
+        assert requester.ask(Verb.RESTORE, assertions=who).reason is Reason.RESTORED
         before, after = likeness(server, "shop_x"), likeness(server, "shop_again")
     without_comment = [[(*row[:5], *row[6:]) for row in one.facts] for one in (before, after)]
     assert without_comment[0] == without_comment[1]

@@ -86,6 +86,22 @@ class RestoreTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """A question in SQL, and the one value, as PostgreSQL writes it, that the restored database must answer with."""
+
+    name: str
+    query: str
+    expect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedChecks:
+    """What is to be checked besides everything that the backup itself tells."""
+
+    sql: tuple[Assertion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequestSpec:
     """What is wanted; nothing but *cancel* can be changed later (CEL)."""
 
@@ -94,6 +110,7 @@ class RestoreRequestSpec:
     mode: Mode = Mode.NEW_DATABASE
     parallelism: int = 2
     missing_roles: MissingRoles = MissingRoles.FAIL
+    checks: WantedChecks = field(default_factory=WantedChecks)
     timeout_seconds: int = 86_400
     cancel: bool = False
     job: JobTemplate | None = None
@@ -143,6 +160,8 @@ class RestoreChecks:
     tables: int
     sequences: int
     rows: int | None = None
+    assertions: int = 0
+    """How many questions of the request were answered as expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.adapters.postgres.assertion import ask
 from dbcustody.adapters.postgres.settling import read_hash_roots, read_positions
 from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
 from dbcustody.adapters.postgres.surroundings import read_extensions
@@ -14,7 +15,10 @@ from dbcustody.plan.row_count import find_row_differences
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.api.restore import Assertion
     from dbcustody.repository.catalogue import Catalogue
 
 _SHOWN: Final = 5
@@ -49,6 +53,16 @@ def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) 
             reason=Reason.CHECKS_FAILED,
         )
     return Accepted(tables=len(catalogue.tables), rows=catalogue.row_count, sequences=len(sequences))
+
+
+def ask_all(session: Session, assertions: Iterable[Assertion], *, role: str | None) -> None:
+    """Ask every question as *role* (None: the session's own); raises RefusedError (ChecksFailed) naming those answered otherwise.
+
+    What was answered is not told: it may be a row's value.
+    """
+    wrong = [one.name for one in assertions if ask(session, one.name, one.query, role=role) != one.expect]
+    if wrong:
+        raise RefusedError(f"answered otherwise than expected: {', '.join(wrong)}", reason=Reason.CHECKS_FAILED)
 
 
 def read_sequence_positions(session: Session) -> dict[tuple[str, str], Position]:

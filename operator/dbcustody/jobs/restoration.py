@@ -31,9 +31,9 @@ from dbcustody.adapters.postgres.landing import (
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
-from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
-from dbcustody.jobs.acceptance import Accepted, accept, read_sequence_positions
+from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions
 from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
 from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
@@ -68,6 +68,8 @@ class RestoreOrder:
     wish: Wish
     parallelism: int = 1
     report: Callable[[RestoreProgress], None] = lambda _: None
+    assertions: tuple[Assertion, ...] = ()
+    """What the database must answer besides, as its owner sees it, before it is handed over."""
     mark: str | None = None
     """For whom, as the database is to remember it; None: for nobody who could ask again."""
     agreed_hash: str | None = None
@@ -144,7 +146,7 @@ class _Restoration:
             with self._new_database(session, plan):
                 with self._owner_may_create(landing, plan):
                     self._fill(head, client, plan)
-                accepted = self._settle()
+                accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
                 self._hand_over(session, plan)
         return Restored(
@@ -287,7 +289,7 @@ class _Restoration:
                 self._tally.add(len(piece))
             return loading.finish()
 
-    def _settle(self) -> Accepted:
+    def _settle(self, plan: RestorePlan) -> Accepted:
         """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
         catalogue = self._source.catalogue
         with connect(self._database) as session, cancelled_by(self._tools.stop, session):
@@ -296,10 +298,19 @@ class _Restoration:
             analyse(session)
             self._tell(RestoreStage.CHECKING, "Counting rows")
             accepted = accept(session, catalogue, is_partial=self._source.is_partial)
+            self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
             refuse_pending_erasures(self._source, self._tools)
             self._order.replay(session)
         check_stop(self._tools)
         return accepted
+
+    def _ask(self, session: Session, *, role: str | None) -> None:
+        """Ask what was wanted to be asked; a question that was broken off because we are to stop was not answered otherwise."""
+        try:
+            ask_all(session, self._order.assertions, role=role)
+        except RefusedError:
+            check_stop(self._tools)
+            raise
 
     def _tell(self, stage: RestoreStage, summary: str) -> None:
         check_stop(self._tools)

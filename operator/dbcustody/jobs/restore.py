@@ -70,7 +70,12 @@ def _restore(request: JobRequest, tools: Tools) -> JobResult:
     facts = RestoreFacts(
         backup=_chosen(source),
         is_handed_over=True,
-        checks=RestoreChecks(tables=accepted.tables, rows=accepted.rows, sequences=accepted.sequences),
+        checks=RestoreChecks(
+            tables=accepted.tables,
+            rows=accepted.rows,
+            sequences=accepted.sequences,
+            assertions=len(terms_of(request).assertions),
+        ),
         unknown_settings=restored.unknown_settings,
     )
     message = f"{source.manifest.name} is restored into {restored.database}, compared and equal"
@@ -124,6 +129,7 @@ def _order(request: JobRequest, tools: Tools, source: Source) -> RestoreOrder:
         wish=Wish(database=terms.database, missing_roles=terms.missing_roles),
         parallelism=terms.parallelism,
         report=tools.report,
+        assertions=terms.assertions,
         mark=terms.mark,
         agreed_hash=terms.plan_hash,
     )

@@ -70,7 +70,8 @@ def _compared(checks: RestoreChecks | None) -> str:
     if checks is None:
         return "the run that handed it over had compared it"
     rows = "rows not compared, because the backup did not count them" if checks.rows is None else f"{checks.rows} rows"
-    return f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences"
+    asked = f"; {checks.assertions} questions answered as expected" if checks.assertions else ""
+    return f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences{asked}"
 
 
 def failure_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:

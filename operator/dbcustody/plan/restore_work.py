@@ -30,6 +30,7 @@ def mark_of(request: RestoreRequest) -> str:
     asked = [
         canonical(spec.source).decode(),
         canonical(spec.target).decode(),
+        canonical(spec.checks).decode(),
         spec.mode.value,
         spec.missing_roles.value,
     ]
@@ -86,6 +87,7 @@ def _terms(request: RestoreRequest) -> RestoreTerms:
         mark=mark_of(request),
         missing_roles=request.spec.missing_roles,
         parallelism=request.spec.parallelism,
+        assertions=request.spec.checks.sql,
     )
 
 
