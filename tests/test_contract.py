@@ -19,6 +19,7 @@ from dbcustody.api.database import Server
 from dbcustody.api.policy import CaptureOptions
 from dbcustody.codec import decode, encode, hints_of
 from dbcustody.contract import (
+    _FACTS,
     FRAME_PREFIX,
     TERMINATION_MESSAGE_BYTES,
     InspectionFacts,
@@ -279,3 +280,10 @@ def test_a_record_is_numbered_from_one(number: str) -> None:
     assert unframe(f"{FRAME_PREFIX} {number} result {digest} {{}}") is None
     good = hashlib.sha256(b"1 result {}").hexdigest()[:16]
     assert unframe(f"{FRAME_PREFIX} 1 result {good} {{}}") is not None
+
+
+def test_no_facts_are_left_in_a_short_message() -> None:
+    """Whatever facts a result may have one day, a message without room for them leaves all of them out."""
+    hints = hints_of(JobResult)
+    has_facts = {name for name, hint in hints.items() if any(is_dataclass(choice) for choice in get_args(hint))}
+    assert has_facts == set(_FACTS)

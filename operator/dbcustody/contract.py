@@ -266,6 +266,9 @@ class JobResult:
     """False in a termination message that had no room for the facts: the log has them."""
 
 
+_FACTS: Final = ("inspection", "probe", "backup", "prune", "re_wrap", "hold", "restore")
+
+
 class RecordKind(StrEnum):
     """What a framed record on standard output says."""
 
@@ -306,17 +309,8 @@ def dump_result(result: JobResult, *, limit_bytes: int = TERMINATION_MESSAGE_BYT
     text = _compact(encode(result))
     if len(text.encode()) <= limit_bytes:
         return text
-    short = replace(
-        result,
-        inspection=None,
-        probe=None,
-        backup=None,
-        prune=None,
-        re_wrap=None,
-        hold=None,
-        restore=None,
-        complete=False,
-    )
+    facts: dict[str, Any] = dict.fromkeys(_FACTS)
+    short = replace(result, complete=False, **facts)
     room = limit_bytes - _size_bytes(replace(short, message=""))
     return _compact(encode(replace(short, message=_cut(short.message, room))))
 
