@@ -29,6 +29,15 @@ def test_no_secret_and_no_row_is_to_be_read_anywhere(tenant: Tenant, operator: D
     tenant.backup("first", policy="nightly")
     tenant.succeeded("first")
     tenant.wait("backuppolicies", "nightly", "RetentionEnforced")
+    tenant.secret("restorer", **tenant.shop.restorer)
+    tenant.database("restored", restored_by="restorer")
+    question = {"name": "emails", "query": "SELECT min(email) FROM customers", "expect": "nobody"}
+    for name, checks in (("good", []), ("asked", [question])):
+        into = f"{tenant.shop.name}_{name}"
+        tenant.restore(name, {"backupRef": {"name": "first"}}, into, on="restored", checks={"sql": checks})
+        tenant.wait("restorerequests", name, "Finished")
+    ends = [tenant.condition("restorerequests", name, "Succeeded")["reason"] for name in ("good", "asked")]
+    assert ends == ["Succeeded", "ChecksFailed"]
     texts = dict(_everything(tenant, operator))
 
     assert len(texts) > 40
@@ -80,6 +89,7 @@ def _told(tenant: Tenant, texts: dict[str, str], wrong: str) -> list[tuple[str, 
     """Return where in *texts* a secret or a row can be read, and how it begins."""
     canaries = [
         tenant.shop.password,
+        tenant.shop.restorer["password"],
         wrong,
         CANARY,
         tenant.store.secret_key,
