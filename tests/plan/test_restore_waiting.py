@@ -10,7 +10,7 @@ from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.restore import MissingRoles, RestoreProgress, RestoreStage, RestoreTarget
 from dbcustody.contract import Verb
-from dbcustody.plan.actions import DeleteJob
+from dbcustody.plan.actions import Count, DeleteJob
 from dbcustody.plan.restore_work import mark_of
 from dbcustody.reason import Reason
 from tests.fakes import seen
@@ -57,6 +57,31 @@ def test_a_job_that_is_going_is_not_deleted_twice() -> None:
     plane.request = replace(plane.request, spec=replace(plane.request.spec, cancel=True))
     plane.steps(2)
     assert [action for action in plane.actions if isinstance(action, DeleteJob)] == []
+
+
+def test_nothing_is_begun_for_a_request_that_is_being_deleted() -> None:
+    """Kubernetes takes its Jobs away one by one; none is taken for lost, and none comes back."""
+    plane = at_restore()
+    plane.runs()
+    plane.step()
+    plane.request = seen.with_metadata(plane.request, deletion_timestamp=seen.NOW)
+    plane.jobs.clear()
+    before, status = len(plane.started), plane.request.status
+    plane.steps(3)
+    assert (len(plane.started), plane.request.status) == (before, status)
+
+
+def test_a_plan_is_counted_once_however_long_its_storage_is_away() -> None:
+    """The metrics tell of Jobs, and not of looks at them."""
+    plane = RestorePlane()
+    plane.steps(2)
+    plane.ends(IS_PLANNED)
+    there = plane.around
+    plane.around = replace(there, storage=None)
+    plane.steps(3)
+    plane.around = there
+    plane.steps(3)
+    assert sum(isinstance(action, Count) for action in plane.actions) == 1
 
 
 @pytest.mark.parametrize(

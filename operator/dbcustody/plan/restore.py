@@ -71,6 +71,11 @@ def _is_finished(case: RestoreCase) -> Found | None:
     return Plan(status=_said(case, case.status, conditions), actions=(*tidy, *strays))
 
 
+def _is_going(case: RestoreCase) -> Found | None:
+    """Speak for a request that is being deleted: its Job goes with it, and takes away what it made; nothing new is begun."""
+    return Plan(status=case.status) if case.request.metadata.is_being_deleted else None
+
+
 def _is_cancelled(case: RestoreCase) -> Found | None:
     """Speak for a request that is to be given up: what runs is ended first, then the server is asked what it left."""
     if not case.request.spec.cancel or case.verb is Verb.SETTLE_RESTORE:
@@ -199,7 +204,8 @@ def _planned(case: RestoreCase, result: JobResult) -> Found:
         return _fail(case, Reason.JOB_LOST, "the plan was made, and was lost on its way", result)
     status = with_facts(with_repeats(case.status, result), facts)
     planned = _begin(case, Verb.RESTORE, status, planned_conditions())
-    return replace(planned, actions=(*planned.actions, Count(result)))
+    has_moved_on = planned.status is not None and planned.status.attempts != case.status.attempts
+    return replace(planned, actions=(*planned.actions, Count(result))) if has_moved_on else planned
 
 
 def _not_restored(case: RestoreCase, result: JobResult) -> Found:
@@ -332,6 +338,7 @@ def _waiting(message: str, now: datetime) -> RestoreProgress:
 
 
 _RULES: Final = (
+    _is_going,
     _is_finished,
     _is_cancelled,
     _is_first_seen,
