@@ -78,3 +78,24 @@ def test_the_drill_is_followed_as_it_stands(
     with server.connect(into) as connection:
         assert connection.execute("SELECT count(*), sum(hashtext(c::text)) FROM customers c").fetchall() == rows
     assert lost.store.keys(lost.bucket) == before
+
+
+def test_resources_come_back_from_the_bucket(housed: Tenant) -> None:
+    """Somebody deleted every Backup resource: with `importBackups` they are there again, and say what the storage says."""
+    tenant = housed
+    for name in ("monday", "tuesday"):
+        tenant.backup(name)
+        tenant.succeeded(name)
+    told = {name: tenant.get("backups", name)["status"]["artefact"] for name in ("monday", "tuesday")}
+    for name in told:
+        tenant.api.delete("backups", name, tenant.name)
+    tenant.until(lambda: not tenant.names("backups"), "the resources are gone")
+    patch = [{"op": "add", "path": "/spec/importBackups", "value": True}]
+    tenant.api.patch("backupstorages", "main", tenant.name, patch)
+    for name, artefact in told.items():
+        tenant.until(lambda name=name: name in tenant.names("backups"), f"{name} is there again")
+        body = tenant.succeeded(name)
+        assert body["spec"]["origin"] == "Imported"
+        assert body["status"]["artefact"]["manifestSha256"] == artefact["manifestSha256"]
+    assert tenant.jobs("settle")
+    assert tenant.jobs("backup") == []

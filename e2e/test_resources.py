@@ -222,7 +222,7 @@ BAD_CASES = [
     pytest.param(
         Kind.BACKUP, {**BACKUP, "legalHold": {}}, "spec.legalHold.reason: Required value", id="hold without why"
     ),
-    pytest.param(Kind.BACKUP, {**BACKUP, "origin": "Imported"}, 'supported values: "Manual", "Scheduled"', id="origin"),
+    pytest.param(Kind.BACKUP, {**BACKUP, "origin": "Found"}, 'supported values: "Manual", "Scheduled"', id="origin"),
     pytest.param(
         Kind.DATABASE,
         {"connection": {**DATABASE["connection"], "keyMap": {"hostname": "h"}}},

@@ -19,7 +19,7 @@ from dbcustody.api.backup import Artefact, Progress, TableTotals, Tool
 from dbcustody.api.database import DatabaseSpec, Server
 from dbcustody.api.policy import CaptureOptions, PlanEntry, Retained, Retention
 from dbcustody.api.restore import Assertion, ChosenBackup, MissingRoles, RestoreChecks, RestoreProgress, StatedPlan
-from dbcustody.api.storage import BackupStorageSpec, Capabilities, KeyUse
+from dbcustody.api.storage import BackupStorageSpec, Capabilities, FoundBackup, KeyUse
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.reason import ExitCode, Reason
@@ -161,6 +161,8 @@ class ProbeFacts:
     """Backups that no key of the keyring opens."""
     backups: int = 0
     used_bytes: int = 0
+    found: tuple[FoundBackup, ...] = ()
+    """The newest ones, newest first; told only where they are to be imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from dbcustody.repository.layout import (
     fact_key,
     make_backup_id,
     manifest_key,
+    name_key,
 )
 from ground.certificate import Authority
 from ground.s3 import S3Server
@@ -237,6 +238,33 @@ def test_probe_ends_when_told_to(tmp_path: Path) -> None:
 
     with pytest.raises(InterruptedRunError):
         run(VOLUME, tools_for(lambda: VolumeStore(tmp_path), stop=stop))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_lies_there_is_told_by_name_where_it_is_to_be_imported(tmp_path: Path, *, wanted: bool) -> None:
+    """Newest first; what was deleted, what lost its claim, and claims of nothing are left out."""
+    store = VolumeStore(tmp_path, "")
+    for day, (custody_id, name, is_claimed, is_deleted) in enumerate(
+        [
+            ("a.shop", "first", True, False),
+            ("b.shop", "first", True, False),
+            ("a.shop", "gone", True, True),
+            ("a.shop", "nameless", False, False),
+        ]
+    ):
+        backup_id = make_backup_id(name, NOW.replace(day=day + 1))
+        store.put_once(manifest_key(custody_id, backup_id), b"{}")
+        if is_claimed:
+            store.put_once(name_key(custody_id, name), b"{}")
+        if is_deleted:
+            store.put_once(fact_key(custody_id, backup_id, FactKind.TOMBSTONE), b"{}")
+    store.put_once(name_key("a.shop", "never-committed"), b"{}")
+    spec = BackupStorageSpec(volume=Volume(claim_name="c"), acknowledge_unencrypted=True, import_backups=wanted)
+    facts = run(request_for(spec), tools_for(lambda: VolumeStore(tmp_path, ""), None)).probe
+
+    assert facts is not None
+    told = [(one.custody_id, one.name) for one in facts.found]
+    assert told == ([("b.shop", "first"), ("a.shop", "first")] if wanted else [])
 
 
 def test_volume_that_is_not_mounted_has_its_reason() -> None:

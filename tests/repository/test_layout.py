@@ -29,14 +29,17 @@ from dbcustody.repository.layout import (
     custody_of,
     data_key_object,
     data_object,
+    digest_in,
     fact_key,
     is_content,
     key_id_of,
     make_backup_id,
     manifest_key,
+    name_digest,
     name_key,
     names_prefix,
     parse_backup_key,
+    parse_name_key,
     storage_key_key,
     whole_object,
 )
@@ -244,3 +247,24 @@ def test_custodies_are_found_by_their_birth_certificate(key: str, custody_id: st
 def test_object_names_say_what_they_are(name: str, archive: str | None, key_id: str | None, content: bool) -> None:  # noqa: FBT001 - a table
     """Archives, parts, wrapped keys and the catalogue are told apart by name alone."""
     assert (archive_of(name), key_id_of(name), is_content(name)) == (archive, key_id, content)
+
+
+def test_a_name_is_found_again_by_the_end_of_its_backup_id() -> None:
+    """Whoever has only a listing knows which claim belongs to which backup."""
+    moment = datetime(2026, 1, 31, 2, tzinfo=UTC)
+    for name in ("a", "shop.nightly-29500000", "x" * 63):
+        assert digest_in(make_backup_id(name, moment)) == name_digest(name)
+    assert digest_in(make_backup_id("a", moment)) != name_digest("b")
+
+
+@pytest.mark.parametrize(
+    "key", ["names/a.json", "web.shop/names/a", "web.shop/names/A.json", "..x/names/a.json", "web.shop/backups/a.json"]
+)
+def test_other_keys_are_no_claims(key: str) -> None:
+    """Whoever writes into the bucket by hand puts no name into anybody's mouth."""
+    assert parse_name_key(key) is None
+
+
+def test_a_claim_s_key_says_whose_name_it_is() -> None:
+    """The way back from `name_key`."""
+    assert parse_name_key(name_key("web.shop", "shop.nightly-1")) == ("web.shop", "shop.nightly-1")

@@ -24,6 +24,8 @@ class Origin(StrEnum):
     MANUAL = "Manual"
     SCHEDULED = "Scheduled"
     ADOPTED = "Adopted"
+    IMPORTED = "Imported"
+    """Made of what was found in a storage; no manifest bears it."""
 
 
 class DeletionPolicy(StrEnum):

@@ -79,6 +79,7 @@ class BackupStorageSpec:
     acknowledge_unencrypted: bool = False
     access_mode: AccessMode = AccessMode.READ_WRITE
     probe_interval_seconds: int = 3600
+    import_backups: bool = False
     job: JobTemplate | None = None
     suspend: bool = False
 
@@ -106,6 +107,14 @@ class KeyUse:
     """How many backups no other key of the keyring opens."""
     in_keyring: bool | None = None
     """None: an older version counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundBackup:
+    """A backup that lies in a storage, by the name under which it was taken."""
+
+    custody_id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from dbcustody.api.backup import Backup
+from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.meta import Kind
 from dbcustody.contract import Verb
 from dbcustody.handlers.world import Key, Place, World, keys_of
@@ -47,6 +47,8 @@ class Bookkeeper:
         backup = self.world.get(key)
         if not isinstance(backup, Backup) or result.verb not in {Verb.BACKUP, Verb.SETTLE}:
             return
+        if backup.spec.origin is Origin.IMPORTED:
+            return  # it ran in another life
         for account in self._accounts(backup):
             self._runs[account] += 1
             if not succeeded(result):

@@ -26,6 +26,8 @@ async def plan_storage(hands: Hands, observer: Observer, key: Key, storage: Back
         jobs=await observer.look_at(jobs),
         claim=await _claim(hands, key, storage),
         newest_backup_time=_newest_backup_time(hands.world, key),
+        databases=hands.world.databases.find("namespace", key.namespace) if storage.spec.import_backups else (),
+        backup_names=_backup_names(hands.world, key) if storage.spec.import_backups else frozenset(),
     )
     return plan(storage, seen, hands.now())
 
@@ -33,6 +35,10 @@ async def plan_storage(hands: Hands, observer: Observer, key: Key, storage: Back
 def _newest_backup_time(world: World, key: Key) -> datetime | None:
     backups = world.backups.among("storage", key.namespace, key.name)
     return max((backup.status.finish_time for backup in backups if backup.status.finish_time is not None), default=None)
+
+
+def _backup_names(world: World, key: Key) -> frozenset[str]:
+    return frozenset(backup.metadata.name for backup in world.backups if backup.metadata.namespace == key.namespace)
 
 
 async def _claim(hands: Hands, key: Key, storage: BackupStorage) -> SeenClaim | None:

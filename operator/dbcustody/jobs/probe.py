@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.objectstore import probe
-from dbcustody.api.storage import AccessMode, Capabilities
+from dbcustody.api.storage import AccessMode, Capabilities, FoundBackup
 from dbcustody.contract import ProbeFacts, Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError
 from dbcustody.jobs.custody import open_storage, storage_of, stored_key_ids, unwrap_storage_key
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.custody import OpenStorage
     from dbcustody.jobs.tools import Tools
+
+MOST_FOUND: Final = 50
+"""How many backups are told for import: each becomes a resource, and a Job that asks for it."""
 
 
 def run(request: JobRequest, tools: Tools) -> JobResult:
@@ -35,6 +39,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
         storage = open_storage(tools, request, store=store)
         _check_every_key(storage)
         facts = _count(storage, tools, found, facts)
+        facts = facts if spec.import_backups else replace(facts, found=())
     except InterruptedRunError:
         raise
     except DbcustodyError as error:
@@ -69,4 +74,5 @@ def _count(storage: OpenStorage, tools: Tools, found: Conformance, facts: ProbeF
         unopened=standing.unopened,
         backups=surveyed.backups,
         used_bytes=surveyed.used_bytes,
+        found=tuple(FoundBackup(custody_id=custody_id, name=name) for custody_id, name in surveyed.named[:MOST_FOUND]),
     )

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from dbcustody.errors import DamagedError, RefusedError
 from dbcustody.jobs.tools import entries_below
 from dbcustody.plan.key_use import ClosedAttempt, KeyStanding, judge_keys
-from dbcustody.repository.layout import BackupKey, FactKind, key_id_of, manifest_key, parse_backup_key
+from dbcustody.repository.layout import (
+    BackupKey,
+    FactKind,
+    digest_in,
+    key_id_of,
+    manifest_key,
+    name_digest,
+    parse_backup_key,
+    parse_name_key,
+)
 from dbcustody.repository.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from dbcustody.adapters.keyring import Keyring
     from dbcustody.adapters.objectstore import ObjectStore
@@ -34,6 +44,8 @@ class Survey:
     used_bytes: int
     backups: int
     closed: tuple[ClosedAttempt, ...]
+    named: tuple[tuple[str, str], ...] = ()
+    """Custody id and name of each backup whose name is still claimed, newest first."""
 
     def standing(self, keyring: Keyring | None) -> KeyStanding:
         """Return how the backups and *keyring* fit each other; None is a keyring without keys."""
@@ -49,6 +61,12 @@ class _Count:
     deleted: set[_Backup] = field(default_factory=set)
     closed_for: dict[_Backup, dict[str, set[str]]] = field(default_factory=dict)
     """By backup and attempt."""
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By custody id and the digest that a backup id ends with."""
+
+    def add_name(self, custody_id: str, name: str) -> None:
+        """Take in a claim."""
+        self.names[custody_id, name_digest(name)] = name
 
     def add(self, key: BackupKey) -> None:
         """Take in the name of one object."""
@@ -68,9 +86,21 @@ def survey(store: ObjectStore, tools: Tools) -> Survey:
         count.used_bytes += entry.size_bytes
         if (key := parse_backup_key(entry.key)) is not None:
             count.add(key)
+        elif (claim := parse_name_key(entry.key)) is not None:
+            count.add_name(*claim)
     live = count.committed - count.deleted
     closed = (one for backup in sorted(live) for one in _closed(store, backup, count.closed_for.get(backup, {})))
-    return Survey(used_bytes=count.used_bytes, backups=len(live), closed=tuple(closed))
+    return Survey(
+        used_bytes=count.used_bytes, backups=len(live), closed=tuple(closed), named=tuple(_named(live, count.names))
+    )
+
+
+def _named(live: Collection[_Backup], names: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, str]]:
+    """Yield custody id and name of each of the *live* backups, newest first; one whose claim is gone has no name any more."""
+    for custody_id, backup_id in sorted(live, key=itemgetter(1), reverse=True):
+        name = names.get((custody_id, digest_in(backup_id)))
+        if name is not None:
+            yield custody_id, name
 
 
 def _closed(store: ObjectStore, backup: _Backup, attempts: dict[str, set[str]]) -> Iterator[ClosedAttempt]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.backup import Attempt, Backup, Stage
+from dbcustody.api.backup import Attempt, Backup, Origin, Stage
 from dbcustody.api.condition import ConditionType, find, is_true, merge, no, unknown, yes
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
@@ -95,6 +95,15 @@ def _with_retention(case: Case, status: BackupStatus) -> BackupStatus:
         return status
     because = entry.because if entry.keep else ()
     return replace(status, retained_because=because, expires_time=entry.expires_time)
+
+
+def _is_imported(case: Case) -> Plan[BackupStatus] | None:
+    """Speak for a Backup that was found in a storage: it is asked what it holds, and nothing is run."""
+    if case.attempt is not None or case.backup.spec.origin is not Origin.IMPORTED:
+        return None
+    attempt = Attempt(ordinal=1, job_name=_job_name(case, Verb.SETTLE, 1), verb=Verb.SETTLE.value)
+    status = replace(case.status, attempts=(attempt,), progress=waiting("the storage's answer", case.now))
+    return _going_on(case, status, Reason.SETTLING, "the storage is asked what it holds", again=0.0)
 
 
 def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:
@@ -337,4 +346,12 @@ def _marks(case: Case) -> tuple[Action, ...]:
 
 _HAS_BEGUN: Final = unknown(ConditionType.CAPTURED, Reason.RUNNING, "the dump has begun")
 """Stays in status whatever becomes of the pods: from then on, only the storage knows whether something was committed."""
-_RULES: Final = (_is_finished, _is_first_seen, _is_written_down_only, _job_goes_on, _has_answered, _is_lost)
+_RULES: Final = (
+    _is_finished,
+    _is_imported,
+    _is_first_seen,
+    _is_written_down_only,
+    _job_goes_on,
+    _has_answered,
+    _is_lost,
+)

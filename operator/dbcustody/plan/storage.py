@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
+from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.contract import Verb
 from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine, tidy
+from dbcustody.plan.importing import plan_import
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.observed import SeenClaim, SeenJob
 from dbcustody.plan.request import ANY_NODE, storage_work
@@ -42,6 +44,10 @@ class SeenStorage:
     """The PersistentVolumeClaim of a volume; None for a bucket, or when there is none of that name."""
     newest_backup_time: datetime | None = None
     """When the last backup that lies there was finished; None: none is known."""
+    databases: tuple[Database, ...] = ()
+    """Of the namespace."""
+    backup_names: frozenset[str] = frozenset()
+    """Of the namespace's Backups; looked at only where backups are imported."""
 
     def jobs_of(self, verb: Verb) -> tuple[SeenJob, ...]:
         """Return the Jobs that do *verb*."""
@@ -74,12 +80,14 @@ def plan(storage: BackupStorage, seen: SeenStorage, now: datetime) -> Plan[Backu
         job_ref=exam.job_ref,
         ordinal=exam.ordinal,
     )
+    found = facts.found if facts is not None else ()
+    imports = plan_import(storage, found, databases=seen.databases, known=seen.backup_names)
     re_wrapped = plan_re_wrap(storage, probed, seen.jobs_of(Verb.RE_WRAP), now, image=seen.image)
     said = (*said, *re_wrapped.said)
     conditions = merge(storage.status.conditions, said, generation=storage.metadata.generation, now=now)
     return Plan(
         status=replace(re_wrapped.status, conditions=conditions),
-        actions=(*examined.actions, *re_wrapped.actions),
+        actions=(*examined.actions, *re_wrapped.actions, *imports),
         look_again_seconds=_sooner(examined.look_again_seconds, re_wrapped.look_again_seconds),
     )
 

@@ -107,9 +107,28 @@ def make_backup_id(name: str, moment: datetime) -> str:
     """Return the id of a backup named *name* that began at *moment* (aware): sorts by time, cannot collide for two names."""
     if moment.tzinfo is None:
         raise InvalidSpecError(f"backup id of {name[:80]!r}: its time has no zone; must be an aware time")
-    digest = hashlib.sha256(check_name(name).encode()).hexdigest()[:8]
+    digest = name_digest(check_name(name))
     front = re.sub(r"[^a-z0-9]+", "-", name)[:20].strip("-")
     return check_backup_id(f"{moment.astimezone(UTC).strftime(_BACKUP_TIME)}-{front}-{digest}")
+
+
+def name_digest(name: str) -> str:
+    """Return the digest of a backup's *name* that its id ends with."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def digest_in(backup_id: str) -> str:
+    """Return the digest that *backup_id* ends with."""
+    return backup_id.rpartition("-")[2]
+
+
+def parse_name_key(key: str) -> tuple[str, str] | None:
+    """Return custody id and name when *key* is of a claim, else None."""
+    match key.split("/"):
+        case [custody_id, "names", file] if _CUSTODY_ID.fullmatch(custody_id) and file.endswith(".json"):
+            name = file.removesuffix(".json")
+            return (custody_id, name) if _NAME.fullmatch(name) else None
+    return None
 
 
 def backup_time(backup_id: str) -> datetime:
