@@ -294,9 +294,15 @@ def test_small_read_is_never_cut_short(server: S3Server, proxy: Proxy, open_stor
     assert store.read("manifest.json") == DATA[:1_000_000]
 
 
+def slow_down(proxy: Proxy) -> None:
+    """Let the download take some seconds, so that it is cut in the middle, and not when all of it is in somebody's buffer."""
+    proxy.add(Fault("GET", Where.ANSWER, bytes_per_second=4_000_000))
+
+
 def test_object_that_changes_under_the_reader_is_damage(server: S3Server, proxy: Proxy, open_store: OpenStore) -> None:
     """When a download breaks and another object stands there afterwards, two halves are not glued together."""
     store = stored_data(server, open_store, proxy.url)
+    slow_down(proxy)
     pieces = store.stream("data.pgc")
     next(pieces)
     server.client().put_object(Bucket=store.settings.bucket, Key="data.pgc", Body=DATA[::-1])
@@ -309,6 +315,7 @@ def test_object_that_changes_under_the_reader_is_damage(server: S3Server, proxy:
 def test_object_that_vanishes_under_the_reader_is_damage(server: S3Server, proxy: Proxy, open_store: OpenStore) -> None:
     """The same for one that is gone when the download is taken up again."""
     store = stored_data(server, open_store, proxy.url)
+    slow_down(proxy)
     pieces = store.stream("data.pgc")
     next(pieces)
     assert [deletion.state for deletion in store.delete(["data.pgc"])] == [DeletionState.GONE]
