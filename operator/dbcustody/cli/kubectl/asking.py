@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def backup_now(
-    session: Session, database: str, *, policy: str | None, name: str | None, waits: bool, timeout: float | None
+    session: Session, database: str, *, policy: str | None, name: str | None, waits: bool, seconds: float | None
 ) -> int:
     """Have a backup of *database* taken, print its name, and wait for it when *waits*; returns the exit code."""
     await session.require(Kind.DATABASE, database)
@@ -38,10 +38,10 @@ async def backup_now(
     made = await _create(
         session, Kind.BACKUP, database, lambda one: backup_body(one, database=database, policy=chosen), name=name
     )
-    return await follow(session, Kind.BACKUP, made, timeout=timeout) if waits else Exit.DONE
+    return await follow(session, Kind.BACKUP, made, seconds=seconds) if waits else Exit.DONE
 
 
-async def restore(session: Session, wish: RestoreWish, *, name: str | None, waits: bool, timeout: float | None) -> int:
+async def restore(session: Session, wish: RestoreWish, *, name: str | None, waits: bool, seconds: float | None) -> int:
     """Have what *wish* names restored, print the request's name, and wait for it when *waits*; returns the exit code."""
     check_wish(wish)
     database = wish.database or await _own_database(session, wish)
@@ -54,7 +54,7 @@ async def restore(session: Session, wish: RestoreWish, *, name: str | None, wait
     )
     if not waits:
         return Exit.DONE
-    return await follow(session, Kind.RESTORE_REQUEST, made, timeout=timeout)
+    return await follow(session, Kind.RESTORE_REQUEST, made, seconds=seconds)
 
 
 async def cancel(session: Session, name: str) -> int:
@@ -68,10 +68,10 @@ async def cancel(session: Session, name: str) -> int:
     return Exit.DONE
 
 
-async def wait(session: Session, place: str, *, timeout: float) -> int:
+async def wait(session: Session, place: str, *, seconds: float) -> int:
     """Wait until what stands at *place* (KIND/NAME) has come to an end; returns the exit code."""
     kind, name = read_place(place)
-    return await follow(session, kind, name, timeout=timeout)
+    return await follow(session, kind, name, seconds=seconds)
 
 
 async def _own_database(session: Session, wish: RestoreWish) -> str:

@@ -32,13 +32,13 @@ _PROGRESS: Final = {Kind.BACKUP: Progress, Kind.RESTORE_REQUEST: RestoreProgress
 _EXITS: Final = {End.GOOD: Exit.DONE, End.FAILED: Exit.ERROR, End.PENDING: Exit.PENDING}
 
 
-async def follow(session: Session, kind: Kind, name: str, *, timeout: float | None) -> int:
-    """Wait until the resource has come to an end, or for *timeout* seconds (None: for as long as it takes); returns the exit code.
+async def follow(session: Session, kind: Kind, name: str, *, seconds: float | None) -> int:
+    """Wait until the resource has come to an end, or for *seconds* (None: for as long as it takes); returns the exit code.
 
     An API server that does not answer for a while is asked again.
     """
     try:
-        verdict = await _until_end(session, kind, name, timeout)
+        verdict = await _until_end(session, kind, name, seconds)
     except asyncio.CancelledError:
         stops = (
             f"; to stop it: kubectl dbcustody cancel {name} -n {session.home}" if kind is Kind.RESTORE_REQUEST else ""
@@ -49,13 +49,13 @@ async def follow(session: Session, kind: Kind, name: str, *, timeout: float | No
     return _EXITS[verdict.end]
 
 
-async def _until_end(session: Session, kind: Kind, name: str, timeout: float | None) -> Verdict:
+async def _until_end(session: Session, kind: Kind, name: str, seconds: float | None) -> Verdict:
     started = session.now()
     with make_display() as display:
         while True:
             verdict = await _look(session, kind, name, display)
             waited = (session.now() - started).total_seconds()
-            if verdict.end is not End.PENDING or (timeout is not None and waited >= timeout):
+            if verdict.end is not End.PENDING or (seconds is not None and waited >= seconds):
                 return verdict
             await session.pause(LOOK_SECONDS)
 

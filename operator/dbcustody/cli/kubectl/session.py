@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbcustody.adapters.kube import Kube, Resource, ours
 from dbcustody.adapters.kubeconfig import read_access
 from dbcustody.api.glance import Glance
-from dbcustody.api.meta import Kind
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.plan.needs import unreadable
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
+    from dbcustody.api.meta import Kind
     from dbcustody.plan.needs import Need
 
 
