@@ -152,6 +152,7 @@ def test_a_restore_of_a_bare_storage(counter: Counter) -> None:
         ("wait", "shop"),
         ("wait", "pod/shop"),
         ("backup", "now"),
+        ("backup", "now", "shop", "--timeout", "3"),
         ("nonsense",),
     ],
 )
@@ -206,11 +207,22 @@ def test_wait_tells_scripts_how_it_is(conditions: tuple[dict[str, Any], ...], co
     assert [call.verb for call in counter.kube.calls] == ["get"]
 
 
-def test_wait_waits_for_what_is_not_there_yet(counter: Counter) -> None:
+def test_wait_waits_for_what_is_not_there_yet(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
     """A hook may be faster than what it waits for."""
     counter.events = [lambda: None, lambda: counter.kube.have(backup("monday"))]
     assert counter.type("wait", "backup/monday", "--timeout", "60") == 0
+    assert capsys.readouterr().err.count("is not there yet in namespace team") == 1
     assert counter.type("wait", "backup/tuesday", "--timeout", "5") == 2
+
+
+def test_what_cannot_be_read_is_no_wrong_usage(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
+    """1, and what helps."""
+    counter.kube.have(body(Kind.BACKUP, "odd", finishTime="yesterday"))
+    assert [counter.type("wait", "backup/odd"), counter.type("restore", "odd", "--into", "x")] == [1, 1]
+    assert (
+        capsys.readouterr().err.count("Backup odd: cannot be read by this version of dbcustody (status.finishTime: ")
+        == 2
+    )
 
 
 def test_what_the_api_server_refuses_is_told(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:

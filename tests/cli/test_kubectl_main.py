@@ -91,11 +91,14 @@ def test_no_way_to_a_cluster_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 async def test_the_real_door_leads_to_the_api_server(tmp_path: Path) -> None:
-    """A kubeconfig, a context's namespace, and HTTP with the user's token."""
+    """A kubeconfig, a context's namespace, and the user's token over HTTP, read anew when it is used up."""
     seen: list[str | None] = []
 
     async def answer(request: web.Request) -> web.Response:
         seen.append(request.headers.get("Authorization"))
+        if len(seen) == 1:
+            (tmp_path / "config").write_text(json.dumps(config_of(address, "fresh")))
+            return web.Response(status=401)
         return web.json_response({"metadata": {}, "items": [body(Kind.DATABASE, "shop")]})
 
     app = web.Application()
@@ -111,17 +114,17 @@ async def test_the_real_door_leads_to_the_api_server(tmp_path: Path) -> None:
     await runner.cleanup()
 
     assert [one.name for one in found] == ["shop"]
-    assert (session.home, strange, seen) == ("team", [], ["Bearer s3cret"])
+    assert (session.home, strange, seen) == ("team", [], ["Bearer s3cret", "Bearer fresh"])
     assert told is not None
     assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-def config_of(address: str) -> dict[str, object]:
+def config_of(address: str, secret: str = "s3cret") -> dict[str, object]:
     """Return a kubeconfig that leads to *address*."""
     return {
         "current-context": "here",
         "clusters": [{"name": "here", "cluster": {"server": address}}],
-        "users": [{"name": "me", "user": {"token": "s3cret"}}],
+        "users": [{"name": "me", "user": {"token": secret}}],
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me", "namespace": "team"}}],
     }
 

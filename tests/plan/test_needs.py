@@ -144,6 +144,13 @@ def test_a_run_that_cannot_begin_is_told() -> None:
     assert reasons(waiting) == [("a", "PodNotCreated")]
 
 
+def test_who_waits_his_turn_needs_nobody() -> None:
+    """A Backup behind another dump begins by itself; a Database has no turn to wait for."""
+    busy = (said("Ready", "False", "DatabaseBusy"), said("Finished", "False", "DatabaseBusy"))
+    assert reasons(body(Kind.BACKUP, "a", *busy)) == []
+    assert reasons(body(Kind.DATABASE, "a", said("Ready", "False", "ConnectionLost"))) == [("a", "ConnectionLost")]
+
+
 @pytest.mark.parametrize(
     ("resource", "command"),
     [

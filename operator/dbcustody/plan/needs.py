@@ -102,9 +102,14 @@ def _wrong(resource: Glance, now: datetime) -> Iterator[Said]:
     if stalled is not None and stalled.status == "True":
         yield stalled
     elif ready is not None and ready.status == "False" and _is_older(ready.last_transition_time, now):
-        yield ready
+        yield from () if _waits_its_turn(resource, ready) else (ready,)
     alarms = (resource.said(kind) for kind in _ALARMS.get(resource.kind, ()))
     yield from (said for said in alarms if said is not None and said.status == "False" and _is_bad(said))
+
+
+def _waits_its_turn(resource: Glance, ready: Said) -> bool:
+    """Return whether a run that is not over has nothing to do but wait, however long: behind another dump, or for a lock."""
+    return resource.kind in ONE_SHOT and remedy_of(ready.reason).startswith("wait")
 
 
 def _is_bad(said: Said) -> bool:

@@ -12,10 +12,10 @@ import click
 
 from dbcustody.adapters.kube import ours
 from dbcustody.api.backup import Progress
-from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind
 from dbcustody.api.restore import RestoreProgress
 from dbcustody.cli.ending import Exit, complain
+from dbcustody.cli.kubectl.session import see
 from dbcustody.cli.progress import make_display
 from dbcustody.codec import decode
 from dbcustody.errors import InvalidSpecError, UnavailableError
@@ -50,10 +50,13 @@ async def follow(session: Session, kind: Kind, name: str, *, seconds: float | No
 
 
 async def _until_end(session: Session, kind: Kind, name: str, seconds: float | None) -> Verdict:
-    started = session.now()
+    started, is_told = session.now(), False
     with make_display() as display:
         while True:
             verdict = await _look(session, kind, name, display)
+            if verdict == judge(None) and not is_told:
+                complain(f"{kind.value.lower()} {name}: is not there yet in namespace {session.home}", kind="note")
+                is_told = True
             waited = (session.now() - started).total_seconds()
             if verdict.end is not End.PENDING or (seconds is not None and waited >= seconds):
                 return verdict
@@ -81,7 +84,7 @@ async def _look(session: Session, kind: Kind, name: str, display: Display) -> Ve
     if body is None:
         return judge(None)
     _show(display, kind, body)
-    return judge(Glance.from_body(kind, body))
+    return judge(see(kind, body))
 
 
 def _show(display: Display, kind: Kind, body: Mapping[str, Any]) -> None:

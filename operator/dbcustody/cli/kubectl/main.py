@@ -121,6 +121,7 @@ def backup_now_command(
     """Have DATABASE backed up now, as its policy says, and print the name of the Backup."""
     from dbcustody.cli.kubectl.asking import backup_now  # noqa: PLC0415
 
+    _check_patience(waits=waits, seconds=seconds)
     return lambda session: backup_now(session, database, policy=policy, name=name, waits=waits, seconds=seconds)
 
 
@@ -156,6 +157,7 @@ def restore_command(
     from dbcustody.cli.kubectl.asking import restore  # noqa: PLC0415
     from dbcustody.plan.asking import RestoreWish  # noqa: PLC0415
 
+    _check_patience(waits=waits, seconds=seconds)
     moment = None if before is None else _read_time(before)
     wish = RestoreWish(before=moment, missing_roles=MissingRoles(missing_roles), **words)
     return lambda session: restore(session, wish, name=name, waits=waits, seconds=seconds)
@@ -213,6 +215,11 @@ def doctor_command(operator_namespace: str) -> Command:
     from dbcustody.cli.kubectl.doctor import doctor  # noqa: PLC0415
 
     return lambda session: doctor(session, operator_namespace=operator_namespace)
+
+
+def _check_patience(*, waits: bool, seconds: float | None) -> None:
+    if seconds is not None and not waits:
+        raise InvalidSpecError("--timeout: goes with --wait only")
 
 
 def _read_time(text: str) -> datetime:

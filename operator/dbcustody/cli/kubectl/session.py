@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbcustody.adapters.kube import Kube, Resource, ours
-from dbcustody.adapters.kubeconfig import read_access
+from dbcustody.adapters.kubeconfig import Access, read_access
 from dbcustody.api.glance import Glance
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.plan.needs import unreadable
@@ -76,14 +76,14 @@ class Session:
     async def find(self, kind: Kind, name: str) -> Glance | None:
         """Return the resource, or None when there is none."""
         body = await self.kube.get(ours(kind.plural), self.home, name)
-        return None if body is None else Glance.from_body(kind, body)
+        return None if body is None else see(kind, body)
 
     async def require(self, kind: Kind, name: str) -> Glance:
         """Return the resource; raises RefusedError when there is none."""
         found = await self.find(kind, name)
         if found is None:
             raise RefusedError(
-                f"{kind.value} {name}: is not there in namespace {self.home}", reason=Reason.NOTHING_TO_HOLD
+                f"{kind.value} {name}: is not there in namespace {self.home}", reason=Reason.INVALID_SPEC
             )
         return found
 
@@ -101,11 +101,27 @@ class Session:
         return found, strange
 
 
+def see(kind: Kind, body: Mapping[str, Any]) -> Glance:
+    """Return the resource *body*; raises RefusedError for one that this version cannot read: nobody typed anything wrong."""
+    try:
+        return Glance.from_body(kind, body)
+    except InvalidSpecError as error:
+        name = body["metadata"]["name"]
+        text = f"{kind.value} {name}: cannot be read by this version of dbcustody ({error.message})"
+        raise RefusedError(text, reason=Reason.FORMAT_UNKNOWN) from error
+
+
 @asynccontextmanager
 async def connect(
     *, namespace: str | None, everywhere: bool, kubeconfig: str | None, context: str | None
 ) -> AsyncIterator[Session]:
     """Lend a session with the API server that kubectl would ask; raises UnavailableError when there is no way to one."""
     access = await asyncio.to_thread(read_access, files=kubeconfig, context=context)
-    async with Kube(lambda: access) as kube:
+    first = [access]
+
+    def log_in() -> Access:
+        """Return the way that was read already; anew when the API server says that it is used up, as short-lived tokens are."""
+        return first.pop() if first else read_access(files=kubeconfig, context=context)
+
+    async with Kube(log_in) as kube:
         yield Session(kube=kube, namespace=None if everywhere else namespace or access.namespace)

@@ -41,8 +41,16 @@ def plain(text: str) -> str:
 
 
 def _as_json(rows: Sequence[Row], needs: Sequence[Need]) -> str:
-    said: Any = {"databases": encode(rows), "needs": encode(needs)}
-    return redact_text(json.dumps(said, indent=2))
+    return json.dumps(_redacted({"databases": encode(rows), "needs": encode(needs)}), indent=2)
+
+
+def _redacted(value: Any) -> Any:
+    """Return *value* with every text in it redacted by itself, so that what comes out is still JSON."""
+    if isinstance(value, dict):
+        return {name: _redacted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def _as_text(session: Session, rows: Sequence[Row], needs: Sequence[Need], now: datetime) -> str:
