@@ -17,6 +17,7 @@ BODY = {
         "conditions": [
             {"type": "Ready", "status": "False", "reason": "ReasonOfNextYear", "message": "says it"},
             {"type": "TypeOfNextYear", "status": "True"},
+            {"type": "Verified", "status": "Unknown"},
         ],
         "nextScheduleTime": "2026-02-01T02:00:00Z",
     },
@@ -36,6 +37,7 @@ def test_what_a_newer_operator_says_is_read_as_it_is() -> None:
     assert (ready.reason, ready.message) == ("ReasonOfNextYear", "says it")
     assert (found.is_true("Ready"), found.is_false("Ready")) == (False, True)
     assert found.is_true("TypeOfNextYear")
+    assert (found.is_true("Verified"), found.is_false("Verified")) == (False, False)
     assert (found.said("Stalled"), found.is_true("Stalled"), found.is_false("Stalled")) == (None, False, False)
 
 

@@ -119,12 +119,12 @@ async def test_the_real_door_leads_to_the_api_server(tmp_path: Path) -> None:
     assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-def config_of(address: str, secret: str = "s3cret") -> dict[str, object]:
+def config_of(address: str, words: str = "s3cret") -> dict[str, object]:
     """Return a kubeconfig that leads to *address*."""
     return {
         "current-context": "here",
         "clusters": [{"name": "here", "cluster": {"server": address}}],
-        "users": [{"name": "me", "user": {"token": secret}}],
+        "users": [{"name": "me", "user": {"token": words}}],
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me", "namespace": "team"}}],
     }
 

@@ -78,6 +78,8 @@ def test_a_broken_promise_is_told_although_work_goes_on() -> None:
         said("ContinuityProven", "False", "ContinuityUnproven"),
         said("RetentionEnforced", "False", "RetentionFrozen"),
     )
+    vanished = (said(kind, "False", "ContinuityUnproven") for kind in ("ContinuityProven", "RetentionEnforced"))
+    assert reasons(policy("p", READY, *vanished)) == [("p", "ContinuityUnproven")]
     assert [reason for _, reason in reasons(policy("p", READY, *alarms))] == [
         "RecoveryPointMissed",
         "ContinuityUnproven",
