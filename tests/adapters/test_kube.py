@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -111,6 +113,18 @@ async def test_apply_is_server_side(server: Server, expected: dict[str, str], *,
     (asked,) = server.asked
     assert asked["query"] == {"fieldManager": "dbcustody", "force": "true"} | expected
     assert asked["type"] == "application/apply-patch+yaml"
+
+
+async def test_what_is_served_beside_objects_is_read(server: Server) -> None:
+    """The version, for example; with every answer comes the API server's own time."""
+    server.answers = [(200, {"minor": "32"}), (404, {})]
+    async with Kube(server.log_in) as kube:
+        assert kube.date == ""
+        assert await kube.read("/version") == {"minor": "32"}
+        assert await kube.read("/nothing") is None
+        assert abs(parsedate_to_datetime(kube.date) - datetime.now(UTC)) < timedelta(seconds=30)
+
+    assert server.asked[0]["what"] == "GET /version"
 
 
 async def test_a_listing_goes_from_page_to_page(server: Server) -> None:

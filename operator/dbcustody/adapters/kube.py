@@ -11,17 +11,21 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import aiohttp
-import kopf
 
 from dbcustody.errors import ConflictError, DbcustodyError, RefusedError, UnavailableError
 from dbcustody.naming import API_VERSION, FIELD_MANAGER
 from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import kopf
 
 CONNECTIONS: Final = 32
 TIMEOUT_SECONDS: Final = 15.0
@@ -36,6 +40,20 @@ _LOG: Final = logging.getLogger(__name__)
 _QUIET: Final = logging.getLogger(f"{__name__}.login")
 
 Body = Mapping[str, Any]
+
+
+class Way(Protocol):
+    """The way to an API server: its address, and what opens it."""
+
+    @property
+    def server(self) -> str:
+        """The URL."""
+
+    def as_http_headers(self) -> dict[str, str]:
+        """Return what goes along with every request."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """Return whom to trust, and who we are."""
 
 
 class Resource(NamedTuple):
@@ -77,12 +95,14 @@ class Exchange:
 class Kube:
     """A connection to the API server; an asynchronous context manager."""
 
-    def __init__(self, login: Callable[[], kopf.ConnectionInfo], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, login: Callable[[], Way], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._login = login
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._server = ""
         self.observers: list[Callable[[Exchange], None]] = []
+        self.date = ""
+        """The API server's own time, as the header `Date` of its last answer says it."""
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -95,6 +115,10 @@ class Kube:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Return the object, or None when there is none."""
         return await self._maybe("get", "GET", resource.path(namespace, name))
+
+    async def read(self, path: str) -> dict[str, Any] | None:
+        """Return what is served at *path*, such as `/version`, or None when nothing is."""
+        return await self._maybe("get", "GET", path)
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
@@ -203,10 +227,10 @@ class Kube:
         try:
             async with self._session.request(method, self._server + path, **arguments) as response:
                 answer = await response.read()
-                status = response.status
+                status, self.date = response.status, response.headers.get("Date", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = str(error)[:200] or type(error).__name__
-            raise UnavailableError(f"API server: no answer to {verb} ({what}); it is asked again") from error
+            raise UnavailableError(f"API server: no answer to {verb} ({what})") from error
         finally:
             for observer in self.observers:
                 observer(Exchange(verb, status, time.monotonic() - started))
@@ -220,7 +244,7 @@ class Kube:
             await before.close()
 
 
-def open_session(info: kopf.ConnectionInfo, connections: int) -> aiohttp.ClientSession:
+def open_session(info: Way, connections: int) -> aiohttp.ClientSession:
     """Return an HTTP session with *info*'s credentials and at most *connections* connections.
 
     Without a bound every watched object may open one, at a third of a MiB each.
@@ -229,7 +253,7 @@ def open_session(info: kopf.ConnectionInfo, connections: int) -> aiohttp.ClientS
     return aiohttp.ClientSession(headers=info.as_http_headers(), connector=connector)
 
 
-def _ssl_context(info: kopf.ConnectionInfo) -> ssl.SSLContext:
+def _ssl_context(info: Way) -> ssl.SSLContext:
     """Return *info*'s context, checking issuer, name and dates, but not every formality of RFC 5280.
 
     Python 3.13 made those formalities the default; many clusters' certificates have no key identifiers and will not for years.
@@ -241,6 +265,8 @@ def _ssl_context(info: kopf.ConnectionInfo) -> ssl.SSLContext:
 
 def log_in() -> kopf.ConnectionInfo:
     """Return the way to the API server: the pod's ServiceAccount, else the kubeconfig. Raises UnavailableError."""
+    import kopf  # noqa: PLC0415 - whoever brings a login of his own need not wait for it
+
     settings = kopf.OperatorSettings()
     info = kopf.login_with_service_account(logger=_QUIET, settings=settings) or kopf.login_with_kubeconfig(
         logger=_QUIET, settings=settings

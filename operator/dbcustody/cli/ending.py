@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """The exit codes of the stand-alone commands."""
+    """The exit codes of every command that people type."""
 
     DONE = 0
     ERROR = 1
+    PENDING = 2
     NEEDS_CONFIRMATION = 3
     LOCKED = 5
     INTEGRITY = 7

@@ -1,0 +1,276 @@
+"""The command tree of `kubectl dbcustody`. Each command imports what it needs when it runs, so that `--help` comes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+import dbcustody
+from dbcustody.errors import DbcustodyError, InvalidSpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+
+    from dbcustody.cli.kubectl.session import Session
+
+    Command = Callable[[Session], Awaitable[int]]
+
+PROGRAM: Final = "kubectl-dbcustody"
+"""As kubectl finds it, and as shells complete it."""
+COMPLETE: Final = "_KUBECTL_DBCUSTODY_COMPLETE"
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _connect(**options: Any) -> AbstractAsyncContextManager[Session]:
+    from dbcustody.cli.kubectl.session import connect  # noqa: PLC0415 - see the module's docstring
+
+    return connect(**options)
+
+
+class Door:
+    """How commands come to their session: by *enter*, which tests bring themselves."""
+
+    def __init__(self, enter: Callable[..., AbstractAsyncContextManager[Session]] = _connect) -> None:
+        self._enter = enter
+
+    def work(self, options: dict[str, Any], command: Command) -> int:
+        """Return the exit code of *command* with the session that *options* describe."""
+
+        async def in_session() -> int:
+            async with self._enter(**options) as session:
+                return await command(session)
+
+        return asyncio.run(in_session())
+
+
+def in_cluster(*, everywhere: bool = False) -> Callable[[Callable[..., Command]], Callable[..., None]]:
+    """Return what gives a command kubectl's own options, and runs the work that it returns."""
+
+    def decorate(function: Callable[..., Command]) -> Callable[..., None]:
+        @wraps(function)
+        def command(
+            *,
+            namespace: str | None,
+            kubeconfig: str | None,
+            context: str | None,
+            all_namespaces: bool = False,
+            **words: Any,
+        ) -> None:
+            options = {
+                "namespace": namespace,
+                "everywhere": all_namespaces,
+                "kubeconfig": kubeconfig,
+                "context": context,
+            }
+            door = click.get_current_context().find_object(Door) or Door()
+            sys.exit(door.work(options, function(**words)))
+
+        for option in _OPTIONS if everywhere else _OPTIONS[:-1]:
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_OPTIONS: Final = (
+    click.option("-n", "--namespace", metavar="NAME", help="Namespace; by default the context's."),
+    click.option("--kubeconfig", metavar="FILE", envvar="KUBECONFIG", help="Also as KUBECONFIG."),
+    click.option("--context", metavar="NAME", help="Context of the kubeconfig; by default the current one."),
+    click.option("-A", "--all-namespaces", is_flag=True, help="Look everywhere."),
+)
+_NAME: Final = click.option("--name", help="Name of the resource; by default one with the time in it.")
+_WAIT: Final = click.option(
+    "--wait", "waits", is_flag=True, help="Wait for the end and show how far it is; 1 when it fails."
+)
+_TIMEOUT: Final = click.option(
+    "--timeout", "seconds", type=click.FloatRange(0), metavar="SECONDS", help="With --wait: how long; then 2."
+)
+
+
+@click.group(context_settings=_SETTINGS)
+@click.version_option(dbcustody.__version__, prog_name="kubectl dbcustody")
+def kubectl_command() -> None:
+    """Ask the operator for backups and restores of PostgreSQL, and see how everything is.
+
+    Exit codes: 0 done, 1 failed, 2 not yet or something needs a person, 64 wrong usage, 130 cancelled.
+    """
+
+
+@kubectl_command.group("backup")
+def backup_group() -> None:
+    """Have backups taken."""
+
+
+@backup_group.command("now")
+@click.argument("database")
+@click.option("--policy", metavar="NAME", help="How it is taken; needed when the Database has several policies.")
+@_NAME
+@_WAIT
+@_TIMEOUT
+@in_cluster()
+def backup_now_command(
+    database: str, *, policy: str | None, name: str | None, waits: bool, seconds: float | None
+) -> Command:
+    """Have DATABASE backed up now, as its policy says, and print the name of the Backup."""
+    from dbcustody.cli.kubectl.asking import backup_now  # noqa: PLC0415
+
+    _check_patience(waits=waits, seconds=seconds)
+    return lambda session: backup_now(session, database, policy=policy, name=name, waits=waits, seconds=seconds)
+
+
+@kubectl_command.command("restore")
+@click.argument("backup", required=False)
+@click.option("--policy", metavar="NAME", help="Instead of BACKUP: the newest good backup of this policy,")
+@click.option("--before", metavar="TIME", help="not younger than TIME (2027-01-31T02:00:00Z).")
+@click.option("--storage", metavar="NAME", help="Instead of BACKUP: what lies in this BackupStorage,")
+@click.option("--custody", "custody_id", metavar="ID", help="below this custody id,")
+@click.option("--backup-id", metavar="ID", help="by this id; by default the newest good one.")
+@click.option("--into", metavar="NEW", required=True, help="The new database; one that exists is never written into.")
+@click.option("--on", "database", metavar="DATABASE", help="On whose server; by default the Database of the backup.")
+@click.option(
+    "--missing-roles",
+    type=click.Choice(["Fail", "Create", "SkipOwnership"], case_sensitive=False),
+    default="Fail",
+    show_default=True,
+    help="What to do about roles that the server does not have.",
+)
+@click.option("--parallelism", type=click.IntRange(1, 64), default=2, show_default=True, help="How much at a time.")
+@_NAME
+@_WAIT
+@_TIMEOUT
+@in_cluster()
+def restore_command(
+    *, before: str | None, missing_roles: str, name: str | None, waits: bool, seconds: float | None, **words: Any
+) -> Command:
+    """Have BACKUP brought back into a new database beside what runs, and print the name of the RestoreRequest.
+
+    Ctrl-C stops the waiting, not the restore: `kubectl dbcustody cancel` does that.
+    """
+    from dbcustody.api.restore import MissingRoles  # noqa: PLC0415
+    from dbcustody.cli.kubectl.asking import restore  # noqa: PLC0415
+    from dbcustody.plan.asking import RestoreWish  # noqa: PLC0415
+
+    _check_patience(waits=waits, seconds=seconds)
+    moment = None if before is None else _read_time(before)
+    wish = RestoreWish(before=moment, missing_roles=MissingRoles(missing_roles), **words)
+    return lambda session: restore(session, wish, name=name, waits=waits, seconds=seconds)
+
+
+@kubectl_command.command("cancel")
+@click.argument("restorerequest")
+@in_cluster()
+def cancel_command(restorerequest: str) -> Command:
+    """Have a restore stopped that is not over yet; it takes away what it had made."""
+    from dbcustody.cli.kubectl.asking import cancel  # noqa: PLC0415
+
+    return lambda session: cancel(session, restorerequest)
+
+
+@kubectl_command.command("status")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+@in_cluster(everywhere=True)
+def status_command(output: str) -> Command:
+    """Show each Database with its newest proof, and what needs a person with the command to type; then 2."""
+    from dbcustody.cli.kubectl.status import status  # noqa: PLC0415
+
+    return lambda session: status(session, as_json=output == "json")
+
+
+@kubectl_command.command("wait")
+@click.argument("place", metavar="KIND/NAME")
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long; 0 looks once.",
+)
+@in_cluster()
+def wait_command(place: str, seconds: float) -> Command:
+    """Wait for a good end: 0 when it came, 1 when it cannot come any more, 2 when it has not come in time.
+
+    A Backup or RestoreRequest has come to its good end when it succeeded, anything else when it is Ready as it is wanted now.
+    """
+    from dbcustody.cli.kubectl.asking import wait  # noqa: PLC0415
+
+    return lambda session: wait(session, place, seconds=seconds)
+
+
+@kubectl_command.command("doctor")
+@click.option(
+    "--operator-namespace", default="dbcustody", show_default=True, metavar="NAME", help="Where the operator runs."
+)
+@in_cluster(everywhere=True)
+def doctor_command(operator_namespace: str) -> Command:
+    """Check that everything is in place: API server, CRDs, operator, your rights, resources, Argo CD, clocks."""
+    from dbcustody.cli.kubectl.doctor import doctor  # noqa: PLC0415
+
+    return lambda session: doctor(session, operator_namespace=operator_namespace)
+
+
+def _check_patience(*, waits: bool, seconds: float | None) -> None:
+    if seconds is not None and not waits:
+        raise InvalidSpecError("--timeout: goes with --wait only")
+
+
+def _read_time(text: str) -> datetime:
+    from dbcustody.codec import parse_time  # noqa: PLC0415
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise InvalidSpecError(f"--before: {text[:40]!r} is no time with a zone, as 2027-01-31T02:00:00Z") from error
+
+
+def run(words: Sequence[str] | None = None, door: Door | None = None) -> int:
+    """Run the command line and return its exit code; every error is one message on standard error."""
+    program = PROGRAM if COMPLETE in os.environ else "kubectl dbcustody"
+    try:
+        code = kubectl_command.main(words, prog_name=program, complete_var=COMPLETE, standalone_mode=False, obj=door)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except (click.ClickException, click.exceptions.Abort, KeyboardInterrupt, DbcustodyError) as error:
+        return _told(error)
+    return int(code or 0)
+
+
+def _told(error: BaseException) -> int:
+    """Tell *error* and return the exit code that it means."""
+    from dbcustody.cli.ending import Exit, complain  # noqa: PLC0415
+
+    match error:
+        case click.ClickException():
+            error.show()
+            return Exit.USAGE
+        case InvalidSpecError():
+            complain(error.message)
+            return Exit.USAGE
+        case DbcustodyError():
+            complain(error.message)
+            return Exit.ERROR
+        case _:
+            complain("cancelled")
+            return Exit.CANCELLED
+
+
+def main() -> NoReturn:
+    """Run `kubectl dbcustody`; nobody is to see a traceback with values in it."""
+    try:
+        code = run()
+    except Exception as error:  # noqa: BLE001 - the last frame of the process
+        from dbcustody.cli.ending import complain  # noqa: PLC0415
+        from dbcustody.logs import where_raised  # noqa: PLC0415
+
+        places = " < ".join(reversed(where_raised(error)[-3:]))
+        complain(f"InternalError: {type(error).__name__} at {places}; please report this")
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,49 @@
+"""A client reads what it needs of every kind, also of an operator that is newer than itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dbcustody.api.glance import Glance
+from dbcustody.api.meta import Kind, ObjectRef
+
+BODY = {
+    "metadata": {"name": "nightly", "namespace": "team", "generation": 3},
+    "spec": {"databaseRef": {"name": "shop"}, "unheardOf": {"a": 1}},
+    "status": {
+        "observedGeneration": 3,
+        "conditions": [
+            {"type": "Ready", "status": "False", "reason": "ReasonOfNextYear", "message": "says it"},
+            {"type": "TypeOfNextYear", "status": "True"},
+            {"type": "Verified", "status": "Unknown"},
+        ],
+        "nextScheduleTime": "2026-02-01T02:00:00Z",
+    },
+}
+
+
+def test_what_a_newer_operator_says_is_read_as_it_is() -> None:
+    """Reasons and conditions that this version does not know are told, not refused."""
+    found = Glance.from_body(Kind.BACKUP_POLICY, BODY)
+
+    assert (found.name, found.namespace) == ("nightly", "team")
+    assert found.place == "backuppolicies.dbcustody.dev/nightly"
+    assert found.spec.database_ref == ObjectRef(name="shop")
+    assert found.status.next_schedule_time == datetime(2026, 2, 1, 2, tzinfo=UTC)
+    ready = found.said("Ready")
+    assert ready is not None
+    assert (ready.reason, ready.message) == ("ReasonOfNextYear", "says it")
+    assert (found.is_true("Ready"), found.is_false("Ready")) == (False, True)
+    assert found.is_true("TypeOfNextYear")
+    assert (found.is_true("Verified"), found.is_false("Verified")) == (False, False)
+    assert (found.said("Stalled"), found.is_true("Stalled"), found.is_false("Stalled")) == (None, False, False)
+
+
+@pytest.mark.parametrize(("generation", "is_current"), [(3, True), (4, False)])
+def test_status_is_about_one_generation(generation: int, *, is_current: bool) -> None:
+    """After an edit, what status says is yesterday's news."""
+    metadata = {"name": "nightly", "generation": generation}
+    assert Glance.from_body(Kind.BACKUP_POLICY, {**BODY, "metadata": metadata}).is_current is is_current
+    assert not Glance.from_body(Kind.BACKUP_POLICY, {"metadata": metadata}).is_current

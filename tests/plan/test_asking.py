@@ -1,0 +1,129 @@
+"""What is typed becomes exactly one resource, or is refused with what there is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from dbcustody.api.backup import Backup
+from dbcustody.api.glance import Glance
+from dbcustody.api.meta import Kind, ObjectRef
+from dbcustody.api.restore import MissingRoles, RestoreRequest
+from dbcustody.errors import InvalidSpecError
+from dbcustody.naming import is_dns_label
+from dbcustody.plan.asking import (
+    RestoreWish,
+    backup_body,
+    check_wish,
+    choose_policy,
+    database_of,
+    names_from,
+    read_kind,
+    read_place,
+    restore_body,
+)
+from tests.fakes.glances import backup, policy, request
+from tests.fakes.seen import NOW
+
+
+def policies(*bodies: dict[str, Any]) -> list[Glance]:
+    """Return policies, read."""
+    return [Glance.from_body(Kind.BACKUP_POLICY, body) for body in bodies]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_is_known_by_each_of_its_names(kind: Kind) -> None:
+    """As kubectl takes them."""
+    names = (kind.value, kind.value.lower(), kind.plural, kind.short_name, f"{kind.plural}.dbcustody.dev")
+    assert {read_kind(name) for name in names} == {kind}
+    assert read_place(f"{kind.short_name}/shop") == (kind, "shop")
+
+
+@pytest.mark.parametrize("text", ["pods/shop", "backup", "backup/", "/shop"])
+def test_anything_else_is_no_place(text: str) -> None:
+    """It is refused with what would be right."""
+    with pytest.raises(InvalidSpecError):
+        read_place(text)
+
+
+def test_the_only_policy_needs_no_name() -> None:
+    """With two, each of them is named."""
+    one, two, other = policy("nightly"), policy("hourly"), policy("theirs", database="else")
+    assert choose_policy("shop", policies(one, other), None) == "nightly"
+    assert choose_policy("shop", policies(one, two, other), "hourly") == "hourly"
+    with pytest.raises(InvalidSpecError, match=r"2 policies \(hourly, nightly\); one must be named with --policy"):
+        choose_policy("shop", policies(one, two, other), None)
+    with pytest.raises(InvalidSpecError, match=r"--policy theirs: .* there are: nightly"):
+        choose_policy("shop", policies(one, other), "theirs")
+    with pytest.raises(InvalidSpecError, match="create a BackupPolicy first"):
+        choose_policy("shop", policies(other), None)
+
+
+@pytest.mark.parametrize("front", ["shop", "s" * 63, "restore-Shop_Again", "a" * 46 + ".b"])
+def test_names_are_new_and_fit(front: str) -> None:
+    """Every one is a label, and none is like another."""
+    names = list(names_from(front, NOW))
+    assert len(set(names)) == len(names) == 9
+    assert all(is_dns_label(name) for name in names)
+    assert names[0].endswith("-20260131-120000")
+    assert re.fullmatch(r".*-20260131-120000-2", names[1])
+
+
+def test_a_backup_says_whose_and_how() -> None:
+    """The operator reads from it what was asked."""
+    spec = Backup.from_body(backup_body("now", database="shop", policy="nightly")).spec
+    assert (spec.database_ref, spec.policy_ref) == (ObjectRef(name="shop"), ObjectRef(name="nightly"))
+
+
+def test_a_wish_becomes_a_request() -> None:
+    """Each word of it is where the operator looks for it."""
+    wish = RestoreWish(
+        into="shop_again", storage="main", custody_id="team.shop", missing_roles=MissingRoles.CREATE, parallelism=4
+    )
+    spec = RestoreRequest.from_body(restore_body("again", wish, database="shop")).spec
+    assert (spec.source.storage_ref, spec.source.custody_id) == (ObjectRef(name="main"), "team.shop")
+    assert (spec.source.backup_ref, spec.source.policy_ref, spec.source.backup_id) == (None, None, None)
+    assert (spec.target.database_ref.name, spec.target.database) == ("shop", "shop_again")
+    assert (spec.missing_roles, spec.parallelism) == (MissingRoles.CREATE, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({}, "exactly one source"),
+        ({"backup": "a", "policy": "b"}, "exactly one source"),
+        ({"backup": "a", "before": NOW}, "--policy only"),
+        ({"storage": "main"}, "needs --custody"),
+        ({"storage": "main", "custody_id": "team.shop"}, "needs --on"),
+        ({"backup": "a", "custody_id": "team.shop"}, "--storage only"),
+        ({"policy": "a", "backup_id": "b"}, "--storage only"),
+    ],
+)
+def test_half_a_wish_is_refused(words: dict[str, Any], said: str) -> None:
+    """Before anything is asked of the cluster."""
+    with pytest.raises(InvalidSpecError, match=said):
+        check_wish(RestoreWish(into="new", **words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"backup": "a"},
+        {"policy": "a", "before": NOW},
+        {"storage": "main", "custody_id": "team.shop", "database": "shop", "backup_id": "b"},
+    ],
+)
+def test_a_whole_wish_is_not(words: dict[str, Any]) -> None:
+    """Each of the three sources alone."""
+    check_wish(RestoreWish(into="new", **words))
+
+
+def test_the_database_of_a_resource_is_found() -> None:
+    """It is said there, or by the policy that is named, or not at all."""
+    by_policy = Glance.from_body(Kind.BACKUP, backup("a", spec={"policyRef": {"name": "nightly"}}))
+    assert database_of(Glance.from_body(Kind.RESTORE_REQUEST, request("again"))) == "shop"
+    assert database_of(Glance.from_body(Kind.BACKUP, backup("a"))) == "shop"
+    assert database_of(by_policy, policies(policy("hourly", database="no"), policy("nightly"))) == "shop"
+    assert database_of(by_policy, policies(policy("nightly", namespace="other"))) is None

@@ -1,0 +1,208 @@
+"""What needs a person is told, with the command to type; what does not is left out."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from dbcustody.api.glance import Glance
+from dbcustody.api.meta import Kind
+from dbcustody.plan.needs import MOST_FAILURES, Need, needs_of, unreadable
+from tests.fakes.glances import LONG, backup, body, policy, request, said
+from tests.fakes.seen import NOW
+
+Json = dict[str, Any]
+READY = said("Ready", "True", "Ready")
+
+
+def told(*bodies: Json) -> list[Need]:
+    """Return the needs among what the API server has."""
+    return list(needs_of([Glance.from_body(Kind(one["kind"]), one) for one in bodies], NOW))
+
+
+def reasons(*bodies: Json) -> list[tuple[str, str]]:
+    """Return who needs somebody, and why."""
+    return [(need.resource.rpartition("/")[2], need.reason) for need in told(*bodies)]
+
+
+def ended(name: str, reason: str, **more: Any) -> Json:
+    """Return a RestoreRequest that failed."""
+    return request(name, said("Finished", "True", reason), said("Succeeded", "False", reason), **more)
+
+
+def test_nothing_needs_nobody() -> None:
+    """An estate that works has an empty list."""
+    assert told(body(Kind.DATABASE, "shop", READY), policy(), backup("a")) == []
+
+
+def test_what_stands_still_is_told_once() -> None:
+    """Stalled, Ready and what is behind them have one reason; what somebody suspended is no need."""
+    unready, stalled = said("Ready", "False", "InvalidSpec"), said("Stalled", "True", "InvalidSpec", "field x")
+    suspended = (said("Ready", "False", "Suspended"), said("Stalled", "True", "Suspended"))
+    found = told(body(Kind.DATABASE, "b", unready, stalled), body(Kind.DATABASE, "a", *suspended))
+    (need,) = found
+    assert (need.resource, need.namespace) == ("databases.dbcustody.dev/b", "team")
+    assert (need.reason, need.message, need.remedy) == (
+        "InvalidSpec",
+        "field x",
+        "correct the field that the message names",
+    )
+    assert need.command == "kubectl describe databases.dbcustody.dev/b -n team"
+
+
+def test_a_hiccup_is_not_told() -> None:
+    """What has been unready for a moment is tried again; after five minutes somebody should know."""
+    away = "HostUnreachable"
+    assert reasons(body(Kind.DATABASE, "a", said("Ready", "False", away, since=299))) == []
+    assert reasons(body(Kind.DATABASE, "a", said("Ready", "False", away, since=301))) == [("a", away)]
+
+
+def test_a_silent_operator_is_told() -> None:
+    """A resource that nobody looks at means that nobody works; one that was just created does not."""
+    old, young = (body(Kind.DATABASE, name, READY, observedGeneration=-1) for name in "ab")
+    young["metadata"]["creationTimestamp"] = "2026-01-31T11:59:00Z"
+    (need,) = told(old, young)
+    assert (need.resource, need.reason, need.command) == (
+        "databases.dbcustody.dev/a",
+        "NotSeen",
+        "kubectl dbcustody doctor",
+    )
+
+
+def test_a_broken_promise_is_told_although_work_goes_on() -> None:
+    """Each of the alarms; the same reason once."""
+    alarms = (
+        said("RecoveryPointCurrent", "False", "RecoveryPointMissed"),
+        said("ContinuityProven", "False", "ContinuityUnproven"),
+        said("RetentionEnforced", "False", "RetentionFrozen"),
+    )
+    vanished = (said(kind, "False", "ContinuityUnproven") for kind in ("ContinuityProven", "RetentionEnforced"))
+    assert reasons(policy("p", READY, *vanished)) == [("p", "ContinuityUnproven")]
+    assert [reason for _, reason in reasons(policy("p", READY, *alarms))] == [
+        "RecoveryPointMissed",
+        "ContinuityUnproven",
+        "RetentionFrozen",
+    ]
+    assert reasons(body(Kind.BACKUP_STORAGE, "main", READY, said("KeysCurrent", "False", "KeyMissing"))) == [
+        ("main", "KeyMissing")
+    ]
+
+
+def test_what_helps_itself_is_not_told() -> None:
+    """Keys that are being closed anew; a promise that nothing is known of; the conditions of other kinds."""
+    assert told(body(Kind.BACKUP_STORAGE, "main", READY, said("KeysCurrent", "False", "ReWrapping"))) == []
+    assert told(policy("p", READY, said("RecoveryPointCurrent", "Unknown", "NoBackupYet"))) == []
+    assert told(body(Kind.DATABASE, "a", READY, said("KeysCurrent", "False", "KeyMissing"))) == []
+
+
+def test_a_reason_of_next_year_is_told() -> None:
+    """An older client does not know whether it is bad, and says it."""
+    (need,) = told(policy("p", READY, said("RetentionEnforced", "False", "ReasonOfNextYear")))
+    assert (need.reason, need.remedy) == ("ReasonOfNextYear", "")
+
+
+def test_failures_come_newest_first_and_not_without_end() -> None:
+    """Ten at most, and none that is older than a week."""
+    many = [backup(f"b{number}", good=False, ended=3600 * number) for number in range(1, 15)]
+    found = [name for name, _ in reasons(*many, backup("old", good=False, ended=8 * LONG))]
+    assert found == [f"b{number}" for number in range(1, MOST_FAILURES + 1)]
+
+
+def test_what_was_made_good_since_is_over() -> None:
+    """A later success for the same thing; for another database, or before, it is none."""
+    failed = backup("failed", good=False, ended=3600)
+    assert reasons(failed, backup("later", ended=60)) == []
+    assert reasons(failed, backup("before", ended=7200)) == [("failed", "DumpFailed")]
+    assert reasons(failed, backup("else", ended=60, spec={"databaseRef": {"name": "else"}})) == [
+        ("failed", "DumpFailed")
+    ]
+    good = request("good", said("Finished", "True"), said("Succeeded", "True"), finishTime="2026-01-31T11:59:59Z")
+    assert reasons(ended("bad", "RestoreFailed", finishTime="2026-01-31T11:00:00Z"), good) == []
+    assert reasons(ended("bad", "RestoreFailed", into="other", finishTime="2026-01-31T11:00:00Z"), good) == [
+        ("bad", "RestoreFailed")
+    ]
+
+
+def test_what_was_cancelled_was_meant() -> None:
+    """A finished request without any verdict is told by what there is."""
+    assert reasons(ended("a", "Cancelled")) == []
+    assert reasons(request("b", said("Finished", "True", "Odd"))) == [("b", "Odd")]
+
+
+def test_a_failure_without_any_time_is_told() -> None:
+    """Nobody can say that it is old."""
+    timeless = backup("a", good=False)
+    del timeless["status"]["finishTime"], timeless["metadata"]["creationTimestamp"]
+    assert reasons(timeless) == [("a", "DumpFailed")]
+
+
+def test_a_run_that_cannot_begin_is_told() -> None:
+    """A Backup that is not over is judged as anything else."""
+    waiting = body(
+        Kind.BACKUP, "a", said("Ready", "False", "PodNotCreated"), said("Finished", "False", "PodNotCreated")
+    )
+    assert reasons(waiting) == [("a", "PodNotCreated")]
+
+
+def test_who_waits_his_turn_needs_nobody() -> None:
+    """A Backup behind another dump begins by itself; a Database has no turn to wait for."""
+    busy = (said("Ready", "False", "DatabaseBusy"), said("Finished", "False", "DatabaseBusy"))
+    assert reasons(body(Kind.BACKUP, "a", *busy)) == []
+    assert reasons(body(Kind.DATABASE, "a", said("Ready", "False", "ConnectionLost"))) == [("a", "ConnectionLost")]
+
+
+@pytest.mark.parametrize(
+    ("resource", "command"),
+    [
+        (
+            policy("p", READY, said("RetentionEnforced", "False", "RetentionNeedsConfirmation"), pruneHash="abc; rm x"),
+            [
+                "kubectl", "annotate", "backuppolicies.dbcustody.dev/p", "-n", "team",
+                "dbcustody.dev/confirm-prune=abc; rm x", "--overwrite",
+            ],
+        ),
+        (
+            policy("p", READY, said("RetentionEnforced", "False", "RetentionNeedsConfirmation")),
+            ["kubectl", "describe", "backuppolicies.dbcustody.dev/p", "-n", "team"],
+        ),
+        (
+            policy("p", READY, said("RecoveryPointCurrent", "False", "RecoveryPointMissed")),
+            ["kubectl", "get", "backups.dbcustody.dev", "-n", "team", "-l", "dbcustody.dev/policy=p"],
+        ),
+        (
+            body(Kind.DATABASE, "a", said("Ready", "False", "PrivilegesMissing"), missingGrants=["GRANT x;"]),
+            [
+                "kubectl", "get", "databases.dbcustody.dev/a", "-n", "team", "-o",
+                r'jsonpath={range .status.missingGrants[*]}{@}{"\n"}{end}',
+            ],
+        ),
+        (
+            body(Kind.DATABASE, "a", said("Ready", "False", "PrivilegesMissing")),
+            ["kubectl", "describe", "databases.dbcustody.dev/a", "-n", "team"],
+        ),
+        (
+            backup("b", good=False, reason="ArchiveDamaged"),
+            ["kubectl", "dbcustody", "backup", "now", "shop", "-n", "team", "--policy", "nightly"],
+        ),
+        (
+            backup("b", good=False, reason="JobLost", spec={"databaseRef": {"name": "shop"}}),
+            ["kubectl", "dbcustody", "backup", "now", "shop", "-n", "team"],
+        ),
+        (
+            backup("b", good=False, reason="JobLost", spec={"policyRef": {"name": "gone"}}),
+            ["kubectl", "describe", "backups.dbcustody.dev/b", "-n", "team"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_command_is_the_one_to_type(resource: Json, command: list[str]) -> None:
+    """It can be pasted into a shell, whatever stands in status."""
+    (need,) = told(resource)
+    assert shlex.split(need.command) == command
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    """One strange resource does not hide the others."""
+    need = unreadable(Kind.BACKUP, "a", "team", "status.finishTime: must be a time")
+    assert (need.resource, need.reason) == ("backups.dbcustody.dev/a", "Unreadable")
