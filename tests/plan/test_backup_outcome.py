@@ -18,9 +18,8 @@ from dbcustody.plan.backup_outcome import (
     outcome_conditions,
     succeeded,
     with_facts,
-    with_repeats,
 )
-from dbcustody.plan.progress import LARGEST_COUNT
+from dbcustody.plan.progress import LARGEST_COUNT, with_repeats
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 from tests.fakes.seen import NOW, ago, facts, progress, result
 

@@ -106,6 +106,10 @@ class Artefact:
     stored: str
     key_ids: tuple[str, ...] = ()
 
+    def lies_in(self, location: str) -> bool:
+        """Return whether it lies in the storage at *location*."""
+        return f"{self.location}/".startswith(f"{location.rstrip('/')}/")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:

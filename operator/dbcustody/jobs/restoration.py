@@ -38,7 +38,7 @@ from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_
 from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
-from dbcustody.plan.imprint import handed_over, read_imprint, under_way
+from dbcustody.plan.imprint import Imprint, handed_over, read_imprint, under_way
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
@@ -102,10 +102,17 @@ def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
 
 def find_left(session: Session, order: RestoreOrder) -> int | None:
     """Return the OID of what an earlier run of the same order left half-done under the wanted name, or None."""
-    found = read_database(session, order.wish.database)
+    found = find_imprint(session, order.wish.database)
+    if found is None or found[1].mark != order.mark or found[1].is_handed_over:
+        return None
+    return found[0]
+
+
+def find_imprint(session: Session, database: str) -> tuple[int, Imprint] | None:
+    """Return the OID of *database* and for whom it was made; None when it is not there, or no restore made it for anybody."""
+    found = read_database(session, database)
     imprint = read_imprint(found[1]) if found is not None else None
-    is_ours = imprint is not None and imprint.mark == order.mark and not imprint.is_handed_over
-    return found[0] if found is not None and is_ours else None
+    return (found[0], imprint) if found is not None and imprint is not None else None
 
 
 def without(landing: Landing, left: int | None, order: RestoreOrder) -> Landing:

@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
-from dbcustody.adapters.postgres.landing import drop_database, read_database, read_landing
+from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, RestoreStage
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import RestoreFacts, RestoreTerms, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.custody import open_storage, read_marker, storage_of
-from dbcustody.jobs.restoration import RestoreOrder, find_left, make_plan, restore, told_plan, without
+from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, open_source, refuse_pending_erasures
 from dbcustody.jobs.stock import take_stock
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.choice import choose_named, choose_newest
-from dbcustody.plan.imprint import read_imprint
+from dbcustody.plan.imprint import Imprint
 from dbcustody.plan.restoration import Landing, Wish
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix
@@ -86,13 +86,12 @@ def _settle(request: JobRequest, tools: Tools) -> JobResult:
     """Return whether the database was handed over; what is half-done is dropped, with whoever still works on it."""
     terms = terms_of(request)
     with connect(_server(request, tools)) as session:
-        if _is_handed_over(session, terms):
-            message = f"{terms.database} was handed over, compared and equal"
-            return give(request.verb, Reason.RESTORED, message, restore=RestoreFacts(is_handed_over=True))
-        found = read_database(session, terms.database)
-        imprint = read_imprint(found[1]) if found is not None else None
+        found = find_imprint(session, terms.database)
         left = "nothing was made"
-        if found is not None and imprint is not None and imprint.mark == terms.mark:
+        if found is not None and found[1].mark == terms.mark:
+            if found[1].is_handed_over:
+                message = f"{terms.database} was handed over, compared and equal"
+                return give(request.verb, Reason.RESTORED, message, restore=RestoreFacts(is_handed_over=True))
             drop_database(session, found[0])
             left = "what was half-done is dropped"
     lost = fail(request.verb, Reason.JOB_LOST, f"{terms.database}: {left}", restore=RestoreFacts())
@@ -100,9 +99,8 @@ def _settle(request: JobRequest, tools: Tools) -> JobResult:
 
 
 def _is_handed_over(session: Session, terms: RestoreTerms) -> bool:
-    found = read_database(session, terms.database)
-    imprint = read_imprint(found[1]) if found is not None else None
-    return imprint is not None and imprint.is_handed_over and imprint.mark == terms.mark
+    found = find_imprint(session, terms.database)
+    return found is not None and found[1] == Imprint(mark=terms.mark, is_handed_over=True)
 
 
 def _adopted(request: JobRequest) -> JobResult:

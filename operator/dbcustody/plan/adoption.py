@@ -24,6 +24,8 @@ from dbcustody.plan.actions import CreateBackup, DeleteJob, LetJobGo, Plan
 from dbcustody.plan.manifest import MANAGER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbcustody.plan.observed import SeenJob
 
 GONE_AFTER_SECONDS = 600
@@ -56,21 +58,24 @@ def backup_manifest(job: SeenJob) -> dict[str, Any]:
     """Return the Backup that records *job*; it belongs to nobody, so that no deletion but its own takes it away."""
     labels = job.metadata.labels
     kept = (LABEL_DATABASE, LABEL_STORAGE, LABEL_POLICY)
+    spec = {
+        "origin": (Origin.ADOPTED if job.is_by_hand else Origin.SCHEDULED).value,
+        "policyRef": {"name": labels[LABEL_POLICY]},
+        **({"databaseRef": {"name": labels[LABEL_DATABASE]}} if LABEL_DATABASE in labels else {}),
+    }
+    known = {label: labels[label] for label in kept if label in labels}
+    return record(job.name, job.metadata.namespace, labels=known, spec=spec)
+
+
+def record(name: str, namespace: str, *, labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Backup that we make of what is there already; retention takes it away again with its data."""
     return {
         "apiVersion": API_VERSION,
         "kind": Kind.BACKUP.value,
         "metadata": {
-            "name": job.name,
-            "namespace": job.metadata.namespace,
-            "labels": {
-                LABEL_MANAGED_BY: MANAGER,
-                LABEL_BACKUP: label_value(job.name),
-                **{label: labels[label] for label in kept if label in labels},
-            },
+            "name": name,
+            "namespace": namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGER, LABEL_BACKUP: label_value(name), **labels},
         },
-        "spec": {
-            "origin": (Origin.ADOPTED if job.is_by_hand else Origin.SCHEDULED).value,
-            "policyRef": {"name": labels[LABEL_POLICY]},
-            **({"databaseRef": {"name": labels[LABEL_DATABASE]}} if LABEL_DATABASE in labels else {}),
-        },
+        "spec": dict(spec),
     }

@@ -16,11 +16,11 @@ from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, MarkJob, Plan, StartJob
 from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
-from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts, with_repeats
+from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
 from dbcustody.plan.hold import is_settled, plan_hold
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
-from dbcustody.plan.progress import interval_seconds, waiting
+from dbcustody.plan.progress import interval_seconds, waiting, with_repeats
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
 from dbcustody.reason import ExitCode, Reason
 

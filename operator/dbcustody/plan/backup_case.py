@@ -82,7 +82,7 @@ class Case:
     def elsewhere(self, parties: Parties) -> str | None:
         """Return in words that the data does not lie where the storage of *parties* is now; None when it does, or lies nowhere."""
         artefact, here = self.status.artefact, parties.storage.status.location
-        if artefact is None or here is None or f"{artefact.location}/".startswith(f"{here.rstrip('/')}/"):
+        if artefact is None or here is None or artefact.lies_in(here):
             return None
         return f"it lies in {artefact.location}, and BackupStorage {parties.storage.metadata.name!r} is {here}"
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.policy import Level
-from dbcustody.plan.progress import LARGEST_COUNT, within
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -132,14 +131,6 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
         tables=facts.tables,
         not_captured=tuple(one[:NOT_CAPTURED_LENGTH] for one in facts.not_captured[:MOST_NOT_CAPTURED]),
     )
-
-
-def with_repeats(status: BackupStatus, result: JobResult | None) -> BackupStatus:
-    """Return *status* with what one more Job had to send to the storage again; *result* None, or one that does not tell, adds nothing."""
-    told = result.repeated_requests if result is not None else None
-    if told is None:
-        return status
-    return replace(status, repeated_requests=within((status.repeated_requests or 0) + max(0, told), LARGEST_COUNT))
 
 
 def closed(status: BackupStatus, *, is_good: bool, reason: Reason, ended: datetime, now: datetime) -> BackupStatus:

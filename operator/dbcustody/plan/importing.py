@@ -9,17 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbcustody.api.backup import Origin
-from dbcustody.api.meta import Kind
-from dbcustody.naming import (
-    API_VERSION,
-    LABEL_BACKUP,
-    LABEL_DATABASE,
-    LABEL_MANAGED_BY,
-    LABEL_STORAGE,
-    label_value,
-)
+from dbcustody.naming import LABEL_DATABASE, LABEL_STORAGE, label_value
 from dbcustody.plan.actions import CreateBackup
-from dbcustody.plan.manifest import MANAGER
+from dbcustody.plan.adoption import record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -45,22 +37,7 @@ def plan_import(
 
 def _manifest(storage: BackupStorage, name: str, database: str) -> dict[str, Any]:
     place = storage.metadata.name
-    return {
-        "apiVersion": API_VERSION,
-        "kind": Kind.BACKUP.value,
-        "metadata": {
-            "name": name,
-            "namespace": storage.metadata.namespace,
-            "labels": {
-                LABEL_MANAGED_BY: MANAGER,
-                LABEL_BACKUP: label_value(name),
-                LABEL_DATABASE: label_value(database),
-                LABEL_STORAGE: label_value(place),
-            },
-        },
-        "spec": {
-            "origin": Origin.IMPORTED.value,
-            "databaseRef": {"name": database},
-            "storageRef": {"name": place},
-        },
-    }
+    labels = {LABEL_DATABASE: label_value(database), LABEL_STORAGE: label_value(place)}
+    parties = {"databaseRef": {"name": database}, "storageRef": {"name": place}}
+    spec = {"origin": Origin.IMPORTED.value, **parties}
+    return record(name, storage.metadata.namespace, labels=labels, spec=spec)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from dbcustody.api.backup import Progress, Stage
-from dbcustody.api.restore import RestoreProgress
+from dbcustody.api.backup import BackupStatus, Progress, Stage
+from dbcustody.api.restore import RestoreProgress, RestoreRequestStatus
 from dbcustody.codec import decode
 from dbcustody.contract import RESTORING, AnyProgress, RecordKind, Verb, unframe
 from dbcustody.errors import InvalidSpecError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from dbcustody.contract import Record
+    from dbcustody.contract import JobResult, Record
 
 LIVELY: Final = timedelta(seconds=30)
 """How long after its start a run is looked at every second."""
@@ -66,6 +66,17 @@ def _bounded(progress: AnyProgress) -> AnyProgress:
         waiting_for=said[:WAITING_FOR_LENGTH] if said is not None else None,
         repeated_requests=within(progress.repeated_requests, LARGEST_COUNT),
     )
+
+
+Status = TypeVar("Status", BackupStatus, RestoreRequestStatus)
+
+
+def with_repeats(status: Status, result: JobResult | None) -> Status:
+    """Return *status* with what one more Job had to send to the storage again; *result* None, or one that does not tell, adds nothing."""
+    told = result.repeated_requests if result is not None else None
+    if told is None:
+        return status
+    return replace(status, repeated_requests=within((status.repeated_requests or 0) + max(0, told), LARGEST_COUNT))
 
 
 def within(number: int | None, most: int) -> int | None:

@@ -46,15 +46,16 @@ def parties_of(
 ) -> Parties | Missing:
     """Return who takes part, or the first of them that is missing; a policy that was deleted is no obstacle once names are known."""
     if names.policy is not None and policy is None and (names.database is None or names.storage is None):
-        return _missing(Reason.POLICY_NOT_FOUND, "BackupPolicy", names.policy)
+        return missing(Reason.POLICY_NOT_FOUND, "BackupPolicy", names.policy)
     if database is None:
-        return _missing(Reason.DATABASE_NOT_FOUND, "Database", names.database)
+        return missing(Reason.DATABASE_NOT_FOUND, "Database", names.database)
     if storage is None:
-        return _missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", names.storage)
+        return missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", names.storage)
     return Parties(database=database, storage=storage, policy=policy)
 
 
-def _missing(reason: Reason, kind: str, name: str | None) -> Missing:
+def missing(reason: Reason, kind: str, name: str | None) -> Missing:
+    """Return that the *kind* called *name* (None: nobody says how) is not there."""
     return Missing(reason=reason, message=f"{kind} {name or ''!r}: does not exist in this namespace")
 
 

@@ -18,7 +18,7 @@ from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, LetJobGo, Plan, StartJob
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
-from dbcustody.plan.progress import WAITING_FOR_LENGTH, interval_seconds
+from dbcustody.plan.progress import WAITING_FOR_LENGTH, interval_seconds, with_repeats
 from dbcustody.plan.request import Missing
 from dbcustody.plan.restore_case import Origin, Refusal, RestoreCase, SeenRestore, target_of
 from dbcustody.plan.restore_outcome import (
@@ -28,7 +28,6 @@ from dbcustody.plan.restore_outcome import (
     restored,
     success_conditions,
     with_facts,
-    with_repeats,
 )
 from dbcustody.plan.restore_work import restore_work, settle_restore_work
 from dbcustody.reason import ExitCode, Reason

@@ -14,7 +14,7 @@ from dbcustody.api.restore import RestoreProgress, RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
 from dbcustody.plan.observed import SeenJob
-from dbcustody.plan.request import Missing
+from dbcustody.plan.request import Missing, missing
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class RestoreCase:
 def _of_backup(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
     backup = seen.backup
     if backup is None:
-        return Missing(reason=Reason.BACKUP_NOT_FOUND, message=f"Backup {name!r}: does not exist in this namespace")
+        return missing(Reason.BACKUP_NOT_FOUND, "Backup", name)
     if not is_true(backup.status.conditions, ConditionType.FINISHED):
         return Missing(reason=Reason.PENDING, message=f"Backup {name!r} is not finished")
     artefact = backup.status.artefact
@@ -117,12 +117,16 @@ def _of_backup(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
     if verified is not None and verified.status is ConditionStatus.FALSE:
         message = f"Backup {name!r} did not pass its verification: {verified.message}"
         return Refusal(reason=Reason.BACKUP_NOT_GOOD, message=message)
-    return _no_storage(backup.status.storage) if seen.storage is None else _where_it_lies(name, artefact, seen.storage)
+    return (
+        missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", backup.status.storage)
+        if seen.storage is None
+        else _where_it_lies(name, artefact, seen.storage)
+    )
 
 
 def _where_it_lies(name: str, artefact: Artefact, storage: BackupStorage) -> Origin | Missing:
     here = storage.status.location
-    if here is not None and not f"{artefact.location}/".startswith(f"{here.rstrip('/')}/"):
+    if here is not None and not artefact.lies_in(here):
         message = f"Backup {name!r} lies in {artefact.location}, and its storage is {here} now"
         return Missing(reason=Reason.STORAGE_NOT_READY, message=message)
     return Origin(storage=storage, custody_id=custody_of(artefact), backup_id=artefact.backup_id)
@@ -136,13 +140,11 @@ def custody_of(artefact: Artefact) -> str:
 def _of_policy(name: str, seen: SeenRestore, before_time: datetime | None) -> Origin | Missing:
     policy = seen.policy
     if policy is None:
-        return Missing(
-            reason=Reason.POLICY_NOT_FOUND, message=f"BackupPolicy {name!r}: does not exist in this namespace"
-        )
+        return missing(Reason.POLICY_NOT_FOUND, "BackupPolicy", name)
     if seen.source_database is None:
-        return _no_database(policy.spec.database_ref.name)
+        return missing(Reason.DATABASE_NOT_FOUND, "Database", policy.spec.database_ref.name)
     if seen.storage is None:
-        return _no_storage(policy.spec.storage_ref.name)
+        return missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", policy.spec.storage_ref.name)
     custody_id = seen.source_database.custody_id
     return Origin(storage=seen.storage, custody_id=custody_id, policy=name, before_time=before_time)
 
@@ -150,7 +152,11 @@ def _of_policy(name: str, seen: SeenRestore, before_time: datetime | None) -> Or
 def _of_storage(request: RestoreRequest, seen: SeenRestore) -> Origin | Missing:
     source = request.spec.source
     if seen.storage is None:
-        return _no_storage(source.storage_ref.name if source.storage_ref is not None else None)
+        return missing(
+            Reason.STORAGE_NOT_FOUND,
+            "BackupStorage",
+            source.storage_ref.name if source.storage_ref is not None else None,
+        )
     return Origin(
         storage=seen.storage,
         custody_id=source.custody_id or "",
@@ -161,14 +167,6 @@ def _of_storage(request: RestoreRequest, seen: SeenRestore) -> Origin | Missing:
 
 def target_of(case: RestoreCase) -> Database | Missing:
     """Return on whose server the database is made, or that it is missing."""
-    return case.seen.database or _no_database(case.request.spec.target.database_ref.name)
-
-
-def _no_storage(name: str | None) -> Missing:
-    return Missing(
-        reason=Reason.STORAGE_NOT_FOUND, message=f"BackupStorage {name or ''!r}: does not exist in this namespace"
+    return case.seen.database or missing(
+        Reason.DATABASE_NOT_FOUND, "Database", case.request.spec.target.database_ref.name
     )
-
-
-def _no_database(name: str) -> Missing:
-    return Missing(reason=Reason.DATABASE_NOT_FOUND, message=f"Database {name!r}: does not exist in this namespace")

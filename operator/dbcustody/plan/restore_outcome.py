@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.restore import RestoreProgress, RestoreStage
-from dbcustody.plan.progress import LARGEST_COUNT, within
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -116,14 +115,6 @@ def _bounded(plan: StatedPlan) -> StatedPlan:
 
 def _cut(texts: tuple[str, ...], length: int) -> tuple[str, ...]:
     return tuple(text[:length] for text in texts[:MOST_STATED])
-
-
-def with_repeats(status: RestoreRequestStatus, result: JobResult | None) -> RestoreRequestStatus:
-    """Return *status* with what one more Job had to send to the storage again; *result* None, or one that does not tell, adds nothing."""
-    told = result.repeated_requests if result is not None else None
-    if told is None:
-        return status
-    return replace(status, repeated_requests=within((status.repeated_requests or 0) + max(0, told), LARGEST_COUNT))
 
 
 def closed(
