@@ -63,6 +63,27 @@ def test_each_wrong_setting_has_its_reason(
     assert isinstance(caught.value, UnavailableError) is (reason is Reason.STORAGE_UNREACHABLE)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param("Last-Modified: Thu, 2", id="in-a-date"),
+        pytest.param("X-Amz-Mp-Parts-Count: ", id="in-a-number"),
+    ],
+)
+def test_answer_whose_head_breaks_off_is_asked_for_again(
+    server: S3Server, proxy: Proxy, open_store: OpenStore, head: str
+) -> None:
+    """An answer that ends in the middle of what its head says is no finding about bucket or region."""
+    store = open_store(server, endpoint=proxy.url)
+    store.put_once("a/key", b"x")
+    struck = proxy.add(
+        Fault("GET", reply=f"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 1\r\n{head}\r\n\r\n?".encode())
+    )
+
+    assert store.read("a/key") == b"x"
+    assert struck.times == 0
+
+
 def test_wrong_region_is_put_right(server: S3Server, proxy: Proxy, open_store: OpenStore) -> None:
     """A store that names its own region when it refuses another one is asked again under that one, once: no harm is done."""
     store = open_store(server, endpoint=proxy.url, region="eu-north-1", max_attempts=1)

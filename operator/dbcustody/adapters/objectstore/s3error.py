@@ -5,6 +5,7 @@ Only the store's error code is repeated, never its message: some stores quote th
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,6 +26,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore import parsers
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -143,7 +145,7 @@ def _from_failure(error: Exception, what: str) -> DbcustodyError:
     """Return our word for a request that got no whole answer."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
         return RefusedError(f"{what}: there are no credentials, given or ambient", reason=Reason.STORAGE_DENIED)
-    if isinstance(error, ResponseParserError):
+    if isinstance(error, ResponseParserError) or _came_of_parsing(error):
         return AgainError(f"{what}: the answer is no answer of S3 ({type(error).__name__}); check what lies between")
     if isinstance(error, FlexibleChecksumError):
         return GarbledError(f"{what}: what arrived does not fit its checksum")
@@ -158,6 +160,12 @@ def _from_failure(error: Exception, what: str) -> DbcustodyError:
         f"{what}: cannot be asked for ({type(error).__name__}); check bucket, region, endpoint",
         reason=Reason.BUCKET_NOT_FOUND,
     )
+
+
+def _came_of_parsing(error: Exception) -> bool:
+    """Return whether botocore stumbled over an answer: a head that breaks off in a date or a number is a bare ValueError to it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == parsers.__name__ for frame, _ in frames)
 
 
 def _from_tls(error: SSLError, what: str) -> RefusedError | None:
@@ -220,9 +228,12 @@ def _status_of(error: ClientError) -> int:
 
 
 def date_of(answer: Mapping[str, Any]) -> datetime | None:
-    """Return the time that the store wrote on its answer."""
+    """Return the time that the store wrote on its answer; None without one, or with one that breaks off."""
     text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return parsedate_to_datetime(text) if text else None
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
 
 
 def _skew_text(error: ClientError) -> str:
