@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from botocore import parsers
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -26,7 +27,6 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
-from botocore import parsers
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
