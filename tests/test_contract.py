@@ -22,7 +22,6 @@ from dbcustody.contract import (
     _FACTS,
     FRAME_PREFIX,
     TERMINATION_MESSAGE_BYTES,
-    InspectionFacts,
     JobRequest,
     JobResult,
     Record,
@@ -39,6 +38,7 @@ from dbcustody.contract import (
     unframe,
 )
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.facts import InspectionFacts
 from dbcustody.reason import ExitCode, Reason
 
 SCALARS = {

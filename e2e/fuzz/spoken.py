@@ -10,8 +10,6 @@ from dbcustody.api.backup import Artefact, Progress, Stage, Tool
 from dbcustody.api.database import DatabaseSpec, Server
 from dbcustody.codec import decode, encode
 from dbcustody.contract import (
-    BackupFacts,
-    InspectionFacts,
     JobRequest,
     JobResult,
     Verb,
@@ -25,6 +23,7 @@ from dbcustody.contract import (
     unframe,
 )
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.facts import BackupFacts, InspectionFacts
 from dbcustody.plan.progress import read_progress, read_result
 from dbcustody.reason import ExitCode, Reason
 from fuzz.bytewise import blindly

@@ -14,7 +14,7 @@ from dbcustody.api.backup import Backup, BackupStatus, Origin, Progress, Stage
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.codec import decode, encode
-from dbcustody.contract import BackupFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
 from dbcustody.naming import LABEL_DATABASE, LABEL_STORAGE
 from dbcustody.plan.actions import Action, DeleteBackup, DeleteJob, LetJobGo, MarkJob, Plan, SetFinalizers, StartJob
 from dbcustody.plan.backup import plan
@@ -38,6 +38,8 @@ from tests.fakes.seen import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dbcustody.facts import BackupFacts
 
 
 NEVER: Final = 99

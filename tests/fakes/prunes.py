@@ -18,7 +18,8 @@ from dbcustody.repository.manifest import manifest_digest, write_manifest
 from tests.fakes.vault import CUSTODY, Vault, tools_for
 
 if TYPE_CHECKING:
-    from dbcustody.contract import JobResult, PruneFacts
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import PruneFacts
     from dbcustody.repository.manifest import Manifest
     from ground.s3 import S3Server
 

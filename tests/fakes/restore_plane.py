@@ -17,7 +17,8 @@ from dbcustody.api.restore import (
     RestoreTarget,
     StatedPlan,
 )
-from dbcustody.contract import JobResult, RestoreFacts, Verb, load_request
+from dbcustody.contract import JobResult, Verb, load_request
+from dbcustody.facts import RestoreFacts
 from dbcustody.plan.actions import DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.restore import plan

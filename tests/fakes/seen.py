@@ -14,7 +14,8 @@ from dbcustody.api.meta import Metadata, ObjectRef, OwnerReference
 from dbcustody.api.policy import BackupPolicy, BackupPolicySpec
 from dbcustody.api.storage import S3, BackupStorage, BackupStorageSpec
 from dbcustody.codec import encode
-from dbcustody.contract import BackupFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_POLICY, LABEL_STORAGE, LABEL_VERB
 from dbcustody.plan.observed import SeenJob, SeenPod
 from dbcustody.reason import GUIDANCE, Reason

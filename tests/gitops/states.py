@@ -16,7 +16,8 @@ from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.policy import Retained
 from dbcustody.api.storage import S3, Encryption
-from dbcustody.contract import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts
 from dbcustody.plan.recovery_point import Run
 from dbcustody.reason import Reason
 from tests.fakes.control_plane import dumping, settled, started

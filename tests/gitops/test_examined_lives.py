@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dbcustody.contract import ProbeFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import ProbeFacts
 from dbcustody.naming import ANNOTATION_CHECK_NOW
 from dbcustody.plan.observed import SeenPod
 from dbcustody.reason import GUIDANCE, ExitCode, Reason

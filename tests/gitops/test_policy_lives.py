@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from dbcustody.api.condition import ConditionStatus, ConditionType, find
 from dbcustody.api.policy import Retained
-from dbcustody.contract import PruneFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import PruneFacts
 from dbcustody.plan.recovery_point import Run
 from dbcustody.reason import Reason
 from tests.fakes.control_plane import NEVER

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dbcustody.api.condition import ConditionType, is_true
-from dbcustody.contract import JobResult, RestoreFacts, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import RestoreFacts
 from dbcustody.reason import Reason
 from tests.fakes import seen
 from tests.fakes.restore_plane import IS_PLANNED, IS_RESTORED, SETTLED, RestorePlane

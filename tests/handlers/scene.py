@@ -13,17 +13,9 @@ from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Retained
 from dbcustody.codec import format_time
-from dbcustody.contract import (
-    HoldFacts,
-    InspectionFacts,
-    JobResult,
-    ProbeFacts,
-    PruneFacts,
-    ReWrapFacts,
-    Verb,
-    dump_result,
-)
+from dbcustody.contract import JobResult, Verb, dump_result
 from dbcustody.errors import DbcustodyError
+from dbcustody.facts import HoldFacts, InspectionFacts, ProbeFacts, PruneFacts, ReWrapFacts
 from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.hands import Hands
 from dbcustody.handlers.intake import Intake

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from dbcustody.contract import BackupFacts, JobResult
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import BackupFacts
 
 pytestmark = pytest.mark.postgres
 

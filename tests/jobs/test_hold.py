@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.adapters.objectstore import VolumeStore
-from dbcustody.contract import HoldFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
 from dbcustody.errors import ConflictError, RefusedError
+from dbcustody.facts import HoldFacts
 from dbcustody.jobs import hold, prune
 from dbcustody.jobs.hold import BY_HAND, Spot, placed_by
 from dbcustody.reason import ExitCode, Reason

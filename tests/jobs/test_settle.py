@@ -21,7 +21,8 @@ from tests.fakes.vault import CUSTODY, NOW, Vault, ring, tools_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dbcustody.contract import BackupFacts, JobResult
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import BackupFacts
 
 DUE = CaptureOptions(verification=Verification(level=Level.CHECKSUM))
 

@@ -12,7 +12,8 @@ from dbcustody.api.backup import Attempt, BackupStatus, DeletionPolicy, HoldStat
 from dbcustody.api.condition import ABSENT_UNLESS_TRUE, ConditionStatus, ConditionType, find, is_true
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import PlanEntry
-from dbcustody.contract import BackupFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import Count, DeleteBackup, SetFinalizers, StartJob, Tell
 from dbcustody.plan.backup import MOST_ATTEMPTS, plan

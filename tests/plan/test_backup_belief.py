@@ -8,7 +8,8 @@ import pytest
 
 from dbcustody.api.backup import Stage
 from dbcustody.api.condition import ConditionType
-from dbcustody.contract import BackupFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.reason import Reason
 from tests.fakes.control_plane import dumping, started, verbs, words
 from tests.fakes.seen import facts, pod, progress, result

@@ -9,7 +9,8 @@ import pytest
 
 from dbcustody.api.backup import BackupStatus, Stage
 from dbcustody.api.condition import ConditionType
-from dbcustody.contract import BackupFacts, JobResult, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.plan.backup_outcome import (
     MOST_NOT_CAPTURED,
     NOT_CAPTURED_LENGTH,

@@ -9,7 +9,8 @@ import pytest
 
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
-from dbcustody.contract import BackupFacts, JobResult, Verb, load_request
+from dbcustody.contract import JobResult, Verb, load_request
+from dbcustody.facts import BackupFacts
 from dbcustody.plan.actions import StartJob
 from dbcustody.plan.backup import MOST_ATTEMPTS
 from dbcustody.plan.job_lifecycle import BACKOFF_SECONDS

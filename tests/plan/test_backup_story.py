@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dbcustody.api.backup import Stage
 from dbcustody.api.condition import ABSENT_UNLESS_TRUE, ConditionStatus, ConditionType, find, is_true
-from dbcustody.contract import BackupFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.plan.actions import Count
 from dbcustody.plan.backup import MOST_ATTEMPTS
 from dbcustody.reason import Reason

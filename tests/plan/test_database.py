@@ -9,7 +9,8 @@ import pytest
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.database import LastBackup
 from dbcustody.api.meta import ObjectRef
-from dbcustody.contract import InspectionFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import InspectionFacts
 from dbcustody.plan.actions import StartJob
 from dbcustody.plan.database import SeenDatabase, plan
 from dbcustody.reason import Reason

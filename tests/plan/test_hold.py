@@ -11,7 +11,8 @@ import pytest
 from dbcustody.api.backup import DeletionPolicy, HoldState, LegalHold, StoredHold
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.storage import AccessMode
-from dbcustody.contract import HoldFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import HoldFacts
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import DeleteBackup, DeleteJob
 from dbcustody.plan.hold import is_settled

@@ -10,7 +10,8 @@ import pytest
 from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.storage import S3, FoundBackup
-from dbcustody.contract import BackupFacts, ProbeFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import BackupFacts, ProbeFacts
 from dbcustody.plan.actions import CreateBackup
 from dbcustody.plan.importing import plan_import
 from dbcustody.plan.storage import SeenStorage

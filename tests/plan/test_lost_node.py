@@ -8,7 +8,8 @@ import pytest
 
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
-from dbcustody.contract import BackupFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import BackupFacts
 from dbcustody.plan.actions import DeleteJob
 from dbcustody.plan.examination import tidy
 from dbcustody.plan.job_lifecycle import Stand, is_given_up, judge

@@ -9,7 +9,8 @@ from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.database import LastBackup
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Retained
-from dbcustody.contract import PruneFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import PruneFacts
 from dbcustody.plan.policy import SeenPolicy, plan
 from dbcustody.plan.recovery_point import Run
 from dbcustody.reason import Reason

@@ -12,7 +12,8 @@ from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import BackupPolicy, PlanEntry, Retained
 from dbcustody.api.storage import S3, AccessMode
-from dbcustody.contract import PruneFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import PruneFacts
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.plan.actions import Count, DeleteBackup, DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.pruning import (

@@ -11,7 +11,8 @@ from dbcustody.api.backup import Attempt, Backup, DeletionPolicy, LegalHold
 from dbcustody.api.condition import ConditionType, find, is_true
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Retained
-from dbcustody.contract import PruneFacts, Verb, load_request
+from dbcustody.contract import Verb, load_request
+from dbcustody.facts import PruneFacts
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import DeleteJob, SetFinalizers, StartJob, Tell
 from dbcustody.plan.backup import MOST_ATTEMPTS

@@ -9,7 +9,8 @@ import pytest
 
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.restore import RestoreStage, StatedObstacle
-from dbcustody.contract import RestoreFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import RestoreFacts
 from dbcustody.plan.actions import Count, DeleteJob, LetJobGo
 from dbcustody.plan.restore import GONE_AFTER_FAILURE_SECONDS, GONE_AFTER_SUCCESS_SECONDS, MOST_ATTEMPTS
 from dbcustody.plan.restore_outcome import STEPS

@@ -10,7 +10,8 @@ import pytest
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.storage import S3, AccessMode, Encryption, KeyUse, ReWrap
-from dbcustody.contract import ProbeFacts, ReWrapFacts, Verb
+from dbcustody.contract import Verb
+from dbcustody.facts import ProbeFacts, ReWrapFacts
 from dbcustody.plan.actions import DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.storage import SeenStorage, plan
 from dbcustody.reason import Reason

@@ -9,7 +9,8 @@ import pytest
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.storage import Capabilities, Encryption, KeyUse, Volume
-from dbcustody.contract import JobResult, ProbeFacts, Verb
+from dbcustody.contract import JobResult, Verb
+from dbcustody.facts import ProbeFacts
 from dbcustody.plan.actions import DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.observed import SeenClaim, SeenJob
 from dbcustody.plan.storage import SeenStorage, plan

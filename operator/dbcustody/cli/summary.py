@@ -11,7 +11,8 @@ from dbcustody.reason import ExitCode
 if TYPE_CHECKING:
     from dbcustody.api.backup import Artefact
     from dbcustody.api.connection import Recognised
-    from dbcustody.contract import BackupFacts, JobResult, PruneFacts
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import BackupFacts, PruneFacts
 
 _WIDTH = 14
 _NAMES_SHOWN = 10

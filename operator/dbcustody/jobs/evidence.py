@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dbcustody.api.backup import Artefact, TableTotals
 from dbcustody.api.database import Server
 from dbcustody.api.policy import Level
-from dbcustody.contract import BackupFacts
+from dbcustody.facts import BackupFacts
 from dbcustody.jobs.quantity import size_text
 from dbcustody.jobs.stock import add_fact
 from dbcustody.jobs.verification import Verified

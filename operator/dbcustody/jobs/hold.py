@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.contract import HoldFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import ConflictError
+from dbcustody.facts import HoldFacts
 from dbcustody.jobs.commitment import claimed_backup
 from dbcustody.jobs.custody import OpenStorage, open_storage
 from dbcustody.jobs.stock import add_fact, disbelief, take_stock

@@ -9,8 +9,9 @@ from dbcustody.adapters.postgres import choose_client, connect, find_clients
 from dbcustody.adapters.postgres.inspection import measure_database, one_snapshot, read_missing_rights, read_server
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.database import Extension, Server
-from dbcustody.contract import InspectionFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
+from dbcustody.facts import InspectionFacts
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.reason import Reason
 

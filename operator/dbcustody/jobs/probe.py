@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.objectstore import probe
 from dbcustody.api.storage import AccessMode, Capabilities, FoundBackup
-from dbcustody.contract import ProbeFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError
+from dbcustody.facts import ProbeFacts
 from dbcustody.jobs.custody import open_storage, storage_of, stored_key_ids, unwrap_storage_key
 from dbcustody.jobs.survey import survey
 from dbcustody.jobs.tools import check_stop

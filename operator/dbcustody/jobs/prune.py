@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.objectstore import Deletion, DeletionState
 from dbcustody.api.policy import PlanEntry, Retained
-from dbcustody.contract import PruneFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import InvalidSpecError
+from dbcustody.facts import PruneFacts
 from dbcustody.jobs.commitment import read_claim
 from dbcustody.jobs.custody import open_custody, open_storage, read_custody
 from dbcustody.jobs.deletion import Tally, delete_backup, erase, finish_deletions, remove

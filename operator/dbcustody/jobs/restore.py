@@ -13,8 +13,9 @@ from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, RestoreStage
 from dbcustody.api.storage import AccessMode
-from dbcustody.contract import RestoreFacts, RestoreTerms, Verb
+from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.custody import open_storage, read_marker, storage_of
 from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, open_source, refuse_pending_erasures

@@ -10,8 +10,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dbcustody.contract import ReWrapFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import ConflictError, DamagedError, InvalidSpecError, RefusedError
+from dbcustody.facts import ReWrapFacts
 from dbcustody.jobs.custody import open_storage
 from dbcustody.jobs.stock import close_data_key, open_data_key
 from dbcustody.jobs.survey import survey

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.api.policy import CaptureOptions
-from dbcustody.contract import BackupFacts, Verb
+from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
+from dbcustody.facts import BackupFacts
 from dbcustody.jobs.backup import find_standing, prove
 from dbcustody.jobs.commitment import claimed_backup
 from dbcustody.jobs.custody import open_storage

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from dbcustody.api.backup import BackupStatus
     from dbcustody.api.condition import Condition
-    from dbcustody.contract import BackupFacts, JobResult
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import BackupFacts
 
 _CONDITIONS_OF_A_DATABASE: Final = frozenset(
     {ConditionType.CONNECTED, ConditionType.PRIVILEGES_SUFFICIENT, ConditionType.VERSION_SUPPORTED}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dbcustody.api.condition import Condition
     from dbcustody.api.database import Database, DatabaseStatus
-    from dbcustody.contract import InspectionFacts
+    from dbcustody.facts import InspectionFacts
     from dbcustody.plan.job_lifecycle import Verdict
 
 INSPECTION_SECONDS: Final = 120

@@ -24,7 +24,7 @@ from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.backup import Backup
-    from dbcustody.contract import HoldFacts
+    from dbcustody.facts import HoldFacts
     from dbcustody.plan.backup_case import Case
     from dbcustody.plan.examination import Examined
     from dbcustody.plan.request import Parties

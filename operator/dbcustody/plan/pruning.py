@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.policy import BackupPolicy
-    from dbcustody.contract import PruneFacts
+    from dbcustody.facts import PruneFacts
     from dbcustody.plan.job_lifecycle import Verdict
 
 EVERY: Final = timedelta(days=1)

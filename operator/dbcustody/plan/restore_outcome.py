@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from dbcustody.api.condition import Condition
     from dbcustody.api.restore import RestoreChecks, RestoreRequestStatus, StatedPlan
-    from dbcustody.contract import JobResult, RestoreFacts
+    from dbcustody.contract import JobResult
+    from dbcustody.facts import RestoreFacts
 
 MOST_STATED: Final = 100
 """How many obstacles, remarks, roles and settings status has room for."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.storage import BackupStorage
-    from dbcustody.contract import ProbeFacts, ReWrapFacts
+    from dbcustody.facts import ProbeFacts, ReWrapFacts
     from dbcustody.plan.observed import SeenJob
 
 RE_WRAP_SECONDS: Final = 3600

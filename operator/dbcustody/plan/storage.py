@@ -23,7 +23,7 @@ from dbcustody.reason import GUIDANCE, ExitCode, Reason
 if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
     from dbcustody.api.storage import BackupStorage, BackupStorageStatus
-    from dbcustody.contract import ProbeFacts
+    from dbcustody.facts import ProbeFacts
     from dbcustody.plan.job_lifecycle import Verdict
 
 PROBE_SECONDS: Final = 300
