@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.policy import CaptureOptions, Retention
-from dbcustody.api.restore import Assertion, MissingRoles, RestoreProgress
+from dbcustody.api.restore import Assertion, MissingRoles, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
@@ -53,9 +53,13 @@ class Verb(StrEnum):
     PLAN_RESTORE = "plan-restore"
     RESTORE = "restore"
     SETTLE_RESTORE = "settle-restore"
+    SWAP = "swap"
+    DROP_REPLACED = "drop-replaced"
 
 
-RESTORING: Final = frozenset({Verb.PLAN_RESTORE, Verb.RESTORE, Verb.SETTLE_RESTORE})
+RESTORING: Final = frozenset({
+    Verb.PLAN_RESTORE, Verb.RESTORE, Verb.SETTLE_RESTORE, Verb.SWAP, Verb.DROP_REPLACED,
+})  # fmt: skip
 """What works on the server where a database is to be made, as the role that restores."""
 AnyProgress = Progress | RestoreProgress
 """What a Job may tell while it works."""
@@ -84,6 +88,20 @@ class KnownBackup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceTerms:
+    """What a database has to take the place of another: the one that the connection names."""
+
+    confirm: str
+    """What was confirmed: the Database's name, an @, and the identifier of the server."""
+    keep_old_seconds: int
+    acknowledged: tuple[SideEffect, ...] = ()
+    undoes: str | None = None
+    """The mark of a swap that is to be taken back: the database that was put away for it is put back, and nothing is restored."""
+    kept_time: datetime | None = None
+    """When that was put away: whoever was erased since would come back with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreTerms:
     """What exactly is to be restored, and where to; the custody is the request's."""
 
@@ -100,6 +118,8 @@ class RestoreTerms:
     assertions: tuple[Assertion, ...] = ()
     plan_hash: str | None = None
     """The plan that was told; another one is not carried out. None: any."""
+    replace: ReplaceTerms | None = None
+    """None: it stays beside what runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from dbcustody.api.backup import Artefact, TableTotals, Tool
 from dbcustody.api.database import Server
 from dbcustody.api.policy import PlanEntry, Retained
-from dbcustody.api.restore import ChosenBackup, RestoreChecks, StatedPlan
+from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
 
 
@@ -120,3 +120,7 @@ class RestoreFacts:
     checks: RestoreChecks | None = None
     """None: this run did not compare; what is handed over was compared before."""
     unknown_settings: tuple[str, ...] = ()
+    is_ready: bool = False
+    """Whether the database is complete and compared, and waits, shut, to take another's place."""
+    old_database: OldDatabase | None = None
+    """What was put away for it; None: nothing, or it was dropped."""

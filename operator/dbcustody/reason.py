@@ -101,6 +101,10 @@ class Reason(StrEnum):
     RESTORED = "Restored"
     ERASURES_REPLAYED = "ErasuresReplayed"
     CHECKS_PASSED = "ChecksPassed"
+    SAFETY_BACKUP_TAKEN = "SafetyBackupTaken"
+    QUIESCED = "Quiesced"
+    SWAPPED = "Swapped"
+    WORKLOADS_RESUMED = "WorkloadsResumed"
     PLAN_CHANGED = "PlanChanged"
     BACKUP_NOT_GOOD = "BackupNotGood"
     BACKUP_NOT_FOUND = "BackupNotFound"
@@ -108,6 +112,17 @@ class Reason(StrEnum):
     ROLES_MISSING = "RolesMissing"
     EXTENSIONS_MISSING = "ExtensionsMissing"
     RESTORE_FAILED = "RestoreFailed"
+    NOT_CONFIRMED = "NotConfirmed"
+    ACKNOWLEDGEMENT_NEEDED = "AcknowledgementNeeded"
+    TARGET_IN_USE = "TargetInUse"
+    SCALE_FORBIDDEN = "ScaleForbidden"
+    WORKLOAD_NOT_FOUND = "WorkloadNotFound"
+    ALREADY_UNDONE = "AlreadyUndone"
+    NOTHING_TO_UNDO = "NothingToUndo"
+    SAFETY_BACKUP_FAILED = "SafetyBackupFailed"
+    SESSIONS_HELD = "SessionsHeld"
+    SWAP_FAILED = "SwapFailed"
+    WORKLOADS_STOPPED = "WorkloadsStopped"
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
     # the Job
@@ -286,6 +301,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.RESTORED: _good("Restored"),
     Reason.ERASURES_REPLAYED: _good("ErasuresReplayed"),
     Reason.CHECKS_PASSED: _good("ChecksPassed"),
+    Reason.SAFETY_BACKUP_TAKEN: _good("SafetyBackupTaken"),
+    Reason.QUIESCED: _good("Quiesced"),
+    Reason.SWAPPED: _good("Swapped"),
+    Reason.WORKLOADS_RESUMED: _good("WorkloadsResumed"),
     Reason.PLAN_CHANGED: _refused("TargetSafe", "wait: the plan is made and told again", retries=True),
     Reason.BACKUP_NOT_GOOD: _refused("SourceVerified", "choose another backup: this one was never proven to be whole"),
     Reason.BACKUP_NOT_FOUND: _refused(
@@ -296,6 +315,37 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
     Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),
     Reason.RESTORE_FAILED: _refused("Restored", "read the message: it quotes pg_restore with values left out"),
+    Reason.NOT_CONFIRMED: _refused(
+        "TargetSafe",
+        "write in `confirm` what the message says: the Database's name, and the identifier of the server that is meant",
+    ),
+    Reason.ACKNOWLEDGEMENT_NEEDED: _refused(
+        "TargetSafe", "read the plan's side effects, and name each kind in `acknowledge` of a new request"
+    ),
+    Reason.TARGET_IN_USE: _refused(
+        "TargetSafe", "end what holds the database: finish prepared transactions, stop who reads its replication slots"
+    ),
+    Reason.SCALE_FORBIDDEN: _refused(
+        "TargetSafe", "let the operator scale workloads in this namespace: the chart's `scaleNamespaces`", retries=True
+    ),
+    Reason.WORKLOAD_NOT_FOUND: _refused("TargetSafe", "correct `workloads` of the Database", retries=True),
+    Reason.ALREADY_UNDONE: _refused(
+        "TargetSafe", "file a request of another name: this one was carried out, and undone"
+    ),
+    Reason.NOTHING_TO_UNDO: _refused(
+        "TargetSafe", "restore a backup instead: what this request would put back is not kept, or not any more"
+    ),
+    Reason.SAFETY_BACKUP_FAILED: _refused(
+        "SafetyBackupTaken", "look at the Backup that the message names, or decline it with `safetyBackup: false`"
+    ),
+    Reason.SESSIONS_HELD: _refused(
+        "Quiesced",
+        "end the sessions that the message names, or let the role: GRANT pg_signal_backend; nothing was changed",
+    ),
+    Reason.SWAP_FAILED: _refused("Swapped", "read the message: the database is what it was, and open"),
+    Reason.WORKLOADS_STOPPED: _refused(
+        "WorkloadsResumed", "scale the workloads in `status.workloads` by hand: the operator may not, or they are gone"
+    ),
     Reason.CHECKS_FAILED: _refused(
         "ChecksPassed", "do not use it: what was restored differs from what was backed up, as the message says"
     ),

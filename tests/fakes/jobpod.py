@@ -41,7 +41,8 @@ import os, sys
 from pathlib import Path
 from dbcustody.jobs.runner import Surroundings, main
 folder = Path(sys.argv[1])
-sys.exit(main("backup", os.environ, Surroundings(mount_root=folder / "mounts", termination_file=folder / "termination")))
+exec(sys.argv[3])
+sys.exit(main(sys.argv[2], os.environ, Surroundings(mount_root=folder / "mounts", termination_file=folder / "termination")))
 """
 
 
@@ -54,6 +55,8 @@ class JobPod:
     mounts: Mapping[str, Mapping[str, str]]
     variables: Mapping[str, str] = field(default_factory=dict)
     """More of the environment."""
+    prelude: str = ""
+    """What Python does before the work begins."""
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
@@ -74,7 +77,10 @@ class JobPod:
         }
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCH, str(self.folder)], env=environment, stdout=out, stderr=err
+                [sys.executable, "-c", _LAUNCH, str(self.folder), self.request.verb.value, self.prelude],
+                env=environment,
+                stdout=out,
+                stderr=err,
             )
         return self
 

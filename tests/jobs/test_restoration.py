@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgres
 NONE = Compression(algorithm=Algorithm.NONE)
-WORKING = [one for one in RestoreStage if one not in {RestoreStage.WAITING, RestoreStage.DONE}]
+AROUND = {
+    RestoreStage.SAFETY_BACKUP,
+    RestoreStage.STOPPING_WORKLOADS,
+    RestoreStage.SWAPPING,
+    RestoreStage.RESUMING_WORKLOADS,
+}
+WORKING = [one for one in RestoreStage if one not in {RestoreStage.WAITING, RestoreStage.DONE, *AROUND}]
 
 
 @pytest.fixture(scope="module")

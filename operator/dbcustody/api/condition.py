@@ -55,6 +55,10 @@ class ConditionType(StrEnum):
     RESTORED = "Restored"
     ERASURES_REPLAYED = "ErasuresReplayed"
     CHECKS_PASSED = "ChecksPassed"
+    SAFETY_BACKUP_TAKEN = "SafetyBackupTaken"
+    QUIESCED = "Quiesced"
+    SWAPPED = "Swapped"
+    WORKLOADS_RESUMED = "WorkloadsResumed"
 
 
 ABSENT_UNLESS_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})

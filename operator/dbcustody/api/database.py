@@ -70,6 +70,26 @@ class Roles:
     restore: Role | None = None
 
 
+class WorkloadKind(StrEnum):
+    """What can be scaled through its scale subresource."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+
+    @property
+    def plural(self) -> str:
+        """How the API server calls it in URLs."""
+        return f"{self.value.lower()}s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What uses the database, and is stopped while another one takes its place."""
+
+    kind: WorkloadKind
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSpec:
     """What is wanted."""
@@ -78,6 +98,7 @@ class DatabaseSpec:
     environment: Environment = Environment.PRODUCTION
     custody_id: str | None = None
     roles: Roles = field(default_factory=Roles)
+    workloads: tuple[Workload, ...] = ()
     inspect_interval_seconds: int = 3600
     job: JobTemplate | None = None
     suspend: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbcustody.api.backup import Attempt
 from dbcustody.api.condition import Condition
+from dbcustody.api.database import WorkloadKind
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
 from dbcustody.codec import decode
@@ -21,6 +22,8 @@ class Mode(StrEnum):
     """Where the data goes."""
 
     NEW_DATABASE = "NewDatabase"
+    REPLACE = "Replace"
+    """Beside it first, and into the place of what runs by a swap of names."""
 
 
 class MissingRoles(StrEnum):
@@ -29,6 +32,18 @@ class MissingRoles(StrEnum):
     FAIL = "Fail"
     CREATE = "Create"
     SKIP_OWNERSHIP = "SkipOwnership"
+
+
+class SideEffect(StrEnum):
+    """What hangs on a live database and does not come along, or what is left out: named by who wants it all the same."""
+
+    REPLICATION_SLOTS = "ReplicationSlots"
+    REMOTE_SUBSCRIBERS = "RemoteSubscribers"
+    SUBSCRIPTIONS = "Subscriptions"
+    CRON_JOBS = "CronJobs"
+    FOREIGN_SERVERS = "ForeignServers"
+    OTHER_OPERATORS = "OtherOperators"
+    SKIPPED_OBJECTS = "SkippedObjects"
 
 
 class RestoreStage(StrEnum):
@@ -43,6 +58,11 @@ class RestoreStage(StrEnum):
     """Indexes, constraints, triggers, sequences, statistics."""
     CHECKING = "Checking"
     HANDING_OVER = "HandingOver"
+    SAFETY_BACKUP = "SafetyBackup"
+    """What is there now is backed up before another takes its place."""
+    STOPPING_WORKLOADS = "StoppingWorkloads"
+    SWAPPING = "Swapping"
+    RESUMING_WORKLOADS = "ResumingWorkloads"
     DONE = "Done"
 
 
@@ -63,7 +83,7 @@ class RestoreProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreSource:
-    """Which backup: exactly one of *backup_ref*, *policy_ref* and *storage_ref* is given (CEL).
+    """Which backup: exactly one of *backup_ref*, *policy_ref* and *storage_ref* is given (CEL), unless a swap is undone.
 
     With a policy the newest good backup, not younger than *before_time*; with a storage the one of *backup_id* below *custody_id*, or
     without that the newest good one.
@@ -79,10 +99,10 @@ class RestoreSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreTarget:
-    """Where to: the server of a Database, and the name of the database that is to be made there."""
+    """Where to: the server of a Database, and the name of the database that is to be made there; None: in the Database's own place."""
 
     database_ref: ObjectRef
-    database: str
+    database: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +125,17 @@ class WantedChecks:
 class RestoreRequestSpec:
     """What is wanted; nothing but *cancel* can be changed later (CEL)."""
 
-    source: RestoreSource
     target: RestoreTarget
+    source: RestoreSource | None = None
+    """Names nothing with *undo_of* alone."""
     mode: Mode = Mode.NEW_DATABASE
+    confirm: str | None = None
+    """Of a Replace: the Database's name, an @, and the identifier of the server that is meant."""
+    safety_backup: bool = True
+    keep_old_seconds: int = 86_400
+    acknowledge: tuple[SideEffect, ...] = ()
+    undo_of: ObjectRef | None = None
+    """The RestoreRequest whose swap is taken back."""
     parallelism: int = 2
     missing_roles: MissingRoles = MissingRoles.FAIL
     checks: WantedChecks = field(default_factory=WantedChecks)
@@ -141,6 +169,14 @@ class StatedObstacle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedSideEffect:
+    """What will hang on the old database, or be lost; *names* are the first ones."""
+
+    kind: SideEffect
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatedPlan:
     """What a restore will do, told before anything is touched; with *obstacles* it does nothing."""
 
@@ -151,6 +187,28 @@ class StatedPlan:
     """False: everything belongs to the role that restores, and nobody gets rights."""
     remarks: tuple[str, ...] = ()
     """What will not be as it was."""
+    side_effects: tuple[StatedSideEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldDatabase:
+    """The database whose place was taken: shut, and kept until *drop_after*."""
+
+    name: str
+    kept_time: datetime
+    drop_after: datetime
+    dropped_time: datetime | None = None
+    """None: it is still there, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedWorkload:
+    """A workload that was scaled to nothing, and how many replicas it had."""
+
+    kind: WorkloadKind
+    name: str
+    replicas: int
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +235,9 @@ class RestoreRequestStatus:
     plan: StatedPlan | None = None
     progress: RestoreProgress | None = None
     checks: RestoreChecks | None = None
+    safety_backup: ObjectRef | None = None
+    workloads: tuple[StoppedWorkload, ...] = ()
+    old_database: OldDatabase | None = None
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
     start_time: datetime | None = None
@@ -195,6 +256,11 @@ class RestoreRequest:
     metadata: Metadata
     spec: RestoreRequestSpec
     status: RestoreRequestStatus = field(default_factory=RestoreRequestStatus)
+
+    @property
+    def source(self) -> RestoreSource:
+        """Which backup; names nothing when a swap is undone."""
+        return self.spec.source or RestoreSource()
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> RestoreRequest:

@@ -42,6 +42,8 @@ VERBS = [
     "plan-restore",
     "restore",
     "settle-restore",
+    "swap",
+    "drop-replaced",
 ]
 """Those of `contract.Verb`, written out so that nothing is loaded for them; a test holds the two together."""
 

@@ -22,7 +22,7 @@ async def plan_restore(
     hands: Hands, observer: Observer, key: Key, request: RestoreRequest
 ) -> Plan[RestoreRequestStatus]:
     """Return the plan for *request* from what is seen now."""
-    world, source, space = hands.world, request.spec.source, key.namespace
+    world, source, space = hands.world, request.source, key.namespace
     backup = world.backups.get(Place(space, source.backup_ref.name)) if source.backup_ref is not None else None
     policy = world.policies.get(Place(space, source.policy_ref.name)) if source.policy_ref is not None else None
     storage = _storage_name(request, world, space)
@@ -45,7 +45,7 @@ async def plan_restore(
 
 def _storage_name(request: RestoreRequest, world: World, namespace: str) -> str | None:
     """Return the name of the storage that the source leads to; None: nobody says yet."""
-    source = request.spec.source
+    source = request.source
     if source.storage_ref is not None:
         return source.storage_ref.name
     if source.policy_ref is not None:

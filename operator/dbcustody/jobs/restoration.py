@@ -20,6 +20,7 @@ import structlog
 from dbcustody.adapters.postgres import PostgresTarget, connect, session_options
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.landing import (
+    comment_on,
     create_database,
     create_roles,
     drop_database,
@@ -38,8 +39,9 @@ from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_
 from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
-from dbcustody.plan.imprint import Imprint, handed_over, read_imprint, under_way
+from dbcustody.plan.imprint import Imprint, handed_over, read_imprints, ready, under_way
 from dbcustody.plan.position import find_advances
+from dbcustody.plan.replacement import Replacement, with_replacement
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
 from dbcustody.repository.layout import WHOLE_OBJECT
@@ -74,6 +76,8 @@ class RestoreOrder:
     """For whom, as the database is to remember it; None: for nobody who could ask again."""
     agreed_hash: str | None = None
     """Of the plan that was told, and is the only one that may be carried out; None: whatever the plan is."""
+    replacement: Replacement | None = None
+    """Whose place it takes once it is complete, and is left shut for; None: it is handed over."""
     replay: Callable[[Session], None] = lambda _: None
     """Called when everything is in and nobody else may enter yet; what it raises ends the restore."""
 
@@ -91,28 +95,31 @@ class Restored:
 
 def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
     """Return the plan for *order* on the server *landing*, with what stands in its way."""
-    source = order.source
-    return plan_restoration(source.catalogue, source.manifest.server.major_version, landing, order.wish)
+    catalogue, major = order.source.catalogue, order.source.manifest.server.major_version
+    if order.replacement is None:
+        return plan_restoration(catalogue, major, landing, order.wish)
+    owned = replace(catalogue, database=replace(catalogue.database, owner=order.replacement.live.owner))
+    plan = plan_restoration(owned, major, landing, order.wish)
+    return replace(plan, obstacles=(*plan.obstacles, *order.replacement.obstacles))
 
 
 def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
     """Return *plan* for *order* as it is told."""
-    return state(plan, order.source.manifest_sha256, order.wish.database)
+    stated = state(plan, order.source.manifest_sha256, order.wish.database)
+    return stated if order.replacement is None else with_replacement(stated, order.replacement)
 
 
 def find_left(session: Session, order: RestoreOrder) -> int | None:
     """Return the OID of what an earlier run of the same order left half-done under the wanted name, or None."""
-    found = find_imprint(session, order.wish.database)
-    if found is None or found[1].mark != order.mark or found[1].is_handed_over:
-        return None
-    return found[0]
+    found = find_imprint(session, order.wish.database, order.mark)
+    return None if found is None or found[1].is_handed_over else found[0]
 
 
-def find_imprint(session: Session, database: str) -> tuple[int, Imprint] | None:
-    """Return the OID of *database* and for whom it was made; None when it is not there, or no restore made it for anybody."""
+def find_imprint(session: Session, database: str, mark: str | None) -> tuple[int, Imprint] | None:
+    """Return the OID of *database* and how far it is for *mark*; None when it is not there, or was not made for that."""
     found = read_database(session, database)
-    imprint = read_imprint(found[1]) if found is not None else None
-    return (found[0], imprint) if found is not None and imprint is not None else None
+    told = [one for one in read_imprints(found[1]) if one.mark == mark] if found is not None else []
+    return (found[0], told[-1]) if found is not None and told else None
 
 
 def without(landing: Landing, left: int | None, order: RestoreOrder) -> Landing:
@@ -173,6 +180,11 @@ class _Restoration:
 
     def _hand_over(self, session: Session, plan: RestorePlan) -> None:
         facts, backup_id = self._source.catalogue.database, self._source.manifest.backup_id
+        if self._order.replacement is not None:
+            comment_on(
+                session, self._order.wish.database, ready(self._order.replacement.live.oid, self._order.mark or "")
+            )
+            return
         comment = handed_over(facts.comment, backup_id, self._order.mark)
         hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
 

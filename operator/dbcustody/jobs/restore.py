@@ -17,13 +17,15 @@ from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.custody import open_storage, read_marker, storage_of
+from dbcustody.jobs.replacement import find_marked, look_at_live
 from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, open_source, refuse_pending_erasures
 from dbcustody.jobs.stock import take_stock
+from dbcustody.jobs.swap import settle_replace
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.choice import choose_named, choose_newest
-from dbcustody.plan.imprint import Imprint
+from dbcustody.plan.replacement import undo_plan
 from dbcustody.plan.restoration import Landing, Wish
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix
@@ -42,16 +44,21 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     stands there. restore: Restored with what was compared. settle-restore: Restored, or JobLost with exit code 0 when nothing is left.
     Raises what `restoration.restore` raises.
     """
-    work = {Verb.PLAN_RESTORE: _plan, Verb.SETTLE_RESTORE: _settle}.get(request.verb, _restore)
+    is_replace = terms_of(request).replace is not None
+    if request.verb is Verb.SETTLE_RESTORE:
+        return (settle_replace if is_replace else _settle)(request, tools)
+    work = _plan if request.verb is Verb.PLAN_RESTORE else _restore
     return work(request, tools)
 
 
 def _plan(request: JobRequest, tools: Tools) -> JobResult:
     tools.report(RestoreProgress(stage=RestoreStage.PLANNING, summary="Planning", updated_time=tools.now()))
     with connect(_server(request, tools)) as session:
-        if _is_handed_over(session, terms_of(request)):
-            return _adopted(request)
-        order = _order(request, tools, _open(request, tools))
+        if (before := _done_before(session, request)) is not None:
+            return before
+        if _undoes(request) is not None:
+            return _plan_undo(session, request, tools)
+        order = _order(session, request, tools)
         refuse_pending_erasures(order.source, tools)
         plan = make_plan(order, without(Landing(**read_landing(session)), find_left(session, order), order))
     facts = RestoreFacts(backup=_chosen(order.source), plan=told_plan(order, plan))
@@ -63,14 +70,15 @@ def _plan(request: JobRequest, tools: Tools) -> JobResult:
 
 def _restore(request: JobRequest, tools: Tools) -> JobResult:
     with connect(_server(request, tools)) as session:
-        if _is_handed_over(session, terms_of(request)):
-            return _adopted(request)
-    source = _open(request, tools)
-    restored = restore(_order(request, tools, source), tools)
-    accepted = restored.accepted
+        if (before := _done_before(session, request)) is not None:
+            return before
+        order = _order(session, request, tools)
+    restored = restore(order, tools)
+    accepted, is_ready = restored.accepted, order.replacement is not None
     facts = RestoreFacts(
-        backup=_chosen(source),
-        is_handed_over=True,
+        backup=_chosen(order.source),
+        is_handed_over=not is_ready,
+        is_ready=is_ready,
         checks=RestoreChecks(
             tables=accepted.tables,
             rows=accepted.rows,
@@ -79,7 +87,7 @@ def _restore(request: JobRequest, tools: Tools) -> JobResult:
         ),
         unknown_settings=restored.unknown_settings,
     )
-    message = f"{source.manifest.name} is restored into {restored.database}, compared and equal"
+    message = f"{order.source.manifest.name} is restored into {restored.database}, compared and equal"
     return give(request.verb, Reason.RESTORED, message, restore=facts)
 
 
@@ -87,9 +95,9 @@ def _settle(request: JobRequest, tools: Tools) -> JobResult:
     """Return whether the database was handed over; what is half-done is dropped, with whoever still works on it."""
     terms = terms_of(request)
     with connect(_server(request, tools)) as session:
-        found = find_imprint(session, terms.database)
+        found = find_imprint(session, terms.database, terms.mark)
         left = "nothing was made"
-        if found is not None and found[1].mark == terms.mark:
+        if found is not None:
             if found[1].is_handed_over:
                 message = f"{terms.database} was handed over, compared and equal"
                 return give(request.verb, Reason.RESTORED, message, restore=RestoreFacts(is_handed_over=True))
@@ -99,14 +107,39 @@ def _settle(request: JobRequest, tools: Tools) -> JobResult:
     return replace(lost, exit_code=ExitCode.DONE)
 
 
-def _is_handed_over(session: Session, terms: RestoreTerms) -> bool:
-    found = find_imprint(session, terms.database)
-    return found is not None and found[1] == Imprint(mark=terms.mark, is_handed_over=True)
+def _done_before(session: Session, request: JobRequest) -> JobResult | None:
+    """Return the result for a request that was carried out before, or None; one that was undone since is not carried out again."""
+    terms = terms_of(request)
+    if terms.replace is None:
+        found = find_imprint(session, terms.database, terms.mark)
+        return _adopted(request, terms.database) if found is not None and found[1].is_handed_over else None
+    marked = find_marked(session, terms.mark)
+    if marked.undone is not None:
+        return fail(
+            request.verb, Reason.ALREADY_UNDONE, f"{marked.undone.name}: was replaced for this request, and put back"
+        )
+    return _adopted(request, marked.swapped.name) if marked.swapped is not None else None
 
 
-def _adopted(request: JobRequest) -> JobResult:
-    message = f"{terms_of(request).database} was restored for this request before"
+def _adopted(request: JobRequest, database: str) -> JobResult:
+    message = f"{database} was restored for this request before"
     return give(request.verb, Reason.ADOPTED, message, restore=RestoreFacts(is_handed_over=True))
+
+
+def _undoes(request: JobRequest) -> str | None:
+    replace_terms = terms_of(request).replace
+    return replace_terms.undoes if replace_terms is not None else None
+
+
+def _plan_undo(session: Session, request: JobRequest, tools: Tools) -> JobResult:
+    """Return the plan for putting back what was put away for the swap that is undone."""
+    kept = find_marked(session, _undoes(request) or "").kept
+    plan = undo_plan(kept.oid if kept is not None else None, look_at_live(session, request, tools))
+    facts = RestoreFacts(plan=plan)
+    if plan.obstacles:
+        message = "; ".join(one.message for one in plan.obstacles)
+        return fail(request.verb, Reason(plan.obstacles[0].reason), message, restore=facts)
+    return give(request.verb, Reason.TARGET_SAFE, "nothing stands in the way", restore=facts)
 
 
 def terms_of(request: JobRequest) -> RestoreTerms:
@@ -120,10 +153,11 @@ def _server(request: JobRequest, tools: Tools) -> PostgresTarget:
     return tools.target(request.verb).at(database_of(request).connection.maintenance_database)
 
 
-def _order(request: JobRequest, tools: Tools, source: Source) -> RestoreOrder:
+def _order(session: Session, request: JobRequest, tools: Tools) -> RestoreOrder:
     terms = terms_of(request)
     return RestoreOrder(
-        source=source,
+        source=_open(request, tools),
+        replacement=look_at_live(session, request, tools) if terms.replace is not None else None,
         server=_server(request, tools),
         wish=Wish(database=terms.database, missing_roles=terms.missing_roles),
         parallelism=terms.parallelism,

@@ -55,6 +55,8 @@ _MODULES: Final = {
     Verb.PLAN_RESTORE: "dbcustody.jobs.restore",
     Verb.RESTORE: "dbcustody.jobs.restore",
     Verb.SETTLE_RESTORE: "dbcustody.jobs.restore",
+    Verb.SWAP: "dbcustody.jobs.swap",
+    Verb.DROP_REPLACED: "dbcustody.jobs.swap",
 }
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 

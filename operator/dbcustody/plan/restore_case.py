@@ -94,7 +94,7 @@ class RestoreCase:
     @property
     def origin(self) -> Origin | Missing | Refusal:
         """Where the backup lies; what is missing and may come; or why it never will do."""
-        source = self.request.spec.source
+        source = self.request.source
         if source.backup_ref is not None:
             return _of_backup(source.backup_ref.name, self.seen)
         if source.policy_ref is not None:
@@ -150,7 +150,7 @@ def _of_policy(name: str, seen: SeenRestore, before_time: datetime | None) -> Or
 
 
 def _of_storage(request: RestoreRequest, seen: SeenRestore) -> Origin | Missing:
-    source = request.spec.source
+    source = request.source
     if seen.storage is None:
         return missing(
             Reason.STORAGE_NOT_FOUND,

@@ -111,8 +111,14 @@ def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownersh
     """
     with translated(f"hand over the database {name}", otherwise=Reason.RESTORE_FAILED), session.transaction():
         session.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment)))
-        for statement in _hand_over(sql.Identifier(name), facts, with_ownership=with_ownership):
+        for statement in handing_over(sql.Identifier(name), facts, with_ownership=with_ownership):
             session.execute(statement)
+
+
+def comment_on(session: Session, name: str, comment: str) -> None:
+    """Let *comment* be what the database *name* says of itself."""
+    with translated(f"comment on the database {name}", otherwise=Reason.RESTORE_FAILED):
+        session.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment)))
 
 
 def drop_database(session: Session, oid: int) -> None:
@@ -134,7 +140,8 @@ def drop_roles(session: Session, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(left)
 
 
-def _hand_over(database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool) -> Iterator[sql.Composed]:
+def handing_over(database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool) -> Iterator[sql.Composed]:
+    """Yield what gives *database* the limit, the settings, the rights and the owner of *facts*."""
     limit = sql.Literal(facts.connection_limit)
     yield sql.SQL("alter database {} connection limit {}").format(database, limit)
     for item in facts.settings:

@@ -164,6 +164,26 @@ class DatabaseLock:
         return None if row is None else Holder(application=row[0], pid=row[1], age_seconds=row[2])
 
 
+def hold_swap(
+    session: Session, custody_id: str, *, wait_seconds: float = 0.0, stop: threading.Event | None = None
+) -> None:
+    """Hold the lock of a swap of this custody's databases until *session*, which is in the maintenance database, ends.
+
+    Raises UnavailableError (DatabaseBusy) when another swap is under way after *wait_seconds*, InterruptedRunError when *stop* is set.
+    """
+    deadline, number = time.monotonic() + wait_seconds, swap_object(custody_id)
+    signed = number - 2**32 if number >= 2**31 else number
+    while True:
+        with translated("take the lock of a swap", otherwise=Reason.CONNECTION_LOST):
+            row = session.execute("select pg_catalog.pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, signed)).fetchone()
+        if row == (True,):
+            return
+        if time.monotonic() >= deadline:
+            raise UnavailableError("another swap of this database is under way", reason=Reason.DATABASE_BUSY)
+        if stop is not None and stop.wait(POLL_SECONDS):
+            raise InterruptedRunError("lock of a swap: stopped while waiting for it; nothing was done")
+
+
 def swap_object(custody_id: str) -> int:
     """Return the object number under which a swap of this custody's databases is locked, as pg_locks shows it (unsigned)."""
     return int.from_bytes(hashlib.sha256(custody_id.encode()).digest()[:4], "big")
