@@ -91,6 +91,8 @@ class KnownBackup:
 class ReplaceTerms:
     """What a database has to take the place of another: the one that the connection names."""
 
+    custody_id: str
+    """Of the live database, under which dumps, migrations and swaps of it exclude each other."""
     confirm: str
     """What was confirmed: the Database's name, an @, and the identifier of the server."""
     keep_old_seconds: int

@@ -69,9 +69,9 @@ class FakeKube:
 
     # what handlers ask
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
-        """Return the object, or None."""
-        return self._answer("get", resource, name, lambda: self.peek(resource, namespace, name))
+    async def get(self, resource: Resource, namespace: str | None, name: str, *, subresource: str = "") -> Json | None:
+        """Return the object, or None; the scale of a workload is the workload itself here."""
+        return self._answer("get", resource, name, lambda: self.peek(resource, namespace, name), subresource)
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
@@ -98,10 +98,15 @@ class FakeKube:
         operations: Sequence[Mapping[str, Any]] | Mapping[str, Any],
         *,
         subresource: str = "",
+        dry_run: bool = False,
     ) -> Json | None:
         """Return the object after a JSON patch (a list) or a merge patch (a mapping), or None."""
-        work = lambda: self._patched(resource, (namespace or "", name), operations, subresource)  # noqa: E731 - one line
-        return self._answer("patch", resource, name, work, subresource)
+        place = (namespace or "", name)
+
+        def work() -> Json | None:
+            return self.peek(resource, *place) if dry_run else self._patched(resource, place, operations, subresource)
+
+        return self._answer("patch", resource, name, work, "dry run" if dry_run else subresource)
 
     async def apply(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False

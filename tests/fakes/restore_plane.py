@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.restore import (
     ChosenBackup,
+    Mode,
+    OldDatabase,
     RestoreChecks,
     RestoreRequest,
     RestoreRequestSpec,
@@ -19,7 +22,7 @@ from dbcustody.api.restore import (
 )
 from dbcustody.contract import JobResult, Verb, load_request
 from dbcustody.facts import RestoreFacts
-from dbcustody.plan.actions import DeleteJob, LetJobGo, StartJob
+from dbcustody.plan.actions import CreateBackup, DeleteJob, LetJobGo, ScaleWorkload, SetFinalizers, StartJob
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.restore import plan
 from dbcustody.plan.restore_case import SeenRestore
@@ -54,11 +57,34 @@ SETTLED: Final = replace(
 )
 
 
+READY: Final = RestoreFacts(backup=CHOSEN, is_ready=True, checks=CHECKS)
+IS_READY: Final = seen.result(Verb.RESTORE, Reason.RESTORED, "compared and equal", restore=READY)
+OLD: Final = OldDatabase(name="shop_replaced_0", kept_time=seen.NOW, drop_after=seen.NOW + timedelta(days=1))
+IS_SWAPPED: Final = seen.result(
+    Verb.SWAP, Reason.SWAPPED, "shop is what was restored", restore=RestoreFacts(is_handed_over=True, old_database=OLD)
+)
+UNDO_PLANNED: Final = seen.result(
+    Verb.PLAN_RESTORE, Reason.TARGET_SAFE, "nothing stands in the way", restore=RestoreFacts(plan=PLAN)
+)
+
+
+def replace_request(name: str = "back", **spec: Any) -> RestoreRequest:
+    """Return a RestoreRequest that takes the place of the Database `shop`, or (*undo_of*) takes that back."""
+    values: dict[str, Any] = {
+        "target": RestoreTarget(database_ref=ObjectRef(name="shop")),
+        "mode": Mode.REPLACE,
+        "confirm": "shop@7",
+    }
+    return restore_request(name, **(values | spec))
+
+
 def restore_request(name: str = "again", *, source: RestoreSource | None = None, **spec: Any) -> RestoreRequest:
     """Return a RestoreRequest of the storage `main` that was never looked at."""
     from_storage = RestoreSource(storage_ref=ObjectRef(name="main"), custody_id="team.shop")
     target = RestoreTarget(database_ref=ObjectRef(name="shop"), database="shop_again")
     values: dict[str, Any] = {"source": source or from_storage, "target": target}
+    if spec.get("undo_of") is not None:
+        values["source"] = None
     return RestoreRequest(metadata=seen.metadata(name), spec=RestoreRequestSpec(**(values | spec)))
 
 
@@ -104,6 +130,21 @@ class RestorePlane:
                 self.jobs.pop(name)
             case LetJobGo(name):
                 self.jobs[name] = replace(self.jobs[name], has_ttl=True)
+            case SetFinalizers(finalizers):
+                metadata = replace(self.request.metadata, finalizers=finalizers)
+                self.request = replace(self.request, metadata=metadata)
+            case CreateBackup(manifest):
+                body = {
+                    **manifest,
+                    "metadata": {**manifest["metadata"], "uid": "b", "creationTimestamp": str(self.now)},
+                }
+                self.around = replace(self.around, safety_backup=Backup.from_body(body))
+            case ScaleWorkload(kind, name, replicas):
+                scaled = tuple(
+                    replace(one, replicas=replicas) if (one.kind, one.name) == (kind, name) else one
+                    for one in self.around.workloads
+                )
+                self.around = replace(self.around, workloads=scaled)
 
     @property
     def verbs(self) -> list[str]:

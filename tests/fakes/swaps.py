@@ -19,7 +19,7 @@ from dbcustody.jobs import swap as swap_job
 from dbcustody.plan.imprint import ready
 from dbcustody.plan.replacement import incoming_name, kept_name
 from dbcustody.repository.catalogue import DatabaseFacts
-from tests.fakes.custodian import Custodian
+from tests.fakes.custodian import CUSTODY, Custodian
 
 if TYPE_CHECKING:
     from dbcustody.contract import JobResult
@@ -52,7 +52,7 @@ class Swapper:
     def request(self, verb: Verb, **terms: Any) -> JobRequest:
         """Return the request of a Job that does *verb*."""
         (identity,) = self.custodian.server.execute(IDENTITY)[0]
-        wanted = {"confirm": f"shop@{identity}", "keep_old_seconds": 3600} | self.terms | terms
+        wanted = {"custody_id": CUSTODY, "confirm": f"shop@{identity}", "keep_old_seconds": 3600} | self.terms | terms
         asked = RestoreTerms(
             database=incoming_name(self.mark),
             mark=self.mark,

@@ -35,6 +35,10 @@ def test_what_was_written_is_read(own: str | None) -> None:
     assert read_imprints(under_way(BACKUP, MARK)) == (Imprint(mark=MARK, stage=Stage.UNDER_WAY),)
     assert read_imprints(ready(16384, MARK)) == (Imprint(mark=MARK, stage=Stage.READY, replaces_oid=16384),)
     done = handed_over(own, BACKUP, MARK)
+    assert [one.is_handed_over for one in (*read_imprints(done), *read_imprints(under_way(BACKUP, MARK)))] == [
+        True,
+        False,
+    ]
     assert (read_imprints(done), (done or "").startswith((own or "restored").strip("\n"))) == ((DONE,), True)
     away = kept(UNTIL, MARK, own)
     until = "2026-02-01T00:00:00+00:00"

@@ -75,6 +75,7 @@ PODS: Final = Resource("v1", "pods")
 EVENTS: Final = Resource("v1", "events")
 NAMESPACES: Final = Resource("v1", "namespaces")
 CLAIMS: Final = Resource("v1", "persistentvolumeclaims")
+WORKLOADS: Final = "apps/v1"
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
 
 
@@ -112,9 +113,11 @@ class Kube:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        """Return the object, or None when there is none."""
-        return await self._maybe("get", "GET", resource.path(namespace, name))
+    async def get(
+        self, resource: Resource, namespace: str | None, name: str, *, subresource: str = ""
+    ) -> dict[str, Any] | None:
+        """Return the object, or its *subresource*, or None when there is none."""
+        return await self._maybe("get", "GET", resource.path(namespace, name, subresource))
 
     async def read(self, path: str) -> dict[str, Any] | None:
         """Return what is served at *path*, such as `/version`, or None when nothing is."""
@@ -153,14 +156,15 @@ class Kube:
         operations: Sequence[Body] | Body,
         *,
         subresource: str = "",
+        dry_run: bool = False,
     ) -> dict[str, Any] | None:
         """Return the object after a JSON patch (a list) or a merge patch (a mapping), or None when there is none.
 
-        Raises ConflictError when one of the patch's tests does not hold.
+        Raises ConflictError when one of the patch's tests does not hold, RefusedError when it may not be done; *dry_run* changes nothing.
         """
         kind = _MERGE if isinstance(operations, Mapping) else _JSON
-        path = resource.path(namespace, name, subresource)
-        return await self._maybe("patch", "PATCH", path, body=operations, content_type=kind)
+        path, query = resource.path(namespace, name, subresource), {"dryRun": "All"} if dry_run else {}
+        return await self._maybe("patch", "PATCH", path, body=operations, query=query, content_type=kind)
 
     async def apply(
         self, resource: Resource, namespace: str | None, body: Body, *, dry_run: bool = False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbcustody.adapters.kube import NAMESPACES
 from dbcustody.api.backup import Progress
 from dbcustody.api.meta import Kind
+from dbcustody.handlers.replace import is_namespace_going
 from dbcustody.handlers.restore import readers_at
 from dbcustody.handlers.world import Key, Place
 from dbcustody.plan.adoption import is_of_schedule, plan_absent
@@ -28,7 +28,7 @@ async def plan_backup(hands: Hands, observer: Observer, key: Key, backup: Backup
     """Return the plan for *backup* from what is seen now."""
     seen = await _see(hands, observer, key, backup)
     if backup.metadata.is_being_deleted:
-        going = await _is_namespace_going(hands, key.namespace)
+        going = await is_namespace_going(hands, key.namespace)
         reader = readers_at(hands.world, key.namespace, backup.status.storage or "").get(key.name)
         seen = replace(seen, is_namespace_going=going, readers=(reader,) if reader is not None else ())
         return plan_removal(backup, seen, hands.now())
@@ -67,11 +67,6 @@ def _jobs_of(hands: Hands, key: Key, backup: Backup) -> list[SeenJob]:
     if named is not None and is_of_schedule(named) and named.backup_uid in {None, backup.metadata.uid}:
         owned.append(named)
     return owned
-
-
-async def _is_namespace_going(hands: Hands, namespace: str) -> bool:
-    body = await hands.kube.get(NAMESPACES, None, namespace)
-    return body is None or body["metadata"].get("deletionTimestamp") is not None
 
 
 def backup_key(job: SeenJob) -> Key:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class KubeApi(Protocol):
     """The verbs of the Kubernetes API that handlers use; `adapters.kube.Kube` and the tests' fake have them."""
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        """Return the object, or None."""
+    async def get(
+        self, resource: Resource, namespace: str | None, name: str, *, subresource: str = ""
+    ) -> dict[str, Any] | None:
+        """Return the object or its subresource, or None."""
 
     def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
@@ -45,6 +47,7 @@ class KubeApi(Protocol):
         operations: Sequence[Mapping[str, Any]] | Mapping[str, Any],
         *,
         subresource: str = "",
+        dry_run: bool = False,
     ) -> dict[str, Any] | None:
         """Return the object as patched, or None."""
 

@@ -9,6 +9,7 @@ from dbcustody.adapters.kube import CRON_JOBS, JOBS, ours
 from dbcustody.api.meta import Kind
 from dbcustody.errors import ConflictError, RefusedError
 from dbcustody.handlers.say import tell
+from dbcustody.handlers.scaling import scale
 from dbcustody.naming import ANNOTATION_LEASE_TRANSITIONS, LABEL_BACKUP, label_value
 from dbcustody.plan.actions import (
     ApplyCronJob,
@@ -19,6 +20,7 @@ from dbcustody.plan.actions import (
     DeleteJob,
     LetJobGo,
     MarkJob,
+    ScaleWorkload,
     SetFinalizers,
     StartJob,
     Tell,
@@ -47,6 +49,8 @@ async def perform(hands: Hands, key: Key, resource: Resource | None, action: Act
             await _change_backups(hands, key, action)
         case ApplyCronJob() | DeleteCronJob():
             await _change_cron_job(hands, key, action)
+        case ScaleWorkload():
+            await scale(hands, key, action)
         case Count(result):
             hands.counter.count_result(key, result)
         case SetFinalizers() | Tell() if resource is not None:

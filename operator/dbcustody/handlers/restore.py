@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbcustody.api.restore import RestoreProgress
+from dbcustody.api.restore import Mode, RestoreProgress
+from dbcustody.handlers.replace import see_replace
 from dbcustody.handlers.world import Place
 from dbcustody.naming import LABEL_STORAGE, label_value
 from dbcustody.plan.restore import plan
@@ -40,11 +41,17 @@ async def plan_restore(
         progress=progress if isinstance(progress, RestoreProgress) else None,
         runs=world.unfinished,
     )
+    if request.spec.mode is Mode.REPLACE:
+        seen = await see_replace(hands, key, request, seen)
     return plan(request, seen, hands.now())
 
 
 def _storage_name(request: RestoreRequest, world: World, namespace: str) -> str | None:
     """Return the name of the storage that the source leads to; None: nobody says yet."""
+    undo_of = request.spec.undo_of
+    if undo_of is not None:
+        undone = world.restores.get(Place(namespace, undo_of.name))
+        return _storage_name(undone, world, namespace) if undone is not None and undone.spec.undo_of is None else None
     source = request.source
     if source.storage_ref is not None:
         return source.storage_ref.name

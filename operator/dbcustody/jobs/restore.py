@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, RestoreStage
-from dbcustody.api.storage import AccessMode
-from dbcustody.contract import RestoreTerms, Verb
-from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.contract import Verb
 from dbcustody.facts import RestoreFacts
-from dbcustody.jobs.custody import open_storage, read_marker, storage_of
+from dbcustody.jobs.chosen import open_chosen, terms_of
 from dbcustody.jobs.replacement import find_marked, look_at_live
 from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
-from dbcustody.jobs.source import Source, open_source, refuse_pending_erasures
-from dbcustody.jobs.stock import take_stock
+from dbcustody.jobs.source import Source, refuse_pending_erasures
 from dbcustody.jobs.swap import settle_replace
-from dbcustody.jobs.tools import custody_id_of, database_of
+from dbcustody.jobs.tools import database_of
 from dbcustody.jobs.verdict import fail, give
-from dbcustody.plan.choice import choose_named, choose_newest
 from dbcustody.plan.replacement import undo_plan
 from dbcustody.plan.restoration import Landing, Wish
 from dbcustody.reason import ExitCode, Reason
@@ -142,13 +138,6 @@ def _plan_undo(session: Session, request: JobRequest, tools: Tools) -> JobResult
     return give(request.verb, Reason.TARGET_SAFE, "nothing stands in the way", restore=facts)
 
 
-def terms_of(request: JobRequest) -> RestoreTerms:
-    """Return what *request* wants restored; raises InvalidSpecError when it does not say."""
-    if request.restore is None:
-        raise InvalidSpecError(f"request {request.verb.value}: restore: is missing; must be given")
-    return request.restore
-
-
 def _server(request: JobRequest, tools: Tools) -> PostgresTarget:
     return tools.target(request.verb).at(database_of(request).connection.maintenance_database)
 
@@ -156,7 +145,7 @@ def _server(request: JobRequest, tools: Tools) -> PostgresTarget:
 def _order(session: Session, request: JobRequest, tools: Tools) -> RestoreOrder:
     terms = terms_of(request)
     return RestoreOrder(
-        source=_open(request, tools),
+        source=open_chosen(request, tools),
         replacement=look_at_live(session, request, tools) if terms.replace is not None else None,
         server=_server(request, tools),
         wish=Wish(database=terms.database, missing_roles=terms.missing_roles),
@@ -166,23 +155,6 @@ def _order(session: Session, request: JobRequest, tools: Tools) -> RestoreOrder:
         mark=terms.mark,
         agreed_hash=terms.plan_hash,
     )
-
-
-def _open(request: JobRequest, tools: Tools) -> Source:
-    """Return the backup that is meant, opened; nothing is written into the storage, whatever its access mode is."""
-    store = tools.store()
-    if read_marker(store) is None:
-        raise RefusedError(
-            f"{store.location}: holds no backup of anything; check bucket, prefix or volume",
-            reason=Reason.BACKUP_NOT_FOUND,
-        )
-    reading = replace(request, storage=replace(storage_of(request), access_mode=AccessMode.READ_ONLY))
-    storage = open_storage(tools, reading, store=store)
-    inventory = take_stock(storage, custody_id_of(request), tools)
-    terms = terms_of(request)
-    if terms.backup_id is not None:
-        return open_source(storage, choose_named(inventory, terms.backup_id))
-    return open_source(storage, choose_newest(inventory, policy=terms.policy, before=terms.before_time))
 
 
 def _chosen(source: Source) -> ChosenBackup:

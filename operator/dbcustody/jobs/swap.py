@@ -30,8 +30,9 @@ from dbcustody.api.restore import OldDatabase, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
 from dbcustody.facts import RestoreFacts
+from dbcustody.jobs.chosen import refuse_erased
 from dbcustody.jobs.replacement import Marked, find_live, find_marked, read_facts, replace_terms
-from dbcustody.jobs.tools import check_stop, custody_id_of, database_of
+from dbcustody.jobs.tools import check_stop, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.imprint import before_kept, kept, put_back, swapped_in
 from dbcustody.plan.replacement import kept_name
@@ -88,6 +89,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 
 
 def _swap(request: JobRequest, tools: Tools) -> JobResult:
+    refuse_erased(request, tools)
     order = swap_order(request, tools)
     done = swap(order, tools)
     message = (
@@ -105,7 +107,7 @@ def swap_order(request: JobRequest, tools: Tools) -> SwapOrder:
     return SwapOrder(
         server=live.at(database_of(request).connection.maintenance_database),
         live=live,
-        custody_id=custody_id_of(request),
+        custody_id=terms.custody_id,
         mark=asked.mark,
         keep_old_seconds=terms.keep_old_seconds,
         undoes=terms.undoes,

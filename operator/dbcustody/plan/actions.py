@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from dbcustody.api.database import WorkloadKind
 from dbcustody.contract import JobResult
 from dbcustody.reason import Reason
 
@@ -76,6 +77,15 @@ class DeleteCronJob:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleWorkload:
+    """Give the workload so many replicas, through its scale subresource."""
+
+    kind: WorkloadKind
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetFinalizers:
     """Give the resource exactly these finalizers."""
 
@@ -107,6 +117,7 @@ Action = (
     | DeleteBackup
     | ApplyCronJob
     | DeleteCronJob
+    | ScaleWorkload
     | SetFinalizers
     | Tell
     | Count

@@ -59,6 +59,8 @@ class Work:
     """Whether pods that use the same volume must run on one node."""
     retries: int = RETRIES
     """How often Kubernetes tries again by itself; 0 where the operator does, so that the first failure is told at once."""
+    is_once: bool = False
+    """Whether it is tried once, and never again by itself: not even when the pod is evicted."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -127,10 +129,10 @@ def cron_job_manifest(work: Work, timetable: Timetable, *, name: str, owner: Map
 
 def _job_spec(work: Work) -> Json:
     return {
-        "backoffLimit": work.retries,
+        "backoffLimit": 0 if work.is_once else work.retries,
         "activeDeadlineSeconds": work.request.timeout_seconds + work.waiting_seconds + SPARE_SECONDS,
         "podReplacementPolicy": "Failed",
-        "podFailurePolicy": _failure_policy(),
+        "podFailurePolicy": _failure_policy(is_once=work.is_once),
         "template": pod_template(
             work.request,
             merge_templates(*work.templates),
@@ -141,11 +143,12 @@ def _job_spec(work: Work) -> Json:
     }
 
 
-def _failure_policy() -> Json:
+def _failure_policy(*, is_once: bool) -> Json:
     """Disruptions do not count, exit code 20 is tried again, everything else is final: trying again would change nothing."""
+    disrupted = "FailJob" if is_once else "Ignore"
     return {
         "rules": [
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {"action": disrupted, "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
             {
                 "action": "FailJob",
                 "onExitCodes": {

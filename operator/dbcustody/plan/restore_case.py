@@ -10,11 +10,12 @@ from dbcustody.api.backup import Attempt, Backup
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, is_true
 from dbcustody.api.database import Database
 from dbcustody.api.policy import BackupPolicy
-from dbcustody.api.restore import RestoreProgress, RestoreRequest
+from dbcustody.api.restore import Mode, RestoreProgress, RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, missing
+from dbcustody.plan.workload import SeenWorkload
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ class SeenRestore:
     source_database: Database | None = None
     """Of the policy: its custody is what the policy's backups lie under."""
     jobs: tuple[SeenJob, ...] = ()
+    undone: RestoreRequest | None = None
+    """Whose swap is to be taken back."""
+    rivals: tuple[str, ...] = ()
+    """Unfinished requests to take the same database's place that come first."""
+    safety_policy: str | None = None
+    """The BackupPolicy by which what is there now can be backed up; None: there is none."""
+    safety_backup: Backup | None = None
+    workloads: tuple[SeenWorkload, ...] = ()
+    is_namespace_going: bool = False
     prunes: tuple[str, ...] = ()
     """Jobs of retention that are under way at the storage."""
     progress: RestoreProgress | None = None
@@ -92,8 +102,20 @@ class RestoreCase:
         return next((job for job in self.seen.jobs if job.name == name), None)
 
     @property
+    def is_replace(self) -> bool:
+        """Whether another database's place is to be taken."""
+        return self.request.spec.mode is Mode.REPLACE
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it is not wanted any more: cancelled, or being deleted while our finalizer holds it."""
+        return self.request.spec.cancel or self.request.metadata.is_being_deleted
+
+    @property
     def origin(self) -> Origin | Missing | Refusal:
         """Where the backup lies; what is missing and may come; or why it never will do."""
+        if self.request.spec.undo_of is not None:
+            return _of_undone(self.request.spec.undo_of.name, self.seen)
         source = self.request.source
         if source.backup_ref is not None:
             return _of_backup(source.backup_ref.name, self.seen)
@@ -102,6 +124,19 @@ class RestoreCase:
         else:
             found = _of_storage(self.request, self.seen)
         return found
+
+
+def _of_undone(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
+    """Return where the ledger lies that says who was erased meanwhile: beside the backup that is taken back."""
+    if seen.undone is None:
+        return missing(Reason.NOTHING_TO_UNDO, "RestoreRequest", name)
+    if not is_true(seen.undone.status.conditions, ConditionType.FINISHED):
+        return Missing(reason=Reason.PENDING, message=f"RestoreRequest {name!r} is not finished")
+    if seen.undone.status.old_database is None:
+        return Refusal(reason=Reason.NOTHING_TO_UNDO, message=f"RestoreRequest {name!r} put no database away")
+    if seen.storage is None or seen.database is None:
+        return missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", None)
+    return Origin(storage=seen.storage, custody_id=seen.database.custody_id)
 
 
 def _of_backup(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:

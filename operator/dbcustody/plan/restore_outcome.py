@@ -6,14 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionType, no, unknown, yes
-from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.api.restore import Mode, RestoreProgress, RestoreStage
 from dbcustody.reason import GUIDANCE, ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.condition import Condition
-    from dbcustody.api.restore import RestoreChecks, RestoreRequestStatus, StatedPlan
+    from dbcustody.api.restore import (
+        RestoreChecks,
+        RestoreRequestSpec,
+        RestoreRequestStatus,
+        StatedPlan,
+        StoppedWorkload,
+    )
     from dbcustody.contract import JobResult
     from dbcustody.facts import RestoreFacts
 
@@ -21,6 +27,7 @@ MOST_STATED: Final = 100
 """How many obstacles, remarks, roles and settings status has room for."""
 STATED_LENGTH: Final = 1024
 NAME_LENGTH: Final = 256
+MOST_NAMES: Final = 20
 STEPS: Final = (
     ConditionType.SOURCE_VERIFIED,
     ConditionType.TARGET_SAFE,
@@ -28,6 +35,7 @@ STEPS: Final = (
     ConditionType.ERASURES_REPLAYED,
     ConditionType.CHECKS_PASSED,
 )
+REPLACING: Final = (ConditionType.SAFETY_BACKUP_TAKEN, ConditionType.QUIESCED, ConditionType.SWAPPED)
 
 
 def restored(result: JobResult) -> bool:
@@ -36,24 +44,64 @@ def restored(result: JobResult) -> bool:
     return result.exit_code is ExitCode.DONE and facts is not None and facts.is_handed_over
 
 
-def planned_conditions() -> tuple[Condition, ...]:
+def planned_conditions(*, is_undo: bool = False) -> tuple[Condition, ...]:
     """Return what is known when the plan is told and nothing stands in its way."""
+    safe = yes(ConditionType.TARGET_SAFE, Reason.TARGET_SAFE, "nothing stands in the way, and nothing is written over")
+    if is_undo:
+        return (safe,)
     return (
         unknown(
             ConditionType.SOURCE_VERIFIED,
             Reason.RUNNING,
             "its manifest can be believed; every byte is checked as it is read",
         ),
-        yes(ConditionType.TARGET_SAFE, Reason.TARGET_SAFE, "nothing stands in the way, and nothing is written over"),
+        safe,
     )
 
 
-def success_conditions(facts: RestoreFacts, reason: Reason, message: str) -> tuple[Condition, ...]:
-    """Return every condition of a restore that was handed over; *facts* without checks are of one that another run compared."""
+def ready_conditions(facts: RestoreFacts, message: str) -> tuple[Condition, ...]:
+    """Return what is known of a database that is complete and compared, and waits, shut, to take another's place."""
     return (
+        yes(ConditionType.SOURCE_VERIFIED, Reason.SOURCE_VERIFIED, "every byte that was read is what was written"),
+        yes(ConditionType.RESTORED, Reason.RESTORED, message),
+        yes(
+            ConditionType.ERASURES_REPLAYED,
+            Reason.ERASURES_REPLAYED,
+            "nobody was erased between the backup and the restore",
+        ),
+        yes(ConditionType.CHECKS_PASSED, Reason.CHECKS_PASSED, _compared(facts.checks)),
+    )
+
+
+def workload_conditions(workloads: tuple[StoppedWorkload, ...]) -> tuple[Condition, ...]:
+    """Return whether the workloads that were stopped are back; nothing when none was."""
+    left = ", ".join(f"{one.kind.value} {one.name} ({one.replicas})" for one in workloads if not one.resumed)
+    if left:
+        return (no(ConditionType.WORKLOADS_RESUMED, Reason.WORKLOADS_STOPPED, f"not scaled back: {left}"),)
+    if workloads:
+        return (yes(ConditionType.WORKLOADS_RESUMED, Reason.WORKLOADS_RESUMED, "each has its replicas again"),)
+    return ()
+
+
+def success_conditions(
+    facts: RestoreFacts, reason: Reason, message: str, *, spec: RestoreRequestSpec
+) -> tuple[Condition, ...]:
+    """Return every condition of a restore that came to what *spec* wants; *facts* without checks are of one that another run compared."""
+    good = (
         yes(ConditionType.READY, reason, message),
         yes(ConditionType.SUCCEEDED, reason, message),
         yes(ConditionType.FINISHED, reason, message),
+    )
+    if spec.mode is Mode.REPLACE:
+        return (
+            *good,
+            yes(
+                ConditionType.QUIESCED, Reason.QUIESCED, "connections were refused, and sessions ended, before the swap"
+            ),
+            yes(ConditionType.SWAPPED, Reason.SWAPPED, message),
+        )
+    return (
+        *good,
         yes(ConditionType.SOURCE_VERIFIED, Reason.SOURCE_VERIFIED, "every byte that was read is what was written"),
         yes(ConditionType.TARGET_SAFE, Reason.TARGET_SAFE, "the database was made for this, and is open now"),
         yes(ConditionType.RESTORED, reason if reason is Reason.ADOPTED else Reason.RESTORED, message),
@@ -74,12 +122,17 @@ def _compared(checks: RestoreChecks | None) -> str:
     return f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences{asked}"
 
 
-def failure_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
+def failure_conditions(reason: Reason, message: str, *, is_replace: bool = False) -> tuple[Condition, ...]:
     """Return every condition of a restore that is over and gave nothing: the step that failed, and that nothing is restored."""
-    step = next((one for one in STEPS if one == GUIDANCE[reason].condition), ConditionType.RESTORED)
+    step = next((one for one in (*STEPS, *REPLACING) if one == GUIDANCE[reason].condition), ConditionType.RESTORED)
     failed = (no(step, reason, message),)
     nothing = (
         (no(ConditionType.RESTORED, reason, "nothing was restored"),) if step is not ConditionType.RESTORED else ()
+    )
+    untouched = (
+        (no(ConditionType.SWAPPED, reason, "the database is what it was, and open"),)
+        if is_replace and step is not ConditionType.SWAPPED
+        else ()
     )
     return (
         no(ConditionType.READY, reason, message),
@@ -88,6 +141,7 @@ def failure_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
         yes(ConditionType.STALLED, reason, message),
         *failed,
         *nothing,
+        *untouched,
     )
 
 
@@ -101,6 +155,7 @@ def with_facts(status: RestoreRequestStatus, facts: RestoreFacts | None) -> Rest
         backup=facts.backup or status.backup,
         plan=_bounded(facts.plan) if facts.plan is not None else status.plan,
         checks=facts.checks or status.checks,
+        old_database=facts.old_database or status.old_database,
         unknown_settings=_cut(facts.unknown_settings, NAME_LENGTH) or status.unknown_settings,
     )
 
@@ -111,6 +166,10 @@ def _bounded(plan: StatedPlan) -> StatedPlan:
         obstacles=tuple(replace(one, message=one.message[:STATED_LENGTH]) for one in plan.obstacles[:MOST_STATED]),
         roles_to_create=_cut(plan.roles_to_create, NAME_LENGTH),
         remarks=_cut(plan.remarks, STATED_LENGTH),
+        side_effects=tuple(
+            replace(one, names=tuple(name[:NAME_LENGTH] for name in one.names[:MOST_NAMES]))
+            for one in plan.side_effects
+        ),
     )
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.meta import Kind
+from dbcustody.api.restore import Mode
 from dbcustody.api.storage import AccessMode
-from dbcustody.contract import JobRequest, RestoreTerms, Verb
+from dbcustody.contract import JobRequest, ReplaceTerms, RestoreTerms, Verb
 from dbcustody.plan.manifest import Work
+from dbcustody.plan.replacement import incoming_name
 from dbcustody.plan.request import is_tied
 from dbcustody.repository.canonical import canonical, sha256_hex
 
@@ -28,7 +30,7 @@ def mark_of(request: RestoreRequest) -> str:
     """
     spec, metadata = request.spec, request.metadata
     asked = [
-        canonical(spec.source).decode(),
+        canonical(spec.source or spec.undo_of).decode(),
         canonical(spec.target).decode(),
         canonical(spec.checks).decode(),
         spec.mode.value,
@@ -37,12 +39,20 @@ def mark_of(request: RestoreRequest) -> str:
     return f"RestoreRequest {metadata.namespace}/{metadata.name} {sha256_hex(canonical(asked))[:_HASH_DIGITS]}"
 
 
-def restore_work(verb: Verb, request: RestoreRequest, database: Database, origin: Origin, *, image: str) -> Work:
-    """Return the work that plans *request* or carries it out; the plan that was told is the only one that may be."""
-    status, is_run = request.status, verb is Verb.RESTORE
+def restore_work(
+    verb: Verb,
+    request: RestoreRequest,
+    database: Database,
+    origin: Origin,
+    *,
+    image: str,
+    undone: RestoreRequest | None = None,
+) -> Work:
+    """Return the work that plans *request* or carries a part of it out; the plan that was told is the only one that may be."""
+    status, is_run = request.status, verb is not Verb.PLAN_RESTORE
     chosen = status.backup if is_run else None
     terms = replace(
-        _terms(request),
+        _terms(request, database, undone),
         backup_id=chosen.backup_id if chosen is not None else origin.backup_id,
         policy=origin.policy,
         before_time=origin.before_time,
@@ -63,13 +73,19 @@ def restore_work(verb: Verb, request: RestoreRequest, database: Database, origin
         request_name=request.metadata.name,
         templates=(database.spec.job, origin.storage.spec.job, request.spec.job),
         is_tied=is_tied(origin.storage),
+        is_once=verb is Verb.SWAP,
     )
 
 
-def settle_restore_work(request: RestoreRequest, database: Database, *, image: str) -> Work:
-    """Return the work that finds out at the server what became of a run without a result; what fails is tried again by the operator."""
+def server_work(
+    verb: Verb, request: RestoreRequest, database: Database, *, image: str, undone: RestoreRequest | None = None
+) -> Work:
+    """Return the work that needs the server alone: find out what became of a run without a result, or drop what was put away.
+
+    What fails is tried again by the operator.
+    """
     return Work(
-        request=_request(Verb.SETTLE_RESTORE, request, database, _terms(request)),
+        request=_request(verb, request, database, _terms(request, database, undone)),
         image=image,
         owner_kind=Kind.RESTORE_REQUEST,
         owner_name=request.metadata.name,
@@ -81,13 +97,27 @@ def settle_restore_work(request: RestoreRequest, database: Database, *, image: s
     )
 
 
-def _terms(request: RestoreRequest) -> RestoreTerms:
+def _terms(request: RestoreRequest, database: Database, undone: RestoreRequest | None) -> RestoreTerms:
+    mark = mark_of(request)
     return RestoreTerms(
-        database=request.spec.target.database,
-        mark=mark_of(request),
+        database=request.spec.target.database or incoming_name(mark),
+        mark=mark,
+        replace=_replace_terms(request, database, undone) if request.spec.mode is Mode.REPLACE else None,
         missing_roles=request.spec.missing_roles,
         parallelism=request.spec.parallelism,
         assertions=request.spec.checks.sql,
+    )
+
+
+def _replace_terms(request: RestoreRequest, database: Database, undone: RestoreRequest | None) -> ReplaceTerms:
+    spec, old = request.spec, undone.status.old_database if undone is not None else None
+    return ReplaceTerms(
+        custody_id=database.custody_id,
+        confirm=spec.confirm or "",
+        keep_old_seconds=spec.keep_old_seconds,
+        acknowledged=spec.acknowledge,
+        undoes=mark_of(undone) if undone is not None else None,
+        kept_time=old.kept_time if old is not None else None,
     )
 
 
