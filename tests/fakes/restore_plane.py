@@ -63,6 +63,7 @@ OLD: Final = OldDatabase(name="shop_replaced_0", kept_time=seen.NOW, drop_after=
 IS_SWAPPED: Final = seen.result(
     Verb.SWAP, Reason.SWAPPED, "shop is what was restored", restore=RestoreFacts(is_handed_over=True, old_database=OLD)
 )
+DROPPED: Final = seen.result(Verb.DROP_REPLACED, Reason.SWAPPED, "the old database is dropped")
 UNDO_PLANNED: Final = seen.result(
     Verb.PLAN_RESTORE, Reason.TARGET_SAFE, "nothing stands in the way", restore=RestoreFacts(plan=PLAN)
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dbcustody.adapters.kube import CRON_JOBS, EVENTS, JOBS, NAMESPACES, PODS, Resource, ours
+from dbcustody.adapters.kube import CRON_JOBS, EVENTS, JOBS, NAMESPACES, PODS, WORKLOADS, Resource, ours
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Retained
@@ -31,7 +31,7 @@ from dbcustody.reason import Reason
 from dbcustody.settings import Settings
 from tests.fakes import seen
 from tests.fakes.kube import DeathError, FakeKube
-from tests.fakes.restore_plane import IS_PLANNED, IS_RESTORED, SETTLED
+from tests.fakes.restore_plane import DROPPED, IS_PLANNED, IS_RESTORED, IS_SWAPPED, SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 TEAM = "team"
 SETTINGS = Settings(image=seen.IMAGE, namespace="dbcustody", identity="operator-0")
+DEPLOYMENTS = Resource(WORKLOADS, "deployments")
 KINDS = {ours(kind.plural): kind for kind in Kind}
 SPECS: dict[Kind, dict[str, Any]] = {
     Kind.DATABASE: {"connection": {"secretRef": {"name": "shop-app"}}},
@@ -184,6 +185,11 @@ class Scene:
     def nature(self) -> None:
         """Let every Job start its pod, or end if it has one; deletions come to an end."""
         self.kube.finish_deletions()
+        for body in self.kube.all(DEPLOYMENTS):
+            status = {"replicas": body["spec"]["replicas"]}
+            self.kube.change(
+                DEPLOYMENTS, TEAM, body["metadata"]["name"], lambda one, status=status: one.update(status=status)
+            )
         for body in self.kube.all(JOBS):
             job = SeenJob.from_body(body)
             if job.is_finished or job.metadata.is_being_deleted:
@@ -280,7 +286,8 @@ def good_answer(verb: Verb, backup: str) -> JobResult:  # noqa: PLR0911 - one fo
             return seen.result(verb, Reason.HOLD_PLACED, hold=HoldFacts(placed=True))
         case Verb.PRUNE:
             return seen.result(verb, Reason.RETENTION_ENFORCED, prune=PruneFacts(retained=Retained(count=1, bytes=10)))
-        case Verb.PLAN_RESTORE | Verb.RESTORE | Verb.SETTLE_RESTORE:
-            return {Verb.PLAN_RESTORE: IS_PLANNED, Verb.RESTORE: IS_RESTORED}.get(verb, SETTLED)
+        case Verb.PLAN_RESTORE | Verb.RESTORE | Verb.SETTLE_RESTORE | Verb.SWAP | Verb.DROP_REPLACED:
+            answers = {Verb.PLAN_RESTORE: IS_PLANNED, Verb.RESTORE: IS_RESTORED, Verb.SWAP: IS_SWAPPED}
+            return answers.get(verb, DROPPED if verb is Verb.DROP_REPLACED else SETTLED)
         case _:
             return seen.result(verb, Reason.SUCCEEDED, backup=seen.facts(backup))

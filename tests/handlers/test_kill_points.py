@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,16 @@ import pytest
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, ours
 from dbcustody.api.meta import Kind
 from dbcustody.contract import Verb
+from dbcustody.facts import RestoreFacts
 from dbcustody.handlers.world import KINDS
 from dbcustody.reason import Reason
 from tests.fakes.kube import Fault
+from tests.fakes.restore_plane import IS_READY, IS_SWAPPED, OLD
 from tests.fakes.seen import NOW
-from tests.handlers.scene import TEAM, Scene
+from tests.handlers.scene import DEPLOYMENTS, TEAM, Scene
 
 Flow = Callable[[Scene], Awaitable[None]]
+OLD_AT_ONCE = replace(OLD, drop_after=OLD.kept_time)
 
 
 def make_parties(scene: Scene) -> None:
@@ -118,7 +122,51 @@ async def a_restore_that_is_cancelled(scene: Scene) -> None:
     await scene.turns(9)
 
 
+async def make_swap(scene: Scene, **spec: Any) -> None:
+    """Make what a swap needs: a policy for the safety backup, a workload of three replicas, the request."""
+    workload = {"metadata": {"name": "web"}, "spec": {"replicas": 3}, "status": {"replicas": 3}}
+    scene.kube.put_new(DEPLOYMENTS, TEAM, workload)
+    scene.make(Kind.DATABASE, "shop", workloads=[{"kind": "Deployment", "name": "web"}])
+    scene.make(Kind.BACKUP_STORAGE, "main")
+    scene.make(Kind.BACKUP_POLICY, "nightly")
+    await scene.turns(4)
+    scene.answers[Verb.RESTORE] = IS_READY
+    target = {"databaseRef": {"name": "shop"}}
+    scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7", target=target, **spec)
+
+
+async def a_swap(scene: Scene) -> None:
+    """Take a database's place, and drop the old one at once."""
+    facts = RestoreFacts(is_handed_over=True, old_database=OLD_AT_ONCE)
+    scene.answers[Verb.SWAP] = replace(IS_SWAPPED, restore=facts)
+    await make_swap(scene, keepOldSeconds=0)
+    await scene.turns(26)
+
+
+async def a_swap_without_a_result(scene: Scene) -> None:
+    """Lose the swap's pod: the server is asked, and says that nothing was done."""
+    scene.answers[Verb.SWAP] = None
+    await make_swap(scene)
+    await scene.turns(26)
+
+
+async def a_swap_that_is_deleted(scene: Scene) -> None:
+    """Delete the request while the workloads are stopped and the swap's pod works."""
+    scene.answers[Verb.SWAP] = None
+    await make_swap(scene)
+    while not any(verb == Verb.SWAP for verb, _ in scene.jobs):
+        await scene.turn()
+    scene.kube.remove(ours("restorerequests"), TEAM, "back")
+    await scene.turns(14)
+
+
+LONG = (a_swap, a_swap_without_a_result, a_swap_that_is_deleted)
+LONG_STEP = 5
+"""Of long flows only every fifth request fails or loses its answer; each is the last one of a process."""
 FLOWS = [
+    a_swap,
+    a_swap_without_a_result,
+    a_swap_that_is_deleted,
     a_backup,
     a_backup_without_a_result,
     a_policy_that_begins,
@@ -140,6 +188,7 @@ def end_of(scene: Scene) -> dict[str, Any]:
             resource = KINDS[kind].from_body(body)
             said = {one.type.value: (one.status.value, one.reason.value) for one in resource.status.conditions}
             found[f"{kind.value} {resource.metadata.name}"] = said | {"finalizers": resource.metadata.finalizers}
+    found["workloads"] = [body["spec"]["replicas"] for body in scene.kube.all(DEPLOYMENTS)]
     found["cron jobs"] = [body["metadata"]["name"] for body in scene.kube.all(CRON_JOBS)]
     found["unfinished"] = [
         body["metadata"]["name"] for body in scene.kube.all(JOBS) if not body["status"].get("conditions")
@@ -167,7 +216,8 @@ async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
     expected, requests = end_of(undisturbed), len(undisturbed.kube.calls)
 
     different = {}
-    for number in range(requests):
+    step = 1 if fault is Fault.DIES or flow not in LONG else LONG_STEP
+    for number in range(0, requests, step):
         scene = await play(flow, (number, fault))
         assert scene.kube.fault is None, f"request {number} never came"
         assert scene.deaths == (fault is Fault.DIES)
@@ -185,6 +235,15 @@ async def test_the_undisturbed_flows_end_well() -> None:
     begun, fired = await play(a_policy_that_begins), await play(a_policy_that_fires)
     storage, deleted = await play(a_storage_that_is_edited), await play(a_backup_that_is_deleted_with_its_data)
     held = await play(a_backup_that_is_held)
+    swapped, lost_swap = await play(a_swap), await play(a_swap_without_a_result)
+    gone = await play(a_swap_that_is_deleted)
+
+    assert end_of(swapped)["RestoreRequest back"]["Succeeded"] == ("True", Reason.SUCCEEDED)
+    assert end_of(swapped)["RestoreRequest back"]["finalizers"] == ()
+    assert {"backup", "plan-restore", "restore", "swap", "drop-replaced"} <= set(end_of(swapped)["jobs"])
+    assert end_of(lost_swap)["RestoreRequest back"]["Succeeded"] == ("False", Reason.JOB_LOST)
+    assert "RestoreRequest back" not in end_of(gone)
+    assert [end_of(scene)["workloads"] for scene in (swapped, lost_swap, gone)] == [[3]] * 3
 
     assert end_of(backup)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
     assert end_of(backup)["jobs"] == ["backup", "inspect", "probe"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +16,6 @@ from dbcustody.plan.actions import CreateBackup, StartJob, Tell
 from dbcustody.plan.replace import STOPPING_PATIENCE
 from dbcustody.plan.replacement import incoming_name
 from dbcustody.plan.restore_work import mark_of
-from dbcustody.plan.workload import SeenWorkload
 from dbcustody.reason import Reason
 from tests.fakes import seen
 from tests.fakes.replace_plane import (
@@ -38,6 +37,9 @@ from tests.fakes.restore_plane import (
     UNDO_PLANNED,
     replace_request,
 )
+
+if TYPE_CHECKING:
+    from dbcustody.plan.workload import SeenWorkload
 
 
 def test_everything_in_its_order() -> None:
