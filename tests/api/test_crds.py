@@ -14,6 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from dbcustody.api.approval import Approval, ApprovalSpec, ApprovalStatus
 from dbcustody.api.backup import Backup, BackupSpec, BackupStatus
 from dbcustody.api.condition import MAX_MESSAGE_LENGTH, ConditionType
 from dbcustody.api.database import Database, DatabaseSpec, DatabaseStatus
@@ -43,6 +44,7 @@ RESOURCES = {
     Kind.BACKUP_POLICY: (BackupPolicy, BackupPolicySpec, BackupPolicyStatus),
     Kind.BACKUP: (Backup, BackupSpec, BackupStatus),
     Kind.RESTORE_REQUEST: (RestoreRequest, RestoreRequestSpec, RestoreRequestStatus),
+    Kind.APPROVAL: (Approval, ApprovalSpec, ApprovalStatus),
 }
 EXAMPLES = [
     pytest.param(document, id=f"{path.stem}-{document['kind']}")
@@ -239,7 +241,9 @@ def test_names_are_those_of_the_code(kind: Kind) -> None:
     assert crd["metadata"]["labels"]["app.kubernetes.io/part-of"] == "dbcustody"
 
 
-READY, SUCCEEDED, VERIFIED = (f'.status.conditions[?(@.type=="{kind}")]' for kind in ("Ready", "Succeeded", "Verified"))
+READY, SUCCEEDED, VERIFIED, APPROVED = (
+    f'.status.conditions[?(@.type=="{kind}")]' for kind in ("Ready", "Succeeded", "Verified", "Approved")
+)
 RECOVERY_POINT = '.status.conditions[?(@.type=="RecoveryPointCurrent")].status'
 AGE = ("Age", "date", ".metadata.creationTimestamp", 0)
 COLUMNS = {
@@ -293,8 +297,17 @@ COLUMNS = {
         ("Target", "string", ".status.target", 0),
         ("Mode", "string", ".spec.mode", 0),
         ("Progress", "string", ".status.progress.summary", 0),
+        ("Approved", "string", f"{APPROVED}.status", 0),
         ("Duration", "integer", ".status.durationSeconds", 1),
         ("Reason", "string", f"{SUCCEEDED}.reason", 1),
+        AGE,
+    ],
+    Kind.APPROVAL: [
+        ("Request", "string", ".spec.requestRef.name", 0),
+        ("Decision", "string", ".spec.decision", 0),
+        ("Approver", "string", ".spec.approver", 0),
+        ("Ready", "string", f"{READY}.status", 0),
+        ("Reason", "string", f"{READY}.reason", 1),
         AGE,
     ],
 }
@@ -320,8 +333,8 @@ def test_backups_are_found_by_their_database() -> None:
 
 
 def test_the_job_block_is_the_same_everywhere() -> None:
-    """What was learned about `job` on one kind holds on all of them."""
-    blocks = [schema_of(kind, "spec")["properties"]["job"] for kind in Kind]
+    """What was learned about `job` on one kind holds on all of them that have Jobs."""
+    blocks = [schema_of(kind, "spec")["properties"]["job"] for kind in Kind if kind is not Kind.APPROVAL]
     assert [block == blocks[0] for block in blocks] == [True] * len(blocks)
 
 

@@ -20,6 +20,7 @@ from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, backoff_seconds, d
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import WAITING_FOR_LENGTH, interval_seconds, with_repeats
 from dbcustody.plan.request import Missing
+from dbcustody.plan.restore_approval import AWAITED, asked, gate, is_asked, never_answered, planned_anew, told
 from dbcustody.plan.restore_case import Origin, Refusal, RestoreCase, SeenRestore, target_of
 from dbcustody.plan.restore_outcome import (
     closed,
@@ -90,6 +91,11 @@ def _is_cancelled(case: RestoreCase) -> Found | None:
     if result is not None and restored(result):
         return None
     return _settle(case, Reason.CANCELLED, message, result)
+
+
+def _waits_for_a_person(case: RestoreCase) -> Found | None:
+    """Speak while the told plan waits for a second person; the Job that planned is not needed for that any more."""
+    return _once_approved(case, case.status) if is_asked(case) else None
 
 
 def _is_first_seen(case: RestoreCase) -> Found | None:
@@ -202,15 +208,30 @@ def _planned(case: RestoreCase, result: JobResult) -> Found:
     if facts is None or facts.plan is None or facts.backup is None:
         return _fail(case, Reason.JOB_LOST, "the plan was made, and was lost on its way", result)
     status = with_facts(with_repeats(case.status, result), facts)
-    planned = _begin(case, Verb.RESTORE, status, planned_conditions())
+    planned = _once_approved(case, status)
     has_moved_on = planned.status is not None and planned.status.attempts != case.status.attempts
     return replace(planned, actions=(*planned.actions, Count(result))) if has_moved_on else planned
+
+
+def _once_approved(case: RestoreCase, status: RestoreRequestStatus) -> Found:
+    """Begin to carry out the plan that stands in *status*, or wait for the second person that it needs, or end with that person's no."""
+    found = gate(case, status)
+    more = (*planned_conditions(), *found.conditions)
+    if found.is_open:
+        return _begin(told(case, found), Verb.RESTORE, status, more)
+    if not is_asked(case):
+        status = replace(asked(status), progress=_waiting(AWAITED, case.now))
+    if found.is_shut:
+        return _fail(replace(case, request=replace(case.request, status=status)), found.reason, found.message)
+    if found.reason is Reason.APPROVAL_PENDING:
+        return _going_on(case, status, found.reason, found.message, more=more)
+    return _held_up(case, found.reason, found.message, status=status, more=more)
 
 
 def _not_restored(case: RestoreCase, result: JobResult) -> Found:
     """Speak for a restore that ended otherwise; one that gave up in an orderly way took away what it had made."""
     if result.reason is Reason.PLAN_CHANGED and len(case.status.attempts) < MOST_ATTEMPTS:
-        return _begin(case, Verb.PLAN_RESTORE, with_repeats(case.status, result))
+        return _begin(case, Verb.PLAN_RESTORE, with_repeats(case.status, result), planned_anew(case))
     if result.exit_code is ExitCode.REFUSED and result.reason is not Reason.TIMED_OUT:
         return _fail(case, result.reason, result.message, result)
     reason = Reason.JOB_LOST if result.exit_code is ExitCode.DONE else result.reason
@@ -280,7 +301,7 @@ def _succeed(case: RestoreCase, result: JobResult) -> Found:
 def _fail(case: RestoreCase, reason: Reason, message: str, result: JobResult | None = None) -> Found:
     status = with_facts(with_repeats(case.status, result), result.restore if result is not None else None)
     status = closed(status, reason, is_good=False, ended=_ended(case), now=case.now)
-    said = failure_conditions(reason, message)
+    said = (*failure_conditions(reason, message), *never_answered(case, reason))
     told = () if result is None else (Count(result),)
     return Plan(status=_said(case, status, said), actions=told, look_again_seconds=0.0)
 
@@ -310,9 +331,10 @@ def _held_up(
     *,
     status: RestoreRequestStatus | None = None,
     again: float | None = None,
+    more: tuple[Condition, ...] = (),
 ) -> Found:
     """Return the plan that says what keeps the request from going on; it goes on by itself when that is gone."""
-    said = (no(ConditionType.READY, reason, message), *_not_over(reason, message))
+    said = (no(ConditionType.READY, reason, message), *_not_over(reason, message), *more)
     return Plan(status=_said(case, status or case.status, said), look_again_seconds=again)
 
 
@@ -340,6 +362,7 @@ _RULES: Final = (
     _is_going,
     _is_finished,
     _is_cancelled,
+    _waits_for_a_person,
     _is_first_seen,
     _is_written_down_only,
     _job_goes_on,
