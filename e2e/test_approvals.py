@@ -111,10 +111,10 @@ def test_who_asks_is_written_down(office: Office) -> None:
     """Whatever was written there before, with other annotations and without."""
     lie = {ANNOTATION_REQUESTED_BY: AGREES}
     written: tuple[dict[str, str], ...] = ({}, {"team": "x"}, lie, {**lie, "team": "x"})
-    for name, annotations in zip("abcd", written, strict=True):
-        made = office.create(ASKS, Kind.RESTORE_REQUEST, name, RESTORE, annotations=annotations)
+    for name, before in zip("abcd", written, strict=True):
+        made = office.create(ASKS, Kind.RESTORE_REQUEST, name, RESTORE, annotations=before)
         assert requester(made) == ASKS
-        assert ("team" in json.loads(made)["metadata"]["annotations"]) is ("team" in annotations)
+        assert ("team" in json.loads(made)["metadata"]["annotations"]) is ("team" in before)
 
 
 def test_who_asked_stays_written_down(office: Office) -> None:

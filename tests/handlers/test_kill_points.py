@@ -118,6 +118,20 @@ async def a_restore_that_is_cancelled(scene: Scene) -> None:
     await scene.turns(9)
 
 
+async def a_restore_that_is_agreed_to(scene: Scene) -> None:
+    """Have a second person agree to the plan, once it is told."""
+    make_parties(scene)
+    scene.make(Kind.RESTORE_REQUEST, "again", approval={"required": True})
+
+    def stamp(body: dict[str, Any]) -> None:
+        body["metadata"]["annotations"] = {"dbcustody.dev/requested-by": "jane"}
+
+    scene.kube.change(ours("restorerequests"), TEAM, "again", stamp)
+    await scene.turns(4)
+    scene.make(Kind.APPROVAL, "yes", approver="ivan")
+    await scene.turns(9)
+
+
 FLOWS = [
     a_backup,
     a_backup_without_a_result,
@@ -127,6 +141,7 @@ FLOWS = [
     a_backup_that_is_deleted_with_its_data,
     a_backup_that_is_held,
     a_restore,
+    a_restore_that_is_agreed_to,
     a_restore_without_a_result,
     a_restore_that_is_cancelled,
 ]

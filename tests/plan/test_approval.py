@@ -129,7 +129,7 @@ def test_times_that_are_not_known_are_not_believed() -> None:
     assert isinstance(answer(question(), [approval()]), Given)
     assert isinstance(answer(question(), [timeless]), Waiting)
     assert isinstance(answer(question(asked_time=None), [approval()]), Waiting)
-    assert isinstance(answer(question(asked_time=approval().metadata.creation_timestamp), [approval()]), Given)
+    assert isinstance(answer(question(asked_time=approval().metadata.creation_timestamp), [approval()]), Waiting)
 
 
 def test_an_empty_name_is_nobody_s() -> None:

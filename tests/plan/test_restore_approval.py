@@ -107,7 +107,7 @@ BAD = [
     pytest.param(approval(approver=JANE), "jane asked for it", id="the-requester"),
     pytest.param(approval(approver=None), "no admission policy wrote down who decided", id="nobody-knows-who"),
     pytest.param(approval(plan_hash=OTHER), "it is about plan fedcba, and the plan is abcdef", id="another-plan"),
-    pytest.param(approval(age=3601), "it is older than the request", id="an-earlier-request"),
+    pytest.param(approval(age=3600), "it is not younger than the request", id="an-earlier-request"),
     pytest.param(approval(approver=JANE, decision=Decision.DENY), "jane asked for it", id="the-requester-s-no"),
 ]
 
@@ -218,7 +218,7 @@ def is_bad(one: Approval) -> bool:
     """Return whether *one* must not count, in other words than those of the code."""
     created = one.metadata.creation_timestamp
     assert created is not None
-    is_old = created < seen.NOW - timedelta(hours=1)
+    is_old = created <= seen.NOW - timedelta(hours=1)
     return one.spec.approver in {JANE, None} or one.spec.plan_hash != "abcdef" or is_old
 
 

@@ -137,7 +137,7 @@ def void(question: Question, approval: Approval) -> Void | None:
     if spec.approver == question.requester:
         return Void(Reason.APPROVER_IS_REQUESTER, f"{spec.approver} asked for it")
     if not _is_later(approval, question):
-        return Void(Reason.SUPERSEDED, "it is older than the request: an earlier one of the same name was meant")
+        return Void(Reason.SUPERSEDED, "it is not younger than the request: an earlier one of the same name was meant")
     if spec.plan_hash != question.plan_hash:
         told = "no plan is told" if question.plan_hash is None else f"the plan is {question.plan_hash}"
         return Void(Reason.SUPERSEDED, f"it is about plan {spec.plan_hash}, and {told}")
@@ -145,8 +145,9 @@ def void(question: Question, approval: Approval) -> Void | None:
 
 
 def _is_later(approval: Approval, question: Question) -> bool:
+    """Return whether *approval* can have been about this very request: a plan takes seconds, so that the same second is too early."""
     said, asked = approval.metadata.creation_timestamp, question.asked_time
-    return said is not None and asked is not None and said >= asked
+    return said is not None and asked is not None and said > asked
 
 
 def _said(approval: Approval) -> str:
