@@ -10,6 +10,7 @@ import yaml
 
 from chartmaking.copies import CHART
 from dbcustody.api.meta import Kind
+from dbcustody.cli.kubectl.main import run
 from dbcustody.naming import ANNOTATION_REQUESTED_BY, API_VERSION, GROUP
 from ground.helm import template
 from ground.process import wait_until
@@ -247,14 +248,19 @@ def test_a_second_person_lets_the_very_plan_be_carried_out(backed_up: Tenant, cl
 
 
 @pytest.mark.usefixtures("believing")
-def test_a_no_ends_the_request(backed_up: Tenant, cluster: Cluster) -> None:
-    """Nothing is made, and why is said."""
-    office = ask(backed_up, cluster)
+def test_a_no_ends_the_request(backed_up: Tenant, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said by the plugin, which shows the plan: nothing is made, and who said it and why is told."""
+    ask(backed_up, cluster)
     body = backed_up.wait("restorerequests", "again", "Approved", "Unknown", reason="ApprovalPending")
-    office.decide(AGREES, "no", body["status"]["plan"]["hash"], "Deny", reason="wrong day")
+    where = ("-n", backed_up.name, "--kubeconfig", str(cluster.kubeconfig))
+    assert run(["deny", "again", "--reason", "wrong day", *where]) == 0
+    name, shown = (text.strip() for text in capsys.readouterr())
+    assert f"asked for by alice): plan {body['status']['plan']['hash']}" in shown
     body = backed_up.wait("restorerequests", "again", "Finished")
 
     assert (conditions(body)["Succeeded"]["status"], conditions(body)["Succeeded"]["reason"]) == ("False", "Denied")
-    assert conditions(body)["Approved"]["message"].endswith("(Approval no): wrong day")
+    assert conditions(body)["Approved"]["message"].endswith(f"(Approval {name}): wrong day")
     assert (backed_up.jobs("restore"), restored(backed_up)) == ([], False)
-    backed_up.wait("approvals", "no", "Ready", reason="Effective")
+    backed_up.wait("approvals", name, "Ready", reason="Effective")
+    assert run(["approve", "again", *where]) == 1
+    assert "has no plan that waits for a person (Denied" in capsys.readouterr().err
