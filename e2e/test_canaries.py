@@ -111,6 +111,7 @@ def _everything(tenant: Tenant, operator: Deployment) -> Iterator[tuple[str, str
         "backuppolicies",
         "backups",
         "restorerequests",
+        "approvals",
         "jobs",
         "cronjobs",
         "pods",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 import pytest
 
+from dbcustody.api.approval import ApprovalStatus
 from dbcustody.api.backup import BackupStatus
 from dbcustody.api.database import DatabaseStatus
 from dbcustody.api.meta import Kind
@@ -39,6 +40,7 @@ STATUS: Final[dict[Kind, type]] = {
     Kind.BACKUP_POLICY: BackupPolicyStatus,
     Kind.BACKUP: BackupStatus,
     Kind.RESTORE_REQUEST: RestoreRequestStatus,
+    Kind.APPROVAL: ApprovalStatus,
 }
 SCALARS: Final = {str: "word", int: 17, bool: True, datetime: datetime(2026, 1, 31, 2, tzinfo=UTC)}
 COLUMNS: Final = {
@@ -46,7 +48,8 @@ COLUMNS: Final = {
     Kind.BACKUP_STORAGE: "NAME READY KIND LOCATION ENCRYPTED BACKUPS REASON AGE",
     Kind.BACKUP_POLICY: "NAME READY DATABASE SCHEDULE SUSPEND LAST-OK NEXT RECOVERY-POINT KEPT STORE AGE",
     Kind.BACKUP: "NAME SUCCEEDED DATABASE PROGRESS SIZE VERIFIED EXPIRES POLICY DURATION LOCATION REASON AGE",
-    Kind.RESTORE_REQUEST: "NAME SUCCEEDED SOURCE TARGET MODE PROGRESS DURATION REASON AGE",
+    Kind.RESTORE_REQUEST: "NAME SUCCEEDED SOURCE TARGET MODE PROGRESS APPROVED DURATION REASON AGE",
+    Kind.APPROVAL: "NAME REQUEST DECISION APPROVER READY REASON AGE",
 }
 OTHERS: Final = ("postgresql.cnpg.io", "k8up.io", "velero.io")
 """Groups of other operators that have a kind Backup in version v1."""

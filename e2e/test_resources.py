@@ -10,7 +10,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicySpec
 from dbcustody.codec import decode, encode
 from dbcustody.naming import GROUP
-from scene.specimen import ALONE, BACKUP, DATABASE, KEYRING, LEAST, POLICY, RESTORE, S3, STORAGE, Showcase
+from scene.specimen import ALONE, APPROVAL, BACKUP, DATABASE, KEYRING, LEAST, POLICY, RESTORE, S3, STORAGE, Showcase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,6 +282,12 @@ BAD_CASES = [
         id="restore into nothing",
     ),
     pytest.param(
+        Kind.APPROVAL,
+        {**APPROVAL, "requestRef": {"kind": "Backup", "name": "monday"}},
+        'supported values: "RestoreRequest"',
+        id="approval of what asks nobody",
+    ),
+    pytest.param(
         Kind.DATABASE,
         {"connection": {**DATABASE["connection"], "password": "pw"}},
         'unknown field "spec.connection.password"',
@@ -336,6 +342,9 @@ CHANGES = [
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"missingRoles": "Create"}, "spec.missingRoles", id="restore's roles"),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"parallelism": 3}, "spec.parallelism", id="restore's streams"),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"job": {"priorityClassName": "b"}}, "spec.job", id="restore's job"),
+    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"approval": {"required": True}}, "spec.approval", id="restore's yes"),
+    pytest.param(Kind.APPROVAL, APPROVAL, {"decision": "Deny"}, "spec", id="decision"),
+    pytest.param(Kind.APPROVAL, APPROVAL, {"approver": "jane"}, "spec", id="approver added"),
 ]
 
 

@@ -25,8 +25,8 @@ ALLOWED: Final = {
         ("dbcustody.dev", f"{kind}/status"): {"patch"}
         for kind in ("databases", "backupstorages", "backuppolicies", "backups")
     },
-    ("dbcustody.dev", "restorerequests"): {"get", "list", "watch"},
-    ("dbcustody.dev", "restorerequests/status"): {"patch"},
+    **{("dbcustody.dev", kind): {"get", "list", "watch"} for kind in ("restorerequests", "approvals")},
+    **{("dbcustody.dev", f"{kind}/status"): {"patch"} for kind in ("restorerequests", "approvals")},
     ("batch", "jobs"): _ALL,
     ("batch", "cronjobs"): _ALL,
     ("", "pods"): {"get", "list", "watch"},

@@ -154,12 +154,12 @@ def test_pure_tests_are_run_by_make_check() -> None:
 
 
 OURS = ("databases", "backupstorages", "backuppolicies", "backups")
-ASKED = "restorerequests"
+ASKED = ("restorerequests", "approvals")
 RIGHTS = {
     **{("dbcustody.dev", plural): {"get", "list", "watch", "create", "patch", "delete"} for plural in OURS},
-    ("dbcustody.dev", ASKED): {"get", "list", "watch"},
-    **{("dbcustody.dev", f"{plural}/status"): {"patch"} for plural in (*OURS, ASKED)},
-    **{("dbcustody.dev", f"{plural}/finalizers"): {"update"} for plural in (*OURS, ASKED)},
+    **{("dbcustody.dev", plural): {"get", "list", "watch"} for plural in ASKED},
+    **{("dbcustody.dev", f"{plural}/status"): {"patch"} for plural in (*OURS, *ASKED)},
+    **{("dbcustody.dev", f"{plural}/finalizers"): {"update"} for plural in (*OURS, "restorerequests")},
     ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
     ("batch", "cronjobs"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "pods"): {"get", "list", "watch"},

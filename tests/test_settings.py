@@ -26,6 +26,7 @@ def test_everything_can_be_said() -> None:
         "DBCUSTODY_HOST": "127.0.0.1",
         "DBCUSTODY_PORT": "0",
         "DBCUSTODY_LEASE_NAME": "other",
+        "DBCUSTODY_STAMPED_APPROVALS": "true ",
     }
     assert from_environ(said) == Settings(
         image="dbcustody:1",
@@ -36,6 +37,7 @@ def test_everything_can_be_said() -> None:
         host="127.0.0.1",
         port=0,
         lease_name="other",
+        stamps_approvals=True,
     )
 
 
@@ -45,6 +47,7 @@ def test_empty_is_not_said() -> None:
     settings = from_environ({**LEAST, **dict.fromkeys(names, " "), "HOSTNAME": "host-1"})
     assert (settings.namespace, settings.namespaces, settings.port) == ("default", (), DEFAULT_PORT)
     assert (settings.identity, settings.lease_name) == ("host-1", LEASE_NAME)
+    assert not from_environ({**LEAST, "DBCUSTODY_STAMPED_APPROVALS": ""}).stamps_approvals
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,7 @@ def test_empty_is_not_said() -> None:
         pytest.param({**LEAST, "DBCUSTODY_PORT": "http"}, "DBCUSTODY_PORT: must be a port", id="word for port"),
         pytest.param({**LEAST, "DBCUSTODY_PORT": "65536"}, "DBCUSTODY_PORT: must be a port", id="port too high"),
         pytest.param({**LEAST, "DBCUSTODY_PORT": "-1"}, "DBCUSTODY_PORT: must be a port", id="port below zero"),
+        pytest.param({**LEAST, "DBCUSTODY_STAMPED_APPROVALS": "yes"}, "must be true or false", id="stamps"),
         pytest.param({**LEAST, "DBCUSTODY_NAMESPACES": "a,B"}, "'B': is no name of a namespace", id="namespace"),
         pytest.param({**LEAST, "POD_NAMESPACE": "a.b"}, "'a.b': is no name of a namespace", id="own namespace"),
     ],

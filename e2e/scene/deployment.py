@@ -83,10 +83,22 @@ class Deployment:
         finally:
             self._set_job_image(self.image.reference)
 
+    @contextmanager
+    def told(self, variable: str, value: str) -> Iterator[None]:
+        """Have the operator told *value* in the environment *variable* while the block lasts, and not at all afterwards."""
+        self._set(f"{variable}={value}")
+        try:
+            yield
+        finally:
+            self._set(f"{variable}-")
+
     def _set_job_image(self, reference: str) -> None:
         """Tell the operator which image its Jobs run, and wait until both replicas know."""
+        self._set(f"DBCUSTODY_IMAGE={reference}")
+
+    def _set(self, assignment: str) -> None:
         where = (f"deployment/{NAME}", "-n", OPERATOR_NAMESPACE)
-        self.cluster.kubectl("set", "env", *where, f"DBCUSTODY_IMAGE={reference}")
+        self.cluster.kubectl("set", "env", *where, assignment)
         self.cluster.kubectl("rollout", "status", *where, "--timeout=120s")
         self.wait_ready()
 

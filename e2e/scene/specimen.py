@@ -25,12 +25,18 @@ RESTORE: Final = {
     "source": {"backupRef": {"name": "monday"}},
     "target": {"databaseRef": {"name": "shop"}, "database": "shop_again"},
 }
+APPROVAL: Final = {
+    "requestRef": {"kind": "RestoreRequest", "name": "again"},
+    "planHash": "0123456789ab",
+    "decision": "Approve",
+}
 LEAST: Final[dict[Kind, Json]] = {
     Kind.DATABASE: DATABASE,
     Kind.BACKUP_STORAGE: STORAGE,
     Kind.BACKUP_POLICY: POLICY,
     Kind.BACKUP: BACKUP,
     Kind.RESTORE_REQUEST: RESTORE,
+    Kind.APPROVAL: APPROVAL,
 }
 _NUMBERS = itertools.count(1)
 

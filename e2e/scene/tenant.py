@@ -30,6 +30,7 @@ _PLURALS: Final = {
     "BackupPolicy": "backuppolicies",
     "Backup": "backups",
     "RestoreRequest": "restorerequests",
+    "Approval": "approvals",
 }
 
 

@@ -125,6 +125,17 @@ class Reason(StrEnum):
     WORKLOADS_STOPPED = "WorkloadsStopped"
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
+    # a second person
+    APPROVED = "Approved"
+    APPROVAL_PENDING = "ApprovalPending"
+    APPROVAL_UNAVAILABLE = "ApprovalUnavailable"
+    DENIED = "Denied"
+    EFFECTIVE = "Effective"
+    SUPERSEDED = "Superseded"
+    REQUEST_NOT_FOUND = "RequestNotFound"
+    APPROVER_IS_REQUESTER = "ApproverIsRequester"
+    APPROVER_UNKNOWN = "ApproverUnknown"
+    APPROVAL_NOT_REQUIRED = "ApprovalNotRequired"
     # the Job
     POD_NOT_CREATED = "PodNotCreated"
     POD_NOT_SCHEDULED = "PodNotScheduled"
@@ -351,6 +362,33 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.ERASURES_PENDING: _refused(
         "ErasuresReplayed", "people were erased after the backup was taken: it would bring them back"
+    ),
+    Reason.APPROVED: _good("Approved"),
+    Reason.APPROVAL_PENDING: _good(
+        "Approved",
+        "somebody else than the requester reads `status.plan` and says yes or no: `kubectl dbcustody approve`, `deny`",
+    ),
+    Reason.APPROVAL_UNAVAILABLE: _refused(
+        "Approved",
+        "install the chart's admission policies (`policies.enabled`, Kubernetes 1.36 or newer), then file the request anew",
+        retries=True,
+    ),
+    Reason.DENIED: _refused("Approved", "talk to the person who said no; another request can be filed"),
+    Reason.EFFECTIVE: _good("Ready"),
+    Reason.SUPERSEDED: _refused(
+        "Ready", "nothing to do: file another Approval for the plan that the request tells now"
+    ),
+    Reason.REQUEST_NOT_FOUND: _refused(
+        "Ready", "name a request that is there in `spec.requestRef`, with another Approval"
+    ),
+    Reason.APPROVER_IS_REQUESTER: _refused(
+        "Ready", "have somebody else decide: nobody can agree to what he asked for himself"
+    ),
+    Reason.APPROVER_UNKNOWN: _refused(
+        "Ready", "file another Approval once the chart's admission policies are there: they write down who decided"
+    ),
+    Reason.APPROVAL_NOT_REQUIRED: _refused(
+        "Ready", "nothing to do: the request asks nobody; `spec.cancel` ends a restore"
     ),
     Reason.POD_NOT_CREATED: _unavailable(
         "Ready", "read the message: it quotes the quota, the policy or the missing ServiceAccount"

@@ -37,6 +37,8 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
     port: int = DEFAULT_PORT
     lease_name: str = LEASE_NAME
+    stamps_approvals: bool = False
+    """Whether admission policies write down who asks and who approves; without them anybody could write anybody's name."""
 
 
 def from_environ(variables: Mapping[str, str]) -> Settings:
@@ -58,6 +60,11 @@ def from_environ(variables: Mapping[str, str]) -> Settings:
     port = variables.get("DBCUSTODY_PORT", "").strip() or str(DEFAULT_PORT)
     if not re.fullmatch(r"\d{1,5}", port) or int(port) > LARGEST_PORT:
         problems.append("DBCUSTODY_PORT: must be a port from 0 to 65535")
+    stamps = variables.get("DBCUSTODY_STAMPED_APPROVALS", "").strip() or "false"
+    if stamps not in {"true", "false"}:
+        problems.append(
+            "DBCUSTODY_STAMPED_APPROVALS: must be true or false; the chart sets it with its admission policies"
+        )
     if problems:
         raise InvalidSpecError("\n".join(problems))
     return Settings(
@@ -69,4 +76,5 @@ def from_environ(variables: Mapping[str, str]) -> Settings:
         host=variables.get("DBCUSTODY_HOST", "").strip() or "0.0.0.0",  # noqa: S104 - as above
         port=int(port),
         lease_name=variables.get("DBCUSTODY_LEASE_NAME", "").strip() or LEASE_NAME,
+        stamps_approvals=stamps == "true",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dbcustody.api.approval import Approval, Decision
 from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.database import Database, TlsMode
 from dbcustody.api.meta import Kind, Metadata, OwnerReference, reference_to
@@ -35,6 +36,11 @@ SPECS: dict[type, dict[str, Any]] = {
     RestoreRequest: {
         "source": {"backupRef": {"name": "nightly"}},
         "target": {"databaseRef": {"name": "shop"}, "database": "back"},
+    },
+    Approval: {
+        "requestRef": {"kind": "RestoreRequest", "name": "again"},
+        "planHash": "0123456789ab",
+        "decision": "Approve",
     },
 }
 EVERY_RESOURCE = pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)
@@ -81,6 +87,9 @@ def test_specs_are_read() -> None:
     assert BackupStorage.from_body(body(BackupStorage)).spec.s3.bucket == "backups"  # type: ignore[union-attr]
     assert BackupPolicy.from_body(body(BackupPolicy)).spec.compression.algorithm is Algorithm.ZSTD
     assert Backup.from_body(body(Backup)).spec.origin is Origin.SCHEDULED
+    approval = Approval.from_body(body(Approval)).spec
+    assert (approval.decision, approval.approver, approval.request_ref.name) == (Decision.APPROVE, None, "again")
+    assert not RestoreRequest.from_body(body(RestoreRequest)).spec.approval.required
 
 
 def test_the_custody_is_named_once_and_for_all() -> None:
@@ -104,6 +113,7 @@ def test_deletion_is_seen() -> None:
         (Kind.BACKUP_STORAGE, "backupstorages"),
         (Kind.BACKUP_POLICY, "backuppolicies"),
         (Kind.BACKUP, "backups"),
+        (Kind.APPROVAL, "approvals"),
     ],
 )
 def test_kinds_have_a_plural(kind: Kind, plural: str) -> None:

@@ -65,8 +65,8 @@ def test_what_is_installed_by_default() -> None:
         "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
-        "ValidatingAdmissionPolicy": 3,
-        "ValidatingAdmissionPolicyBinding": 3,
+        "ValidatingAdmissionPolicy": 5,
+        "ValidatingAdmissionPolicyBinding": 5,
     }
 
 

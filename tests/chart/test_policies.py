@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 POLICY = "ValidatingAdmissionPolicy"
 NAMES = ("dbcustody-data-deletion", "dbcustody-database-secrets", "dbcustody-storage-secrets")
+STAMPS = ("dbcustody-approver", "dbcustody-requester")
+"""Policies about who asks and who approves, tried by test_approvals.py."""
+WRITER = "MutatingAdmissionPolicy"
+STAMPING = f"admissionregistration.k8s.io/v1/{WRITER}"
 SECRETS = {"databases": "dbcustody-database-secrets", "backupstorages": "dbcustody-storage-secrets"}
 OF_THE_KUBELET = {"job.imagePullSecrets"}
 """They open the registry of an image that the operator chooses, and reach no container: nobody can have them sent elsewhere."""
@@ -114,7 +118,11 @@ def test_a_policy_is_closed_bound_and_speaks_plainly(name: str) -> None:
 
 def test_there_is_no_other_policy() -> None:
     """The tests here name them all."""
-    assert set(of_kind(rendered(), POLICY)) == set(of_kind(rendered(), f"{POLICY}Binding")) == set(NAMES)
+    names = {*NAMES, *STAMPS}
+    assert set(of_kind(rendered(), POLICY)) == set(of_kind(rendered(), f"{POLICY}Binding")) == names
+    for kind in (WRITER, f"{WRITER}Binding"):
+        assert of_kind(rendered(), kind) == {}
+        assert set(of_kind(rendered(apis=(STAMPING,)), kind)) == set(STAMPS)
 
 
 def test_an_update_that_leaves_the_spec_alone_passes() -> None:

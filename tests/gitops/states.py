@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from dbcustody.api.approval import Decision
 from dbcustody.api.backup import LegalHold
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind, ObjectRef
@@ -18,16 +19,20 @@ from dbcustody.api.policy import Retained
 from dbcustody.api.storage import S3, Encryption
 from dbcustody.contract import Verb
 from dbcustody.facts import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts
+from dbcustody.plan.approval import plan as judge_approval
 from dbcustody.plan.recovery_point import Run
+from dbcustody.plan.restore_approval import seen_request
 from dbcustody.reason import Reason
+from tests.fakes.consent import JANE, OTHER, approval, asking, say, waiting
 from tests.fakes.control_plane import dumping, settled, started
 from tests.fakes.restore_plane import IS_RESTORED, RestorePlane, at_restore
-from tests.fakes.seen import SERVER, ago, condition, facts, result, storage, with_metadata, with_status
+from tests.fakes.seen import NOW, SERVER, ago, condition, facts, result, storage, with_metadata, with_status
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
 from tests.gitops.lives import database_life, policy_life, storage_life
 
 if TYPE_CHECKING:
+    from dbcustody.api.approval import Approval
     from dbcustody.contract import JobResult
     from tests.fakes.control_plane import ControlPlane
     from tests.gitops.lives import Life
@@ -122,6 +127,20 @@ def _restore_from_nowhere() -> Body:
     return _restore(plane)
 
 
+def _decided(*approvals: Approval, plane: RestorePlane | None = None) -> Body:
+    """Return a RestoreRequest that needs a second person, of whom *approvals* are all that was heard."""
+    found = waiting(plane)
+    say(found, *approvals)
+    return body_of(found.request)
+
+
+def _approval(one: Approval, plane: RestorePlane) -> Body:
+    """Return *one* after the request that it names went on as it would."""
+    say(plane, one)
+    found = judge_approval(one, seen_request(plane.request, is_stamped=True), NOW)
+    return body_of(replace(one, status=found.status or one.status))
+
+
 def _adopted() -> Body:
     return _backup(result(Verb.BACKUP, Reason.ADOPTED, backup=facts(adopted=True)))
 
@@ -149,6 +168,7 @@ def _bad(reason: Reason, message: str, verb: Verb = Verb.INSPECT, **found: Any) 
     return result(verb, reason, message, **found)
 
 
+_NO: Final = approval("no", decision=Decision.DENY, reason="wrong day")
 _WRONG_PASSWORD: Final = _bad(Reason.AUTHENTICATION_FAILED, "the server refuses the password of shop-app")
 _AWAY: Final = _bad(Reason.STORAGE_UNREACHABLE, "no route to the storage", Verb.PROBE)
 STATES: Final = (
@@ -238,6 +258,14 @@ STATES: Final = (
         Health.PROGRESSING,
         lambda: _restore(at_restore(), result(Verb.RESTORE, Reason.CONNECTION_LOST, "the server went away")),
     ),
+    State("RestoreRequest-waits-for-a-person", Health.SUSPENDED, _decided),
+    State("RestoreRequest-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(plane=asking(is_stamped=False))),
+    State("RestoreRequest-agreed-to", Health.PROGRESSING, lambda: _decided(approval())),
+    State("RestoreRequest-denied", Health.DEGRADED, lambda: _decided(_NO)),
+    State("Approval-effective", Health.HEALTHY, lambda: _approval(approval(), waiting())),
+    State("Approval-denial-effective", Health.HEALTHY, lambda: _approval(_NO, waiting())),
+    State("Approval-superseded", Health.DEGRADED, lambda: _approval(approval(plan_hash=OTHER), waiting())),
+    State("Approval-by-the-requester", Health.DEGRADED, lambda: _approval(approval(approver=JANE), waiting())),
 )
 
 

@@ -9,13 +9,15 @@ from typing import Final
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dbcustody.api.condition import ConditionType, is_true
+from dbcustody.api.approval import Decision
+from dbcustody.api.condition import ConditionStatus, ConditionType, find, is_true
 from dbcustody.contract import JobResult, Verb
 from dbcustody.facts import RestoreFacts
 from dbcustody.reason import Reason
 from tests.fakes import seen
+from tests.fakes.consent import IS_PLANNED_OTHERWISE, IVAN, JANE, OTHER, approval, asking
 from tests.fakes.restore_plane import IS_PLANNED, IS_RESTORED, SETTLED, RestorePlane
 from tests.gitops.bodies import body_of
 from tests.gitops.kstatus import waited
@@ -23,8 +25,9 @@ from tests.gitops.tools import Answer, answers
 
 ADOPTED: Final = seen.result(Verb.PLAN_RESTORE, Reason.ADOPTED, restore=RestoreFacts(is_handed_over=True))
 FOUND: Final = seen.result(Verb.SETTLE_RESTORE, Reason.RESTORED, restore=RestoreFacts(is_handed_over=True))
+PLANS: Final = (IS_PLANNED, IS_PLANNED_OTHERWISE)
 ANSWERS: Final[dict[Verb, list[JobResult | None]]] = {
-    Verb.PLAN_RESTORE: [IS_PLANNED, IS_PLANNED, ADOPTED, seen.result(Verb.PLAN_RESTORE, Reason.ROLES_MISSING), None],
+    Verb.PLAN_RESTORE: [*PLANS, *PLANS, ADOPTED, seen.result(Verb.PLAN_RESTORE, Reason.ROLES_MISSING), None],
     Verb.RESTORE: [
         IS_RESTORED,
         seen.result(Verb.RESTORE, Reason.CHECKS_FAILED),
@@ -46,10 +49,47 @@ class Watched(RuleBasedStateMachine):
         self.plane = RestorePlane()
         self.is_handed_over = False
 
+    @initialize(requester=st.sampled_from([None, JANE]), is_stamped=st.sampled_from([True, True, False]))
+    def somebody_asks(self, requester: str | None, *, is_stamped: bool) -> None:
+        """Half of the requests need a second person; None: this one does not."""
+        if requester is not None:
+            self.plane = asking(requester, is_stamped=is_stamped)
+
     @rule()
     def operator_looks(self) -> None:
-        """One step."""
+        """One step; a restore that needs a second person begins only when one agreed to that plan, and none refused it."""
+        before = self.plane.verbs
         self.plane.step()
+        began = len(self.plane.verbs) > len(before) and self.plane.verbs[-1] == Verb.RESTORE
+        if began and self.plane.request.spec.approval.required:
+            assert self.plane.around.is_stamped
+            assert self._decisions_that_count() == {Decision.APPROVE}
+
+    def _decisions_that_count(self) -> set[Decision]:
+        """Return what people other than the requester said of the plan that is told."""
+        told = self.plane.request.status.plan
+        return {
+            one.spec.decision
+            for one in self.plane.around.approvals
+            if told is not None and one.spec.plan_hash == told.hash and one.spec.approver == IVAN
+        }
+
+    @rule(
+        approver=st.sampled_from([IVAN, IVAN, JANE, None]),
+        plan_hash=st.sampled_from(["abcdef", OTHER, "0"]),
+        decision=st.sampled_from([Decision.APPROVE, Decision.APPROVE, Decision.DENY]),
+    )
+    def person_decides(self, approver: str | None, plan_hash: str, decision: Decision) -> None:
+        """Of any plan, in any name."""
+        one = approval(
+            f"a{len(self.plane.around.approvals)}", approver=approver, plan_hash=plan_hash, decision=decision
+        )
+        self.plane.around = replace(self.plane.around, approvals=(*self.plane.around.approvals, one))
+
+    @rule()
+    def approvals_are_deleted(self) -> None:
+        """All of them."""
+        self.plane.around = replace(self.plane.around, approvals=())
 
     @rule(seconds=st.sampled_from([1, 16, 400]))
     def time_passes(self, seconds: int) -> None:
@@ -91,7 +131,7 @@ class Watched(RuleBasedStateMachine):
 
     @invariant()
     def tools_tell_the_truth(self) -> None:
-        """Success only of what was handed over, failure only of what is over, and of everything else that it goes on."""
+        """Success only of what was handed over, failure only of what is over; everything else goes on, or waits for a person."""
         request = self.plane.request
         is_over = is_true(request.status.conditions, ConditionType.FINISHED)
         is_good = is_true(request.status.conditions, ConditionType.SUCCEEDED)
@@ -100,14 +140,19 @@ class Watched(RuleBasedStateMachine):
         verdict = Answer.DONE if is_good else Answer.FAILED
         expected = verdict if is_over and is_seen else Answer.WAITS
 
+        asked = find(request.status.conditions, ConditionType.APPROVED)
+        is_asked = asked is not None and asked.status is ConditionStatus.UNKNOWN
+        for_a_person = Answer.PERSON if is_asked and is_seen and not is_over else expected
+
         body = body_of(request)
-        assert answers(body) == (expected, expected, expected)
+        assert answers(body) == (for_a_person, expected, expected)
         assert waited(body, "Finished") is (expected is not Answer.WAITS)
         assert waited(body, "Succeeded") is (expected is Answer.DONE)
 
     def teardown(self) -> None:
-        """Nobody waits for ever: once the references are there and Jobs end, all tools know the end."""
-        self.plane.around = replace(self.plane.around, storage=seen.storage())
+        """Nobody waits for ever: once the references are there, somebody agreed and Jobs end, all tools know the end."""
+        said = (approval("now"), approval("then", plan_hash=OTHER))
+        self.plane.around = replace(self.plane.around, storage=seen.storage(), approvals=said, is_stamped=True)
         for _ in range(60):
             self.plane.step()
             if self.at_work:

@@ -31,7 +31,7 @@ from dbcustody.reason import Reason
 from dbcustody.settings import Settings
 from tests.fakes import seen
 from tests.fakes.kube import DeathError, FakeKube
-from tests.fakes.restore_plane import DROPPED, IS_PLANNED, IS_RESTORED, IS_SWAPPED, SETTLED
+from tests.fakes.restore_plane import DROPPED, IS_PLANNED, IS_RESTORED, IS_SWAPPED, PLAN, SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dbcustody.handlers.world import Key
 
 TEAM = "team"
-SETTINGS = Settings(image=seen.IMAGE, namespace="dbcustody", identity="operator-0")
+SETTINGS = Settings(image=seen.IMAGE, namespace="dbcustody", identity="operator-0", stamps_approvals=True)
 DEPLOYMENTS = Resource(WORKLOADS, "deployments")
 KINDS = {ours(kind.plural): kind for kind in Kind}
 SPECS: dict[Kind, dict[str, Any]] = {
@@ -54,6 +54,11 @@ SPECS: dict[Kind, dict[str, Any]] = {
     Kind.RESTORE_REQUEST: {
         "source": {"storageRef": {"name": "main"}, "custodyId": "team.shop"},
         "target": {"databaseRef": {"name": "shop"}, "database": "shop_again"},
+    },
+    Kind.APPROVAL: {
+        "requestRef": {"kind": "RestoreRequest", "name": "again"},
+        "planHash": PLAN.hash,
+        "decision": "Approve",
     },
 }
 

@@ -160,6 +160,20 @@ async def a_swap_that_is_deleted(scene: Scene) -> None:
     await scene.turns(14)
 
 
+async def a_restore_that_is_agreed_to(scene: Scene) -> None:
+    """Have a second person agree to the plan, once it is told."""
+    make_parties(scene)
+    scene.make(Kind.RESTORE_REQUEST, "again", approval={"required": True})
+
+    def stamp(body: dict[str, Any]) -> None:
+        body["metadata"]["annotations"] = {"dbcustody.dev/requested-by": "jane"}
+
+    scene.kube.change(ours("restorerequests"), TEAM, "again", stamp)
+    await scene.turns(4)
+    scene.make(Kind.APPROVAL, "yes", approver="ivan")
+    await scene.turns(9)
+
+
 LONG = (a_swap, a_swap_without_a_result, a_swap_that_is_deleted)
 LONG_STEP = 5
 """Of long flows only every fifth request fails or loses its answer; each is the last one of a process."""
@@ -175,6 +189,7 @@ FLOWS = [
     a_backup_that_is_deleted_with_its_data,
     a_backup_that_is_held,
     a_restore,
+    a_restore_that_is_agreed_to,
     a_restore_without_a_result,
     a_restore_that_is_cancelled,
 ]

@@ -197,6 +197,7 @@ async def test_what_the_watch_brings_is_taken_in() -> None:
         "hear-backuppolicies",
         "hear-backups",
         "hear-restorerequests",
+        "hear-approvals",
         "hear-jobs",
         "hear-cronjobs",
     }

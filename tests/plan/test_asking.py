@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dbcustody.api.approval import Approvable, Approval, ApprovalSpec, Decision, RequestRef
 from dbcustody.api.backup import Backup
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind, ObjectRef
@@ -15,6 +16,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import is_dns_label
 from dbcustody.plan.asking import (
     RestoreWish,
+    approval_body,
     backup_body,
     check_wish,
     choose_policy,
@@ -127,3 +129,11 @@ def test_the_database_of_a_resource_is_found() -> None:
     assert database_of(Glance.from_body(Kind.BACKUP, backup("a"))) == "shop"
     assert database_of(by_policy, policies(policy("hourly", database="no"), policy("nightly"))) == "shop"
     assert database_of(by_policy, policies(policy("nightly", namespace="other"))) is None
+
+
+def test_an_approval_is_of_one_plan_and_in_nobody_s_name() -> None:
+    """Who decided is for the API server to write."""
+    about = RequestRef(kind=Approvable.RESTORE_REQUEST, name="again")
+    body = approval_body("yes", request=about, plan_hash="abc", decision=Decision.DENY, reason=None)
+    assert Approval.from_body(body).spec == ApprovalSpec(request_ref=about, plan_hash="abc", decision=Decision.DENY)
+    assert body["spec"].keys() == {"requestRef", "planHash", "decision"}

@@ -146,6 +146,19 @@ def test_a_run_that_cannot_begin_is_told() -> None:
     assert reasons(waiting) == [("a", "PodNotCreated")]
 
 
+def test_a_plan_that_waits_for_a_person_is_told_at_once() -> None:
+    """Nobody else can bring it on; an Approval itself needs nobody, whatever it lacks."""
+    pending = said("Approved", "Unknown", "ApprovalPending", "somebody else than jane must agree", since=1)
+    found = told(request("again", said("Ready", "Unknown", "ApprovalPending"), pending))
+    assert [(need.reason, need.command) for need in found] == [
+        ("ApprovalPending", "kubectl dbcustody approve again -n team")
+    ]
+    nobody = (said("Ready", "False", "ApprovalUnavailable"), said("Approved", "Unknown", "ApprovalUnavailable"))
+    assert reasons(request("again", *nobody)) == [("again", "ApprovalUnavailable")]
+    idle = (said("Ready", "False", "Superseded"), said("Stalled", "True", "Superseded"))
+    assert reasons(body(Kind.APPROVAL, "yes", *idle), body(Kind.APPROVAL, "no", observedGeneration=-1)) == []
+
+
 def test_who_waits_his_turn_needs_nobody() -> None:
     """A Backup behind another dump begins by itself; a Database has no turn to wait for."""
     busy = (said("Ready", "False", "DatabaseBusy"), said("Finished", "False", "DatabaseBusy"))

@@ -180,7 +180,10 @@ class Policies(Section):
 
     enabled: bool = Field(
         default=True,
-        description="ValidatingAdmissionPolicies: who names a Secret must be allowed to get it; who has data deleted, to `delete-data`",
+        description=(
+            "Admission policies: who names a Secret must be allowed to get it; who has data deleted, to `delete-data`;"
+            " who asks and who approves is written down (Kubernetes 1.36 and newer)"
+        ),
     )
     actions: list[Literal["Deny", "Warn", "Audit"]] = Field(
         default=["Deny"],

@@ -52,6 +52,7 @@ class ConditionType(StrEnum):
     HELD = "Held"
     SOURCE_VERIFIED = "SourceVerified"
     TARGET_SAFE = "TargetSafe"
+    APPROVED = "Approved"
     RESTORED = "Restored"
     ERASURES_REPLAYED = "ErasuresReplayed"
     CHECKS_PASSED = "ChecksPassed"

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     BACKUP_POLICY = "BackupPolicy"
     BACKUP = "Backup"
     RESTORE_REQUEST = "RestoreRequest"
+    APPROVAL = "Approval"
 
     @property
     def plural(self) -> str:
@@ -40,6 +41,7 @@ _SHORT_NAMES = {
     Kind.BACKUP_POLICY: "pgbp",
     Kind.BACKUP: "pgbak",
     Kind.RESTORE_REQUEST: "pgrst",
+    Kind.APPROVAL: "pgok",
 }
 
 

@@ -122,6 +122,13 @@ class WantedChecks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedApproval:
+    """Whether somebody else than the requester has to agree to the plan before it is carried out."""
+
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequestSpec:
     """What is wanted; nothing but *cancel* can be changed later (CEL)."""
 
@@ -139,6 +146,7 @@ class RestoreRequestSpec:
     parallelism: int = 2
     missing_roles: MissingRoles = MissingRoles.FAIL
     checks: WantedChecks = field(default_factory=WantedChecks)
+    approval: WantedApproval = field(default_factory=WantedApproval)
     timeout_seconds: int = 86_400
     cancel: bool = False
     job: JobTemplate | None = None

@@ -95,10 +95,11 @@ class Intake:
         """Yield every key that may have to move though nothing is heard of it."""
         world = self._hands.world
         for kind in Kind:
-            if kind not in {Kind.BACKUP, Kind.RESTORE_REQUEST}:
+            if kind not in {Kind.BACKUP, Kind.RESTORE_REQUEST, Kind.APPROVAL}:
                 yield from keys_of(kind, world.shelf(kind))
         yield from keys_of(Kind.BACKUP, world.backups.among("open"))
         yield from keys_of(Kind.RESTORE_REQUEST, world.restores.among("unfinished"))
+        yield from keys_of(Kind.APPROVAL, world.approvals.among("open"))
         recorded = (backup_key(job) for job in world.jobs.among("of a schedule"))
         yield from (key for key in recorded if world.get(key) is None)
 

@@ -5,7 +5,7 @@ What we write ourselves comes back from the watch as no news, so whoever writes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dbcustody.api.meta import Kind
 from dbcustody.handlers.world import Key, is_finished, keys_of
@@ -14,6 +14,7 @@ from dbcustody.naming import LABEL_POLICY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dbcustody.api.approval import Approval
     from dbcustody.api.backup import Backup
     from dbcustody.handlers.world import Resource, World
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
     """Yield the resources whose plan looks at *key*, when something that they look at differs between *before* and *after*."""
     if key.kind is Kind.RESTORE_REQUEST:
-        return
-    if key.kind is Kind.BACKUP:
+        if before is None or after is None or before.status.conditions != after.status.conditions:
+            yield from keys_of(Kind.APPROVAL, world.approvals_of(key))
+    elif key.kind is Kind.APPROVAL:
+        yield from _asked_by(key, before, after)
+    elif key.kind is Kind.BACKUP:
         yield from _beside_backup(world, key, before, after)
     elif key.kind is Kind.BACKUP_POLICY:
         if before is None or after is None or before.spec != after.spec:
@@ -33,6 +37,14 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
         yield from keys_of(Kind.BACKUP_POLICY, world.policies.find("namespace", key.namespace))
         yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
         yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
+
+
+def _asked_by(key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
+    """Yield the requests that an Approval names, when it came or went: its spec never changes, and its status is nobody else's matter."""
+    versions = [cast("Approval", one) for one in (before, after) if one is not None]
+    if len({one.metadata.uid for one in versions}) == len(versions):
+        for named in {one.spec.request_ref for one in versions}:
+            yield Key(Kind(named.kind.value), key.namespace, named.name)
 
 
 def _beside_backup(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:

@@ -15,6 +15,7 @@ from dbcustody.adapters.kube import ours
 from dbcustody.api.condition import ConditionType, is_true, merge
 from dbcustody.api.meta import Kind
 from dbcustody.errors import ConflictError, DbcustodyError, InvalidSpecError, RefusedError
+from dbcustody.handlers.approval import plan_approval
 from dbcustody.handlers.backup import plan_backup, plan_missing_backup
 from dbcustody.handlers.database import plan_database
 from dbcustody.handlers.perform import perform
@@ -41,6 +42,7 @@ _PLANS: Final[dict[Kind, Callable[..., Any]]] = {
     Kind.BACKUP_POLICY: plan_policy,
     Kind.BACKUP: plan_backup,
     Kind.RESTORE_REQUEST: plan_restore,
+    Kind.APPROVAL: plan_approval,
 }
 _LOG: Final = logging.getLogger(__name__)
 

@@ -40,6 +40,8 @@ async def plan_restore(
         prunes=_prunes(world, space, storage),
         progress=progress if isinstance(progress, RestoreProgress) else None,
         runs=world.unfinished,
+        approvals=world.approvals_of(key),
+        is_stamped=hands.settings.stamps_approvals,
     )
     if request.spec.mode is Mode.REPLACE:
         seen = await see_replace(hands, key, request, seen)

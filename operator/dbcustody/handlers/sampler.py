@@ -49,7 +49,7 @@ def _resources(world: World) -> Iterator[Metric]:
     for kind in Kind:
         for item in world.shelf(kind):
             counts[kind.value, _phase(item)] += 1
-            if kind is Kind.BACKUP:  # too many, and too short-lived, for series of their own
+            if kind in {Kind.BACKUP, Kind.APPROVAL}:  # too many, and too short-lived, for series of their own
                 continue
             labels = (kind.value, item.metadata.namespace, item.metadata.name)
             ready.append((labels, float(is_true(item.status.conditions, ConditionType.READY))))

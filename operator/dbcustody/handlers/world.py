@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from dbcustody.api.approval import Approval
 from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionType, is_true
 from dbcustody.api.database import Database
@@ -25,13 +26,14 @@ from dbcustody.plan.observed import SeenCronJob, SeenJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-Resource = Database | BackupStorage | BackupPolicy | Backup | RestoreRequest
+Resource = Database | BackupStorage | BackupPolicy | Backup | RestoreRequest | Approval
 KINDS: dict[Kind, type[Resource]] = {
     Kind.DATABASE: Database,
     Kind.BACKUP_STORAGE: BackupStorage,
     Kind.BACKUP_POLICY: BackupPolicy,
     Kind.BACKUP: Backup,
     Kind.RESTORE_REQUEST: RestoreRequest,
+    Kind.APPROVAL: Approval,
 }
 
 
@@ -50,7 +52,7 @@ class Place(NamedTuple):
     name: str
 
 
-Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, RestoreRequest, SeenJob, SeenCronJob)
+Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, RestoreRequest, Approval, SeenJob, SeenCronJob)
 
 
 class Shelf(Generic[Item]):
@@ -121,6 +123,7 @@ class World:
         self.policies: Shelf[BackupPolicy] = Shelf(_indices_of_policy)
         self.backups: Shelf[Backup] = Shelf(_indices_of_backup)
         self.restores: Shelf[RestoreRequest] = Shelf(_indices_of_restore)
+        self.approvals: Shelf[Approval] = Shelf(_indices_of_approval)
         self.jobs: Shelf[SeenJob] = Shelf(_indices_of_job)
         self.cron_jobs: Shelf[SeenCronJob] = Shelf(_by_namespace)
 
@@ -132,6 +135,7 @@ class World:
             Kind.BACKUP_POLICY: self.policies,
             Kind.BACKUP: self.backups,
             Kind.RESTORE_REQUEST: self.restores,
+            Kind.APPROVAL: self.approvals,
         }
         return shelves[kind]
 
@@ -153,6 +157,10 @@ class World:
     def jobs_of(self, key: Key) -> tuple[SeenJob, ...]:
         """Return the Jobs that say in their labels that they work for the resource."""
         return self.jobs.find("owner", key.namespace, key.kind.value, label_value(key.name))
+
+    def approvals_of(self, key: Key) -> tuple[Approval, ...]:
+        """Return the Approvals that name the request, in the order of their names."""
+        return self.approvals.find("request", key.namespace, key.kind.value, key.name)
 
     def database_of(self, backup: Backup) -> str | None:
         """Return the name of the Database that *backup* is of: its own word, else its policy's; None when nobody says."""
@@ -214,6 +222,13 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
 def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
     if not is_finished(request):
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
+
+
+def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:
+    request, conditions = approval.spec.request_ref, approval.status.conditions
+    yield ("request", approval.metadata.namespace, request.kind.value, request.name)
+    if not is_true(conditions, ConditionType.READY) and not is_true(conditions, ConditionType.STALLED):
+        yield ("open",)
 
 
 def _database_named_by(backup: Backup) -> str | None:

@@ -1,4 +1,4 @@
-"""What a person asks for at the command line, as the resource that says so: a Backup now, a backup brought back."""
+"""What a person asks for at the command line, as the resource that says so: a Backup now, a backup brought back, a yes or no."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from dbcustody.api.approval import ApprovalSpec, Decision, RequestRef
 from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.restore import MissingRoles, RestoreRequestSpec, RestoreSource, RestoreTarget
 from dbcustody.codec import encode
@@ -119,6 +120,14 @@ def restore_body(name: str, wish: RestoreWish, *, database: str) -> dict[str, An
         parallelism=wish.parallelism,
     )
     return _body(Kind.RESTORE_REQUEST, name, encode(spec))
+
+
+def approval_body(
+    name: str, *, request: RequestRef, plan_hash: str, decision: Decision, reason: str | None
+) -> dict[str, Any]:
+    """Return the Approval *name*; who decided is written by the API server's policies."""
+    spec = ApprovalSpec(request_ref=request, plan_hash=plan_hash, decision=decision, reason=reason)
+    return _body(Kind.APPROVAL, name, encode(spec))
 
 
 def database_of(resource: Glance, policies: Sequence[Glance] = ()) -> str | None:

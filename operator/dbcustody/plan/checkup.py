@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
 
+from dbcustody.api.approval import ApprovalSpec
 from dbcustody.api.backup import BackupSpec
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import Kind
@@ -38,6 +39,7 @@ _SPECS: Final[dict[Kind, type]] = {
     Kind.BACKUP_POLICY: BackupPolicySpec,
     Kind.BACKUP: BackupSpec,
     Kind.RESTORE_REQUEST: RestoreRequestSpec,
+    Kind.APPROVAL: ApprovalSpec,
 }
 _APPLY_CRDS: Final = "apply the CRDs of this version: helm upgrade, or kubectl apply -f crds/"
 _NAMES_SHOWN: Final = 5

@@ -55,9 +55,15 @@ class Need:
 
 
 def needs_of(resources: Sequence[Glance], now: datetime) -> tuple[Need, ...]:
-    """Return what needs a person among *resources*: first what stands in the way of work, then what failed, the newest first."""
+    """Return what needs a person among *resources*: first what stands in the way of work, then what failed, the newest first.
+
+    Of an Approval nobody has to do anything: what it lacks is told of the request that still waits.
+    """
     policies = [one for one in resources if one.kind is Kind.BACKUP_POLICY]
-    lasting = sorted((one for one in resources if not _is_over(one)), key=lambda one: (one.namespace, one.place))
+    lasting = sorted(
+        (one for one in resources if one.kind is not Kind.APPROVAL and not _is_over(one)),
+        key=lambda one: (one.namespace, one.place),
+    )
     told = [need for one in lasting for need in _lasting(one, now, policies)]
     failed = sorted(_failures(resources, now, policies), key=lambda one: str(_ended(one)), reverse=True)
     return (*told, *(_failure(one, policies) for one in failed[:MOST_FAILURES]))
@@ -98,6 +104,9 @@ def _lasting(resource: Glance, now: datetime, policies: Sequence[Glance]) -> Ite
 
 
 def _wrong(resource: Glance, now: datetime) -> Iterator[Said]:
+    asked = resource.said("Approved")
+    if asked is not None and asked.reason == Reason.APPROVAL_PENDING.value:
+        yield asked
     stalled, ready = resource.said("Stalled"), resource.said("Ready")
     if stalled is not None and stalled.status == "True":
         yield stalled
@@ -171,6 +180,8 @@ def _command(resource: Glance, reason: str, policies: Sequence[Glance]) -> str:
     if reason == Reason.RETENTION_NEEDS_CONFIRMATION.value and resource.status.prune_hash:
         agreed = f"{ANNOTATION_CONFIRM_PRUNE}={resource.status.prune_hash}"
         return shlex.join(["kubectl", "annotate", resource.place, *there, agreed, "--overwrite"])
+    if reason == Reason.APPROVAL_PENDING.value:
+        return shlex.join(["kubectl", "dbcustody", "approve", resource.name, *there])
     if reason == Reason.PRIVILEGES_MISSING.value and resource.status.missing_grants:
         lines = r'jsonpath={range .status.missingGrants[*]}{@}{"\n"}{end}'
         return shlex.join(["kubectl", "get", resource.place, *there, "-o", lines])

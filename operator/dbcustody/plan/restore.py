@@ -19,6 +19,7 @@ from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, with_repeats
 from dbcustody.plan.replace import carry_out, go_on, keep_or_drop, left_alone, let_go, with_finalizer
 from dbcustody.plan.request import Missing
+from dbcustody.plan.restore_approval import AWAITED, asked, gate, is_asked, planned_anew, told
 from dbcustody.plan.restore_case import Origin, Refusal, RestoreCase, SeenRestore, target_of
 from dbcustody.plan.restore_outcome import planned_conditions, ready_conditions, restored, with_facts
 from dbcustody.plan.restore_step import (
@@ -111,6 +112,11 @@ def _is_cancelled(case: RestoreCase) -> Found | None:
     return settle(case, Reason.CANCELLED, message, result)
 
 
+def _waits_for_a_person(case: RestoreCase) -> Found | None:
+    """Speak while the told plan waits for a second person; the Job that planned is not needed for that any more."""
+    return _once_approved(case, case.status) if is_asked(case) else None
+
+
 def _is_first_seen(case: RestoreCase) -> Found | None:
     if case.attempt is not None:
         return None
@@ -188,9 +194,24 @@ def _planned(case: RestoreCase, result: JobResult) -> Found:
     if facts is None or facts.plan is None or (facts.backup is None and case.request.spec.undo_of is None):
         return fail(case, Reason.JOB_LOST, "the plan was made, and was lost on its way", result)
     status = with_facts(with_repeats(case.status, result), facts)
-    planned = carry_out(case, status, planned_conditions(is_undo=case.request.spec.undo_of is not None))
+    planned = _once_approved(case, status)
     has_moved_on = planned.status is not None and planned.status.attempts != case.status.attempts
     return replace(planned, actions=(*planned.actions, Count(result))) if has_moved_on else planned
+
+
+def _once_approved(case: RestoreCase, status: RestoreRequestStatus) -> Found:
+    """Begin to carry out the plan that stands in *status*, or wait for the second person that it needs, or end with that person's no."""
+    found = gate(case, status)
+    more = (*planned_conditions(is_undo=case.request.spec.undo_of is not None), *found.conditions)
+    if found.is_open:
+        return carry_out(told(case, found), status, more)
+    if not is_asked(case):
+        status = replace(asked(status), progress=waiting(AWAITED, case.now))
+    if found.is_shut:
+        return fail(replace(case, request=replace(case.request, status=status)), found.reason, found.message)
+    if found.reason is Reason.APPROVAL_PENDING:
+        return going_on(case, status, found.reason, found.message, more=more)
+    return held_up(case, found.reason, found.message, status=status, more=more)
 
 
 def _is_ready(case: RestoreCase, result: JobResult) -> Found:
@@ -210,7 +231,7 @@ def _not_swapped(case: RestoreCase, result: JobResult) -> Found:
 def _not_restored(case: RestoreCase, result: JobResult) -> Found:
     """Speak for a restore that ended otherwise; one that gave up in an orderly way took away what it had made."""
     if result.reason is Reason.PLAN_CHANGED and len(case.status.attempts) < MOST_ATTEMPTS:
-        return begin(case, Verb.PLAN_RESTORE, with_repeats(case.status, result))
+        return begin(case, Verb.PLAN_RESTORE, with_repeats(case.status, result), planned_anew(case))
     if result.exit_code is ExitCode.REFUSED and result.reason is not Reason.TIMED_OUT:
         return fail(case, result.reason, result.message, result)
     reason = Reason.JOB_LOST if result.exit_code is ExitCode.DONE else result.reason
@@ -257,6 +278,7 @@ _RULES: Final = (
     _is_going,
     _is_finished,
     _is_cancelled,
+    _waits_for_a_person,
     _is_first_seen,
     go_on,
     _is_written_down_only,

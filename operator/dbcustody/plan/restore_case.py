@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from dbcustody.api.approval import Approval
 from dbcustody.api.backup import Attempt, Backup
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, is_true
 from dbcustody.api.database import Database
@@ -51,6 +52,10 @@ class SeenRestore:
     progress: RestoreProgress | None = None
     runs: int = 1
     """How many runs are watched, in the whole cluster."""
+    approvals: tuple[Approval, ...] = ()
+    """All those that name the request."""
+    is_stamped: bool = False
+    """Whether admission policies write down who asks and who approves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

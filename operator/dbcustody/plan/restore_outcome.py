@@ -124,7 +124,8 @@ def _compared(checks: RestoreChecks | None) -> str:
 
 def failure_conditions(reason: Reason, message: str, *, is_replace: bool = False) -> tuple[Condition, ...]:
     """Return every condition of a restore that is over and gave nothing: the step that failed, and that nothing is restored."""
-    step = next((one for one in (*STEPS, *REPLACING) if one == GUIDANCE[reason].condition), ConditionType.RESTORED)
+    steps = (*STEPS, *REPLACING, ConditionType.APPROVED)
+    step = next((one for one in steps if one == GUIDANCE[reason].condition), ConditionType.RESTORED)
     failed = (no(step, reason, message),)
     nothing = (
         (no(ConditionType.RESTORED, reason, "nothing was restored"),) if step is not ConditionType.RESTORED else ()

@@ -17,6 +17,7 @@ from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, Plan
 from dbcustody.plan.progress import WAITING_FOR_LENGTH, with_repeats
 from dbcustody.plan.request import Missing
+from dbcustody.plan.restore_approval import never_answered
 from dbcustody.plan.restore_case import Refusal, RestoreCase, target_of
 from dbcustody.plan.restore_outcome import (
     closed,
@@ -122,6 +123,7 @@ def fail(case: RestoreCase, reason: Reason, message: str, result: JobResult | No
     status = closed(status, reason, is_good=False, ended=_ended(case), now=case.now)
     said = (
         *failure_conditions(reason, message, is_replace=case.is_replace),
+        *never_answered(case, reason),
         *workload_conditions(status.workloads),
     )
     told = () if result is None else (Count(result),)

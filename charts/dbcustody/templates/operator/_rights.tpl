@@ -6,10 +6,10 @@ rules:
     verbs: [get, list, watch, create, patch, delete]
   # What people ask for is theirs: the operator says what became of it, and makes and deletes none.
   - apiGroups: [dbcustody.dev]
-    resources: [restorerequests]
+    resources: [restorerequests, approvals]
     verbs: [get, list, watch]
   - apiGroups: [dbcustody.dev]
-    resources: [databases/status, backupstorages/status, backuppolicies/status, backups/status, restorerequests/status]
+    resources: [databases/status, backupstorages/status, backuppolicies/status, backups/status, restorerequests/status, approvals/status]
     verbs: [patch]
   # Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
   - apiGroups: [dbcustody.dev]

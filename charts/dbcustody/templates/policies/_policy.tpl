@@ -18,14 +18,42 @@ metadata:
 spec:
   policyName: {{ .name }}
   validationActions: {{ toJson .top.Values.policies.actions }}
-  {{- with .top.Values.watchNamespaces }}
+  {{- include "dbcustody.servedNamespaces" .top }}
+{{- end }}
+
+{{/* The same for a policy that writes. */}}
+{{- define "dbcustody.stampBinding" -}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "dbcustody.labels" .top | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  {{- include "dbcustody.servedNamespaces" .top }}
+{{- end }}
+
+{{- define "dbcustody.servedNamespaces" -}}
+{{- with .Values.watchNamespaces }}
   matchResources:
     namespaceSelector:
       matchExpressions:
         - key: kubernetes.io/metadata.name
           operator: In
           values: {{ toJson . }}
-  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the cluster can have a policy write into a request: Kubernetes 1.36 and newer. */}}
+{{- define "dbcustody.canStamp" -}}
+{{- if and .Values.policies.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") }}yes{{ end -}}
+{{- end }}
+
+{{/* Whether what stands there of requesters and approvers can be believed: it is written, and a lie is refused. */}}
+{{- define "dbcustody.isStamped" -}}
+{{- if and (include "dbcustody.canStamp" .) (has "Deny" .Values.policies.actions) }}yes{{ end -}}
 {{- end }}
 
 {{/*

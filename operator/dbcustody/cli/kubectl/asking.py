@@ -35,7 +35,7 @@ async def backup_now(
     await session.require(Kind.DATABASE, database)
     policies, _ = await session.all(Kind.BACKUP_POLICY)
     chosen = choose_policy(database, policies, policy)
-    made = await _create(
+    made = await create(
         session, Kind.BACKUP, database, lambda one: backup_body(one, database=database, policy=chosen), name=name
     )
     return await follow(session, Kind.BACKUP, made, seconds=seconds) if waits else Exit.DONE
@@ -45,7 +45,7 @@ async def restore(session: Session, wish: RestoreWish, *, name: str | None, wait
     """Have what *wish* names restored, print the request's name, and wait for it when *waits*; returns the exit code."""
     check_wish(wish)
     database = wish.database or await _own_database(session, wish)
-    made = await _create(
+    made = await create(
         session,
         Kind.RESTORE_REQUEST,
         f"restore-{wish.into}",
@@ -88,7 +88,7 @@ async def _own_database(session: Session, wish: RestoreWish) -> str:
     return database
 
 
-async def _create(
+async def create(
     session: Session, kind: Kind, front: str, body: Callable[[str], dict[str, Any]], *, name: str | None
 ) -> str:
     """Create the resource under the name that was wished for, or under a free one, and print it."""

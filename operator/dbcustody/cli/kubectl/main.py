@@ -173,6 +173,45 @@ def cancel_command(restorerequest: str) -> Command:
     return lambda session: cancel(session, restorerequest)
 
 
+_KIND: Final = click.option(
+    "--kind", default="restorerequest", show_default=True, metavar="KIND", help="Kind of the request."
+)
+_PLAN: Final = click.option("--plan", "plan_hash", metavar="HASH", help="Only if the request still tells this plan.")
+_WHY: Final = click.option("--reason", metavar="TEXT", help="Why; it stands in the Approval for everybody to read.")
+
+
+@kubectl_command.command("approve")
+@click.argument("request", metavar="NAME")
+@_KIND
+@_PLAN
+@_WHY
+@in_cluster()
+def approve_command(request: str, *, kind: str, plan_hash: str | None, reason: str | None) -> Command:
+    """Agree to the plan that the request NAME tells now: show it, and create an Approval of that plan alone.
+
+    Nobody can agree to what he asked for himself.
+    """
+    return _decide("Approve", kind, request, plan_hash=plan_hash, reason=reason)
+
+
+@kubectl_command.command("deny")
+@click.argument("request", metavar="NAME")
+@_KIND
+@_PLAN
+@_WHY
+@in_cluster()
+def deny_command(request: str, *, kind: str, plan_hash: str | None, reason: str | None) -> Command:
+    """Refuse the plan that the request NAME tells now, which ends the request; what would have been done is shown."""
+    return _decide("Deny", kind, request, plan_hash=plan_hash, reason=reason)
+
+
+def _decide(decision: str, kind: str, request: str, *, plan_hash: str | None, reason: str | None) -> Command:
+    from dbcustody.api.approval import Decision  # noqa: PLC0415
+    from dbcustody.cli.kubectl.deciding import decide  # noqa: PLC0415
+
+    return lambda session: decide(session, Decision(decision), kind, request, plan_hash=plan_hash, reason=reason)
+
+
 @kubectl_command.command("status")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 @in_cluster(everywhere=True)
