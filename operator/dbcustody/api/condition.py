@@ -82,7 +82,7 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.SOURCE_VERIFIED: "the backup can be read, and is what its signed manifest says",
     ConditionType.TARGET_SAFE: "nothing that exists is written into, and nothing else stands in the way",
     ConditionType.RESTORED: "the new database was handed over",
-    ConditionType.ERASURES_REPLAYED: "nobody comes back who was erased after the backup was taken",
+    ConditionType.ERASURES_REPLAYED: "the erasure ledger has no entry that the backup does not know",
     ConditionType.CHECKS_PASSED: "what was restored is equal to what was backed up",
 }
 """What is so while a condition is true, for docs/reference."""
