@@ -152,12 +152,8 @@ def test_readme_in_a_cluster(ground: Ground) -> None:
 
 
 def _take_away(reader: Reader) -> None:
-    """Take away what an uninstalled release leaves: the operator that would answer the finalizers is gone."""
-    reader.shell("kubectl delete dbcustody --all --wait=false")
-    reader.shell(
-        "kubectl get dbcustody -o name | "
-        """xargs -r -n 1 kubectl patch --type merge -p '{"metadata":{"finalizers":null}}'"""
-    )
+    """Take away what an uninstalled release leaves."""
+    reader.shell("kubectl delete dbcustody --all --timeout=60s")
     reader.shell(f"kubectl delete namespace {OPERATOR} shop storage --timeout=120s")
 
 
@@ -214,6 +210,19 @@ def test_quick_start(ground: Ground) -> None:
     assert [line for line in told["5. A policy, and the first backup"].splitlines() if line.startswith("backup")] != []
     assert told["6. Back, beside what runs"].count(f"\n{CUSTOMERS:6}\n") == 2
     assert reader.unused() == [f"{IMAGE}:0.1.0"]
+
+
+def test_uninstalling_leaves_nothing_but_the_data(ground: Ground) -> None:
+    """What docs/install.md says for that, after the quick start: no resource, no CRD, no CronJob; every object in the bucket."""
+    reader, stored = ground.reader({}), ground.store.keys(BUCKET)
+    _, *leave_nothing, _ = to_type("docs/install.md", "Uninstalling")
+    assert len(leave_nothing) == 5
+    for command in leave_nothing:
+        reader.type(command)
+    assert "dbcustody" not in reader.shell("kubectl get crd,clusterroles,validatingadmissionpolicies -o name")
+    assert reader.shell("kubectl get cronjobs,jobs,deployments -A -o name").split() == []
+    assert len(stored) > len([key for key in stored if "/backups/" in key]) > 0
+    assert set(stored) <= set(ground.store.keys(BUCKET))
 
 
 def _check_that_status_asked(told: dict[str, str]) -> None:

@@ -30,6 +30,7 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 ANNOTATION_CHECK_NOW: Final = f"{GROUP}/check-now"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
+ANNOTATION_OVERRIDE_FREEZE: Final = f"{GROUP}/override-freeze"
 ANNOTATION_LEASE_TRANSITIONS: Final = f"{GROUP}/lease-transitions"
 
 MAX_NAME_LENGTH: Final = 63

@@ -110,6 +110,7 @@ class Reason(StrEnum):
     RESTORE_FAILED = "RestoreFailed"
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
+    FREEZE_WINDOW = "FreezeWindow"
     # the Job
     POD_NOT_CREATED = "PodNotCreated"
     POD_NOT_SCHEDULED = "PodNotScheduled"
@@ -220,7 +221,9 @@ GUIDANCE: dict[Reason, Guidance] = {
         "VersionSupported", "use an image whose clients are as new as the server", retries=True
     ),
     Reason.PRIVILEGES_MISSING: _refused(
-        "PrivilegesSufficient", "run the SQL in the Database's `status.missingGrants`", retries=True
+        "PrivilegesSufficient",
+        "run the SQL in the message, or all of it in the Database's `status.missingGrants`",
+        retries=True,
     ),
     Reason.CONNECTION_LOST: _unavailable("Succeeded", "wait: it is tried again; look at the server's log if it stays"),
     Reason.LOCK_NOT_OBTAINED: _unavailable(
@@ -301,6 +304,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.ERASURES_PENDING: _refused(
         "ErasuresReplayed", "people were erased after the backup was taken: it would bring them back"
+    ),
+    Reason.FREEZE_WINDOW: _unavailable(
+        "Ready",
+        "wait until the window is over; to begin in it, annotate the RestoreRequest with `dbcustody.dev/override-freeze` and a reason",
     ),
     Reason.POD_NOT_CREATED: _unavailable(
         "Ready", "read the message: it quotes the quota, the policy or the missing ServiceAccount"

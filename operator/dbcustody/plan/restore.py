@@ -16,6 +16,7 @@ from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, LetJobGo, Plan, StartJob
+from dbcustody.plan.freeze import frozen
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import WAITING_FOR_LENGTH, interval_seconds, with_repeats
@@ -131,6 +132,11 @@ def _with_room(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
 def _target_text(case: RestoreCase) -> str:
     target = case.request.spec.target
     return f"{target.database_ref.name}/{target.database}"
+
+
+def _is_frozen(case: RestoreCase) -> Found | None:
+    hold = frozen(case)
+    return hold and _held_up(case, Reason.FREEZE_WINDOW, hold.message, again=hold.again_seconds)
 
 
 def _is_written_down_only(case: RestoreCase) -> Found | None:
@@ -341,6 +347,7 @@ _RULES: Final = (
     _is_finished,
     _is_cancelled,
     _is_first_seen,
+    _is_frozen,
     _is_written_down_only,
     _job_goes_on,
     _has_answered,

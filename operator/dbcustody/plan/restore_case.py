@@ -13,6 +13,7 @@ from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.restore import RestoreProgress, RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, missing
 from dbcustody.reason import Reason
@@ -38,6 +39,7 @@ class SeenRestore:
     jobs: tuple[SeenJob, ...] = ()
     prunes: tuple[str, ...] = ()
     """Jobs of retention that are under way at the storage."""
+    freeze_windows: tuple[FreezeWindow, ...] = ()
     progress: RestoreProgress | None = None
     runs: int = 1
     """How many runs are watched, in the whole cluster."""
