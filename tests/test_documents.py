@@ -80,4 +80,4 @@ def test_every_command_is_typed_by_a_test(page: str) -> None:
 
 
 def _begins(start: str) -> Callable[[str], bool]:
-    return lambda text: text.startswith(start)
+    return lambda text: f"{text} ".startswith(f"{start} ")

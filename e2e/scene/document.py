@@ -116,6 +116,6 @@ def why_not(command: Command) -> str | None:
     """Return why no test types *command*; None: one must."""
     reasons = (
         why for (document, start), why in NOT_TYPED.items()
-        if document == command.document and command.text.startswith(start)
+        if document == command.document and f"{command.text} ".startswith(f"{start} ")
     )  # fmt: skip
     return next(reasons, None)

@@ -30,7 +30,7 @@ RECENT: Final = timedelta(days=7)
 MOST_FAILURES: Final = 10
 NOT_SEEN: Final = "NotSeen"
 UNREADABLE: Final = "Unreadable"
-_MEANT: Final = frozenset({Reason.SUSPENDED.value, Reason.CANCELLED.value, Reason.FREEZE_WINDOW.value})
+_MEANT: Final = frozenset({Reason.SUSPENDED.value, Reason.CANCELLED.value})
 _ALARMS: Final = {
     Kind.BACKUP_POLICY: ("RecoveryPointCurrent", "ContinuityProven", "RetentionEnforced"),
     Kind.BACKUP_STORAGE: ("KeysCurrent",),

@@ -135,8 +135,9 @@ def _target_text(case: RestoreCase) -> str:
 
 
 def _is_frozen(case: RestoreCase) -> Found | None:
+    """Speak when the Job that comes next must not begin now."""
     hold = frozen(case)
-    return hold and _held_up(case, Reason.FREEZE_WINDOW, hold.message, again=hold.again_seconds)
+    return None if hold is None else _held_up(case, Reason.FREEZE_WINDOW, hold.message, again=hold.again_seconds)
 
 
 def _is_written_down_only(case: RestoreCase) -> Found | None:
