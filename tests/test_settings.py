@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbcustody.errors import InvalidSpecError
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.settings import DEFAULT_PORT, LEASE_NAME, Settings, from_environ
 
 LEAST = {"DBCUSTODY_IMAGE": "dbcustody:1"}
@@ -27,6 +28,7 @@ def test_everything_can_be_said() -> None:
         "DBCUSTODY_PORT": "0",
         "DBCUSTODY_LEASE_NAME": "other",
         "DBCUSTODY_STAMPED_APPROVALS": "true ",
+        "DBCUSTODY_FREEZE_WINDOWS": '[{"schedule": "@daily", "durationSeconds": 600}]',
     }
     assert from_environ(said) == Settings(
         image="dbcustody:1",
@@ -38,6 +40,7 @@ def test_everything_can_be_said() -> None:
         port=0,
         lease_name="other",
         stamps_approvals=True,
+        freeze_windows=(FreezeWindow(schedule="@daily", duration_seconds=600),),
     )
 
 
@@ -58,6 +61,7 @@ def test_empty_is_not_said() -> None:
         pytest.param({**LEAST, "DBCUSTODY_PORT": "65536"}, "DBCUSTODY_PORT: must be a port", id="port too high"),
         pytest.param({**LEAST, "DBCUSTODY_PORT": "-1"}, "DBCUSTODY_PORT: must be a port", id="port below zero"),
         pytest.param({**LEAST, "DBCUSTODY_STAMPED_APPROVALS": "yes"}, "must be true or false", id="stamps"),
+        pytest.param({**LEAST, "DBCUSTODY_FREEZE_WINDOWS": "[1]"}, "DBCUSTODY_FREEZE_WINDOWS[0]: is int", id="window"),
         pytest.param({**LEAST, "DBCUSTODY_NAMESPACES": "a,B"}, "'B': is no name of a namespace", id="namespace"),
         pytest.param({**LEAST, "POD_NAMESPACE": "a.b"}, "'a.b': is no name of a namespace", id="own namespace"),
     ],

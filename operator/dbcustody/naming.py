@@ -32,6 +32,7 @@ ANNOTATION_CHECK_NOW: Final = f"{GROUP}/check-now"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 ANNOTATION_REQUESTED_BY: Final = f"{GROUP}/requested-by"
 """Who created a request: written by an admission policy of the chart, and by nobody else while that is there."""
+ANNOTATION_OVERRIDE_FREEZE: Final = f"{GROUP}/override-freeze"
 ANNOTATION_LEASE_TRANSITIONS: Final = f"{GROUP}/lease-transitions"
 
 MAX_NAME_LENGTH: Final = 63

@@ -136,6 +136,7 @@ class Reason(StrEnum):
     APPROVER_IS_REQUESTER = "ApproverIsRequester"
     APPROVER_UNKNOWN = "ApproverUnknown"
     APPROVAL_NOT_REQUIRED = "ApprovalNotRequired"
+    FREEZE_WINDOW = "FreezeWindow"
     # the Job
     POD_NOT_CREATED = "PodNotCreated"
     POD_NOT_SCHEDULED = "PodNotScheduled"
@@ -246,7 +247,9 @@ GUIDANCE: dict[Reason, Guidance] = {
         "VersionSupported", "use an image whose clients are as new as the server", retries=True
     ),
     Reason.PRIVILEGES_MISSING: _refused(
-        "PrivilegesSufficient", "run the SQL in the Database's `status.missingGrants`", retries=True
+        "PrivilegesSufficient",
+        "run the SQL in the message, or all of it in the Database's `status.missingGrants`",
+        retries=True,
     ),
     Reason.CONNECTION_LOST: _unavailable("Succeeded", "wait: it is tried again; look at the server's log if it stays"),
     Reason.LOCK_NOT_OBTAINED: _unavailable(
@@ -389,6 +392,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.APPROVAL_NOT_REQUIRED: _refused(
         "Ready", "nothing to do: the request asks nobody; `spec.cancel` ends a restore"
+    ),
+    Reason.FREEZE_WINDOW: _unavailable(
+        "Ready",
+        "wait until the window is over; to begin in it, annotate the RestoreRequest with `dbcustody.dev/override-freeze` and a reason",
     ),
     Reason.POD_NOT_CREATED: _unavailable(
         "Ready", "read the message: it quotes the quota, the policy or the missing ServiceAccount"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import is_dns_label
+from dbcustody.plan.freeze import FreezeWindow, read_windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT: Final = 8080
 LARGEST_PORT: Final = 65_535
 LEASE_NAME: Final = "dbcustody-operator"
+FREEZE_WINDOWS: Final = "DBCUSTODY_FREEZE_WINDOWS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Settings:
     """Tells this pod from every other; empty outside of one. A container that the kubelet starts again has it again."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are served; empty means all."""
+    freeze_windows: tuple[FreezeWindow, ...] = ()
+    """When no restore begins to write."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
     port: int = DEFAULT_PORT
     lease_name: str = LEASE_NAME
@@ -65,6 +69,11 @@ def from_environ(variables: Mapping[str, str]) -> Settings:
         problems.append(
             "DBCUSTODY_STAMPED_APPROVALS: must be true or false; the chart sets it with its admission policies"
         )
+    freeze_windows: tuple[FreezeWindow, ...] = ()
+    try:
+        freeze_windows = read_windows(variables.get(FREEZE_WINDOWS, ""), FREEZE_WINDOWS)
+    except InvalidSpecError as error:
+        problems.append(error.message)
     if problems:
         raise InvalidSpecError("\n".join(problems))
     return Settings(
@@ -73,6 +82,7 @@ def from_environ(variables: Mapping[str, str]) -> Settings:
         identity=variables.get("POD_NAME", "").strip() or variables.get("HOSTNAME", "").strip() or "operator",
         pod_uid=variables.get("POD_UID", "").strip(),
         namespaces=namespaces,
+        freeze_windows=freeze_windows,
         host=variables.get("DBCUSTODY_HOST", "").strip() or "0.0.0.0",  # noqa: S104 - as above
         port=int(port),
         lease_name=variables.get("DBCUSTODY_LEASE_NAME", "").strip() or LEASE_NAME,

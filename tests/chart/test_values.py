@@ -17,6 +17,9 @@ POD = "spec/template/spec"
 CONTAINER = f"{POD}/containers/0"
 OPERATOR = ("Deployment", "dbcustody-operator")
 DIGEST = "sha256:" + "a" * 64
+FREEZE = {"schedule": "0 8 * * 1-5", "timeZone": "Europe/Copenhagen", "durationSeconds": 36_000}
+FREEZE_TEXT = '[{"durationSeconds":36000,"schedule":"0 8 * * 1-5","timeZone":"Europe/Copenhagen"}]'
+"""What the operator is told; tests/plan/test_freeze.py reads it."""
 TOLERATION = {"key": "a", "operator": "Exists"}
 AFFINITY = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
 EXTRA = {"kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}}
@@ -44,6 +47,7 @@ class Trial(NamedTuple):
 TRIALS = [Trial(*row) for row in (
     ("replicas", 3, OPERATOR, "spec/replicas", 3),
     ("watchNamespaces", ["a", "b"], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_NAMESPACES", "value": "a,b"}),
+    ("freezeWindows", [FREEZE], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_FREEZE_WINDOWS", "value": FREEZE_TEXT}),
     ("image.repository", "registry.example.com:5000/team/x", OPERATOR, f"{CONTAINER}/image", "registry.example.com:5000/team/x:0.1.0"),
     ("image.tag", "v9", OPERATOR, f"{CONTAINER}/env/0/value", "dbcustody:v9"),
     ("image.digest", DIGEST, OPERATOR, f"{CONTAINER}/image", f"dbcustody@{DIGEST}"),
@@ -153,6 +157,9 @@ REFUSED = [
     pytest.param({"policies": {"actions": ["Deny", "Warn"]}}, "/policies/actions", id="both deny and warn"),
     pytest.param({"policies": {"actions": []}}, "/policies/actions", id="no action"),
     pytest.param({"podLabels": {"a": "b c"}}, "/podLabels/a", id="no label"),
+    pytest.param({"freezeWindows": [{**FREEZE, "timezone": "a"}]}, "'timezone' not allowed", id="unknown in a list"),
+    pytest.param({"freezeWindows": [{**FREEZE, "durationSeconds": 1}]}, "/durationSeconds", id="too short a window"),
+    pytest.param({"freezeWindows": [{"schedule": "@daily"}]}, "/freezeWindows/0", id="a window without an end"),
     pytest.param({"fullnameOverride": "A"}, "/fullnameOverride", id="no name"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind
 from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.contract import Verb, frame, load_request, progress_record
+from dbcustody.naming import ANNOTATION_OVERRIDE_FREEZE
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
 from tests.fakes.restore_plane import BACKUP_ID, IS_PLANNED, IS_RESTORED
-from tests.handlers.scene import TEAM, Scene
+from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
 
 
 def make_parties(scene: Scene) -> None:
@@ -167,3 +170,23 @@ def finish(scene: Scene, name: str) -> None:
     if scene.kube.peek(PODS, TEAM, f"{name}-pod") is None:
         scene.start_pod(job)
     scene.end(job, scene.answer_of(job))
+
+
+async def test_a_freeze_window_of_the_operator_holds_a_restore_back_until_somebody_writes_why_not() -> None:
+    """The annotation alone is enough to be heard: the spec does not change, and nothing else comes."""
+    scene = Scene()
+    window = FreezeWindow(schedule="0 * * * *", duration_seconds=7200)
+    scene.operator = Operator(scene.kube, lambda: scene.now, replace(SETTINGS, freeze_windows=(window,)))
+    make_parties(scene)
+    scene.make(Kind.RESTORE_REQUEST, "again")
+    await scene.turns(6)
+    assert scene.condition(Kind.RESTORE_REQUEST, "again", ConditionType.READY) == ("False", "FreezeWindow")
+    assert [verb for verb, _ in scene.jobs if "restore" in verb] == ["plan-restore"]
+
+    said = {ANNOTATION_OVERRIDE_FREEZE: "the shop is down"}
+    place = ours(Kind.RESTORE_REQUEST.plural), TEAM, "again"
+    scene.kube.change(*place, lambda body: body["metadata"].update(annotations=said))
+    await scene.operator.work()
+    assert [verb for verb, _ in scene.jobs if "restore" in verb] == ["plan-restore", "restore"]
+    await scene.turns(4)
+    assert scene.condition(Kind.RESTORE_REQUEST, "again", ConditionType.SUCCEEDED) == ("True", "Succeeded")

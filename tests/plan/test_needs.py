@@ -52,6 +52,12 @@ def test_what_stands_still_is_told_once() -> None:
     assert need.command == "kubectl describe databases.dbcustody.dev/b -n team"
 
 
+def test_a_restore_that_a_freeze_window_holds_back_is_no_need() -> None:
+    """Somebody meant it, and it goes on by itself, however many hours the window lasts."""
+    waits = (said("Ready", "False", "FreezeWindow", since=30_000), said("Succeeded", "Unknown", "FreezeWindow"))
+    assert reasons(body(Kind.RESTORE_REQUEST, "again", *waits)) == []
+
+
 def test_a_hiccup_is_not_told() -> None:
     """What has been unready for a moment is tried again; after five minutes somebody should know."""
     away = "HostUnreachable"

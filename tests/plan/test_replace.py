@@ -13,6 +13,7 @@ from dbcustody.api.restore import RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import CreateBackup, StartJob, Tell
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.replace import STOPPING_PATIENCE
 from dbcustody.plan.replacement import incoming_name
 from dbcustody.plan.restore_work import mark_of
@@ -210,6 +211,21 @@ def test_pods_that_stay_are_not_waited_for_for_ever() -> None:
     found.steps(3)
     assert found.verbs[-1] == "restore"
     found.passes(STOPPING_PATIENCE.total_seconds() + 1)
+    found.steps(2)
+    assert found.verbs[-1] == "swap"
+
+
+def test_nothing_is_stopped_in_a_freeze_window() -> None:
+    """What was restored waits, shut; once workloads are stopped it goes on."""
+    found = at_restore()
+    found.ends(IS_READY)
+    found.around = replace(found.around, freeze_windows=(FreezeWindow(schedule="* * * * *", duration_seconds=120),))
+    found.steps(3)
+    assert (found.word(ConditionType.READY), replicas(found)) == (("False", "FreezeWindow"), 3)
+    found.around = replace(found.around, freeze_windows=())
+    found.steps(2)
+    found.around = replace(found.around, freeze_windows=(FreezeWindow(schedule="* * * * *", duration_seconds=120),))
+    pods_end(found)
     found.steps(2)
     assert found.verbs[-1] == "swap"
 

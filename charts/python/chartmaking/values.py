@@ -49,6 +49,18 @@ class PullSecret(Section):
     name: Name = Field(description="The Secret's name")
 
 
+class FreezeWindow(Section):
+    """A time in which no restore begins to write."""
+
+    schedule: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
+        description="When it begins, in the five fields of a CronJob, or @daily and the like"
+    )
+    time_zone: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] = (
+        Field(default="Etc/UTC", description="By whose clocks")
+    )
+    duration_seconds: Annotated[int, Field(ge=60, le=2_678_400)] = Field(description="How long it lasts")
+
+
 class Crds(Section):
     """The definitions of the resources."""
 
@@ -212,6 +224,11 @@ class Values(Section):
         default=[],
         json_schema_extra={"uniqueItems": True},
         description="Namespaces that are served; they must exist. Empty: all. With a list the operator has rights in these namespaces only",
+    )
+    freeze_windows: Annotated[list[FreezeWindow], Field(max_length=50)] = Field(
+        default=[],
+        description="Times in which no RestoreRequest begins to write: `schedule`, `timeZone`, `durationSeconds`. "
+        "Plans are made all the same; docs/install.md",
     )
     image: Image = Field(default=Image(), description="The one image, of the operator and of every Job")
     image_pull_secrets: list[PullSecret] = Field(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.reason import Reason
 
@@ -63,6 +63,34 @@ class ConditionType(StrEnum):
 
 
 ABSENT_UNLESS_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+MEANING: Final[dict[ConditionType, str]] = {
+    ConditionType.READY: "can do its work, or has done it",
+    ConditionType.RECONCILING: "something is being done, or is tried again by itself; absent unless true",
+    ConditionType.STALLED: "only a person can cure it; absent unless true",
+    ConditionType.FINISHED: "over, well or not: nothing more is tried",
+    ConditionType.SUCCEEDED: "came to its good end; Unknown until it is over",
+    ConditionType.CONNECTED: "the server let the role in at the last look",
+    ConditionType.PRIVILEGES_SUFFICIENT: "the role can read everything that a dump needs",
+    ConditionType.VERSION_SUPPORTED: "the image has clients that are as new as the server",
+    ConditionType.STORAGE_REACHABLE: "the storage answered, with these credentials, at the last probe",
+    ConditionType.ENCRYPTION_READY: "the keyring can close new backups",
+    ConditionType.KEYS_CURRENT: "the active key opens every backup, so that older keys can go",
+    ConditionType.CONFORMANCE_PASSED: "the storage refuses to overwrite, as it must",
+    ConditionType.SCHEDULE_ACCEPTED: "Kubernetes took the schedule and its time zone",
+    ConditionType.RECOVERY_POINT_CURRENT: "the newest good backup is as new as the schedule promises",
+    ConditionType.RETENTION_ENFORCED: "what may go has gone",
+    ConditionType.CONTINUITY_PROVEN: "no backup was taken away or replaced behind our back",
+    ConditionType.CAPTURED: "the dump came to its end, every process with exit status 0",
+    ConditionType.UPLOADED: "the manifest was written last and read back",
+    ConditionType.VERIFIED: "the backup was read back up to the level that was asked for",
+    ConditionType.HELD: "a legal hold stands in the storage",
+    ConditionType.SOURCE_VERIFIED: "the backup can be read, and is what its signed manifest says",
+    ConditionType.TARGET_SAFE: "nothing that exists is written into, and nothing else stands in the way",
+    ConditionType.RESTORED: "the new database was handed over",
+    ConditionType.ERASURES_REPLAYED: "the erasure ledger has no entry that the backup does not know",
+    ConditionType.CHECKS_PASSED: "what was restored is equal to what was backed up",
+}
+"""What is so while a condition is true, for docs/reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ async def plan_restore(
         source_database=world.databases.get(Place(space, policy.spec.database_ref.name)) if policy else None,
         jobs=jobs,
         prunes=_prunes(world, space, storage),
+        freeze_windows=hands.settings.freeze_windows,
         progress=progress if isinstance(progress, RestoreProgress) else None,
         runs=world.unfinished,
         approvals=world.approvals_of(key),

@@ -15,6 +15,7 @@ from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.naming import API_VERSION, FINALIZER, LABEL_REQUEST, child_name, label_value
 from dbcustody.plan.actions import Count, CreateBackup, LetJobGo, Plan, SetFinalizers, StartJob, Tell
+from dbcustody.plan.freeze import window_on
 from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.request import Missing
@@ -125,8 +126,13 @@ def _restore_or_swap(case: RestoreCase) -> Found:
 
 
 def _swap(case: RestoreCase) -> Found:
-    """Stop the workloads, wait until they are gone or were waited for long enough, and begin the swap."""
+    """Stop the workloads, wait until they are gone or were waited for long enough, and begin the swap.
+
+    In a freeze window nothing is stopped; what is stopped already goes on.
+    """
     target, status = target_of(case), case.status
+    if not status.workloads and (hold := window_on(case)) is not None:
+        return held_up(case, Reason.FREEZE_WINDOW, hold.message, again=hold.again_seconds)
     if isinstance(target, Missing):
         return held_up(case, target.reason, target.message)
     if target.spec.workloads and not status.workloads:

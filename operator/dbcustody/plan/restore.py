@@ -14,6 +14,7 @@ from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import Count, LetJobGo, Plan, StartJob
+from dbcustody.plan.freeze import frozen
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, backoff_seconds, deletion_of, judge
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, with_repeats
@@ -121,6 +122,12 @@ def _is_first_seen(case: RestoreCase) -> Found | None:
     if case.attempt is not None:
         return None
     return begin(case, Verb.PLAN_RESTORE, replace(case.status, start_time=case.status.start_time or case.now))
+
+
+def _is_frozen(case: RestoreCase) -> Found | None:
+    """Speak when the Job that comes next must not begin now."""
+    hold = frozen(case)
+    return None if hold is None else held_up(case, Reason.FREEZE_WINDOW, hold.message, again=hold.again_seconds)
 
 
 def _is_written_down_only(case: RestoreCase) -> Found | None:
@@ -281,6 +288,7 @@ _RULES: Final = (
     _waits_for_a_person,
     _is_first_seen,
     go_on,
+    _is_frozen,
     _is_written_down_only,
     _job_goes_on,
     _has_answered,

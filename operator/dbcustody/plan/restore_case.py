@@ -14,6 +14,7 @@ from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.restore import Mode, RestoreProgress, RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, missing
 from dbcustody.plan.workload import SeenWorkload
@@ -49,6 +50,7 @@ class SeenRestore:
     is_namespace_going: bool = False
     prunes: tuple[str, ...] = ()
     """Jobs of retention that are under way at the storage."""
+    freeze_windows: tuple[FreezeWindow, ...] = ()
     progress: RestoreProgress | None = None
     runs: int = 1
     """How many runs are watched, in the whole cluster."""

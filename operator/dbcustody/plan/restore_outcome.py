@@ -108,7 +108,7 @@ def success_conditions(
         yes(
             ConditionType.ERASURES_REPLAYED,
             Reason.ERASURES_REPLAYED,
-            "nobody was erased between the backup and the hand-over",
+            "the erasure ledger had no entry at the hand-over that the backup does not know",
         ),
         yes(ConditionType.CHECKS_PASSED, Reason.CHECKS_PASSED, _compared(facts.checks)),
     )
