@@ -19,12 +19,17 @@ OF_A_BACKUP = frozenset({
     ConditionType.CONFORMANCE_PASSED, ConditionType.SCHEDULE_ACCEPTED, ConditionType.RECOVERY_POINT_CURRENT,
     ConditionType.RETENTION_ENFORCED, ConditionType.CONTINUITY_PROVEN, ConditionType.VERIFIED, ConditionType.HELD,
 })  # fmt: skip
+OF_OTHERS = frozenset({
+    Reason.FREEZE_WINDOW, Reason.SUPERSEDED, Reason.REQUEST_NOT_FOUND, Reason.APPROVER_IS_REQUESTER, Reason.APPROVER_UNKNOWN,
+    Reason.APPROVAL_NOT_REQUIRED,
+})  # fmt: skip
+"""Of restores and Approvals alone."""
 FAILURES = [
     reason
     for reason in Reason
     if GUIDANCE[reason].exit_code is not ExitCode.DONE
     and GUIDANCE[reason].condition in OF_A_BACKUP
-    and reason is not Reason.FREEZE_WINDOW  # of restores alone
+    and reason not in OF_OTHERS
 ]
 
 

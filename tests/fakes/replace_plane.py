@@ -7,9 +7,12 @@ from typing import Any
 
 from dbcustody.api.condition import ConditionType, merge, yes
 from dbcustody.api.database import Workload, WorkloadKind
+from dbcustody.contract import Verb
+from dbcustody.facts import RestoreFacts
+from dbcustody.plan.actions import ScaleWorkload
 from dbcustody.plan.restore_case import SeenRestore
 from dbcustody.plan.workload import SeenWorkload
-from dbcustody.reason import Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes import seen
 from tests.fakes.restore_plane import IS_PLANNED, IS_READY, UNDO_PLANNED, RestorePlane, replace_request
 
@@ -38,6 +41,23 @@ def backed_up(plane: RestorePlane, *said: Any) -> None:
 
 
 SUCCEEDED = (yes(ConditionType.FINISHED, Reason.SUCCEEDED), yes(ConditionType.SUCCEEDED, Reason.SUCCEEDED))
+
+
+REFUSED = seen.result(Verb.SWAP, Reason.SESSIONS_HELD, "held by postgres (psql, pid 7)")
+NOT_DONE = replace(
+    seen.result(Verb.SETTLE_RESTORE, Reason.JOB_LOST, "shop: is what it was, and open", restore=RestoreFacts()),
+    exit_code=ExitCode.DONE,
+)
+
+
+def stuck(plane: RestorePlane) -> RestorePlane:
+    """Return *plane* with workloads that nobody may scale back."""
+    plane.around = replace(
+        plane.around, workloads=tuple(replace(one, replicas=0, running=0) for one in plane.around.workloads)
+    )
+    do = plane._do
+    plane._do = lambda action: None if isinstance(action, ScaleWorkload) else do(action)  # type: ignore[method-assign]
+    return plane
 
 
 def pods_end(plane: RestorePlane) -> None:

@@ -25,7 +25,8 @@ from dbcustody.plan.restore_approval import seen_request
 from dbcustody.reason import Reason
 from tests.fakes.consent import JANE, OTHER, approval, asking, say, waiting
 from tests.fakes.control_plane import dumping, settled, started
-from tests.fakes.restore_plane import IS_RESTORED, RestorePlane, at_restore
+from tests.fakes.replace_plane import NOT_DONE, REFUSED, at_safety, at_swap, stuck
+from tests.fakes.restore_plane import IS_RESTORED, IS_SWAPPED, RestorePlane, at_restore
 from tests.fakes.seen import NOW, SERVER, ago, condition, facts, result, storage, with_metadata, with_status
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
@@ -118,6 +119,16 @@ def _restore(plane: RestorePlane, answer: JobResult | None = None) -> Body:
     if answer is not None:
         plane.ends(answer)
         plane.steps(2)
+    return body_of(plane.request)
+
+
+def _ended(plane: RestorePlane, *answers: JobResult) -> Body:
+    """Return a RestoreRequest whose last Jobs told *answers*, long enough ago."""
+    for answer in answers:
+        plane.ends(answer)
+        plane.steps(3)
+    plane.passes(1000)
+    plane.steps(3)
     return body_of(plane.request)
 
 
@@ -258,6 +269,11 @@ STATES: Final = (
         Health.PROGRESSING,
         lambda: _restore(at_restore(), result(Verb.RESTORE, Reason.CONNECTION_LOST, "the server went away")),
     ),
+    State("RestoreRequest-safety-backup", Health.PROGRESSING, lambda: _restore(at_safety())),
+    State("RestoreRequest-takes-the-place", Health.PROGRESSING, lambda: _restore(at_swap())),
+    State("RestoreRequest-took-the-place", Health.HEALTHY, lambda: _ended(at_swap(), IS_SWAPPED)),
+    State("RestoreRequest-sessions-held", Health.DEGRADED, lambda: _ended(at_swap(), REFUSED, NOT_DONE)),
+    State("RestoreRequest-workloads-stay-down", Health.DEGRADED, lambda: _ended(stuck(at_swap()), IS_SWAPPED)),
     State("RestoreRequest-waits-for-a-person", Health.SUSPENDED, _decided),
     State("RestoreRequest-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(plane=asking(is_stamped=False))),
     State("RestoreRequest-agreed-to", Health.PROGRESSING, lambda: _decided(approval())),

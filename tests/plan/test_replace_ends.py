@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from dbcustody.api.condition import ConditionType
 from dbcustody.contract import Verb
-from dbcustody.facts import RestoreFacts
 from dbcustody.naming import FINALIZER
-from dbcustody.plan.actions import CreateBackup, ScaleWorkload, SetFinalizers, Tell
+from dbcustody.plan.actions import CreateBackup, SetFinalizers, Tell
 from dbcustody.plan.restore_step import RESUMING_PATIENCE
 from dbcustody.reason import ExitCode, Reason
 from tests.fakes import seen
 from tests.fakes.replace_plane import (
-    RUNNING,
+    NOT_DONE,
+    REFUSED,
     SUCCEEDED,
     at_restore,
     at_safety,
@@ -29,6 +29,7 @@ from tests.fakes.replace_plane import (
     plane,
     pods_end,
     replicas,
+    stuck,
 )
 from tests.fakes.restore_plane import (
     IS_PLANNED,
@@ -36,12 +37,6 @@ from tests.fakes.restore_plane import (
     IS_SWAPPED,
     SETTLED,
     RestorePlane,
-)
-
-REFUSED = seen.result(Verb.SWAP, Reason.SESSIONS_HELD, "held by postgres (psql, pid 7)")
-NOT_DONE = replace(
-    seen.result(Verb.SETTLE_RESTORE, Reason.JOB_LOST, "shop: is what it was, and open", restore=RestoreFacts()),
-    exit_code=ExitCode.DONE,
 )
 
 
@@ -66,17 +61,15 @@ def test_a_swap_without_success_is_asked_for(ending: Any, *, was_swapped: bool) 
 
 def test_workloads_that_cannot_come_back_are_named() -> None:
     """After ten minutes the verdict is said all the same."""
-    found = at_swap()
+    found = stuck(at_swap())
     found.ends(IS_SWAPPED)
-    found.around = replace(found.around, workloads=(replace(RUNNING, replicas=0, running=0),))
-    keep = found._do
-    found._do = lambda action: None if isinstance(action, ScaleWorkload) else keep(action)  # type: ignore[method-assign]
     found.steps(2)
     assert found.word(ConditionType.FINISHED) == ("False", "Running")
     found.passes(RESUMING_PATIENCE.total_seconds() + 1)
     found.steps(2)
     assert found.word(ConditionType.SUCCEEDED) == ("True", "Succeeded")
     assert found.word(ConditionType.WORKLOADS_RESUMED) == ("False", "WorkloadsStopped")
+    assert found.word(ConditionType.READY) == found.word(ConditionType.WORKLOADS_RESUMED)
     assert "Deployment web (3)" in found.message(ConditionType.WORKLOADS_RESUMED)
 
 

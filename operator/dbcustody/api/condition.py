@@ -86,9 +86,14 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.HELD: "a legal hold stands in the storage",
     ConditionType.SOURCE_VERIFIED: "the backup can be read, and is what its signed manifest says",
     ConditionType.TARGET_SAFE: "nothing that exists is written into, and nothing else stands in the way",
+    ConditionType.APPROVED: "a second person agreed to the plan that is carried out",
     ConditionType.RESTORED: "the new database was handed over",
     ConditionType.ERASURES_REPLAYED: "the erasure ledger has no entry that the backup does not know",
     ConditionType.CHECKS_PASSED: "what was restored is equal to what was backed up",
+    ConditionType.SAFETY_BACKUP_TAKEN: "what was there before is backed up and verified",
+    ConditionType.QUIESCED: "connections were refused, and no session was left, when the databases changed places",
+    ConditionType.SWAPPED: "another database is in the place of the one that ran",
+    ConditionType.WORKLOADS_RESUMED: "every workload that was stopped has its replicas again",
 }
 """What is so while a condition is true, for docs/reference."""
 

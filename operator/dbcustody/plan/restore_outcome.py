@@ -74,10 +74,15 @@ def ready_conditions(facts: RestoreFacts, message: str) -> tuple[Condition, ...]
 
 
 def workload_conditions(workloads: tuple[StoppedWorkload, ...]) -> tuple[Condition, ...]:
-    """Return whether the workloads that were stopped are back; nothing when none was."""
+    """Return whether the workloads that were stopped are back, which only a person can cure if not; nothing when none was."""
     left = ", ".join(f"{one.kind.value} {one.name} ({one.replicas})" for one in workloads if not one.resumed)
     if left:
-        return (no(ConditionType.WORKLOADS_RESUMED, Reason.WORKLOADS_STOPPED, f"not scaled back: {left}"),)
+        message = f"not scaled back: {left}"
+        return (
+            no(ConditionType.WORKLOADS_RESUMED, Reason.WORKLOADS_STOPPED, message),
+            no(ConditionType.READY, Reason.WORKLOADS_STOPPED, message),
+            yes(ConditionType.STALLED, Reason.WORKLOADS_STOPPED, message),
+        )
     if workloads:
         return (yes(ConditionType.WORKLOADS_RESUMED, Reason.WORKLOADS_RESUMED, "each has its replicas again"),)
     return ()
