@@ -63,7 +63,8 @@ class SeenPod:
         status, metadata = body.get("status") or {}, body["metadata"]
         conditions = {one["type"]: one for one in status.get("conditions") or ()}
         state = next((one.get("state") or {} for one in status.get("containerStatuses") or ()), {})
-        server, ended = _hindrance(status), state.get("terminated") or {}
+        server = {} if {"running", "terminated"} & state.keys() else _hindrance(status)
+        ended = state.get("terminated") or {}
         waiting = server or state.get("waiting") or {}
         scheduled, phase = conditions.get("PodScheduled") or {}, status.get("phase") or "Pending"
         return cls(
