@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ground.serverimage import server_image
+from scene.api import ApiError
 from scene.evidence import conditions
 from scene.shop import CANARY
 
@@ -26,6 +28,20 @@ def verification(cluster: Cluster) -> dict[str, Any]:
     image = server_image(17)
     cluster.load(image.archive)
     return {"level": "Restore", "image": image.reference, "scratch": {"sizeBytes": 1 << 30}}
+
+
+@pytest.mark.parametrize("level", [{}, {"level": "Read"}], ids=["by-default", "read"])
+@pytest.mark.parametrize(
+    "more",
+    [{"everyNth": 2}, {"image": "postgres:17"}, {"scratch": {"sizeBytes": 1 << 30}}, {"localeFallback": "Fail"}],
+    ids=["everyNth", "image", "scratch", "localeFallback"],
+)
+def test_what_nobody_would_heed_is_refused(tenant: Tenant, level: dict[str, Any], more: dict[str, Any]) -> None:
+    """Words about restore tests beside a level that makes none would be silently without effect: policy and Backup refuse them."""
+    makers = [partial(tenant.policy, "p"), *([] if "everyNth" in more else [partial(tenant.backup, "b")])]
+    for make in makers:
+        with pytest.raises(ApiError, match="must have `level: Restore` to say anything about a restore test"):
+            make(verification={**level, **more})
 
 
 def told(body: Json, kind: str) -> tuple[str, str]:

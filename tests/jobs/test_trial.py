@@ -12,8 +12,8 @@ import pytest
 
 from dbcustody.api.policy import Level, LocaleFallback, Scratch, Verification
 from dbcustody.contract import TEST_SERVER_SAID, Verb
-from dbcustody.errors import InterruptedRunError
-from dbcustody.jobs import backup, settle, trial
+from dbcustody.errors import InterruptedRunError, RefusedError
+from dbcustody.jobs import backup, restoration, settle, trial
 from dbcustody.jobs.reading import read_catalogue_of
 from dbcustody.jobs.trial import await_server
 from dbcustody.reason import ExitCode, Reason
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from dbcustody.adapters.postgres.session import Session
     from dbcustody.api.backup import Stage
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.facts import RestoreTestFacts
@@ -142,6 +143,35 @@ def test_server_is_shut_to_everybody_else(tester: Examiner, throwaway: ThrowAway
         throwaway.rows("select 1 / 0 as a_row_of_mine")
     assert "division" not in throwaway.log
     assert "a_row_of_mine" not in throwaway.log
+
+
+def test_nobody_is_let_in_at_the_end(tester: Examiner, throwaway: ThrowAway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hand-over is tried and taken back: until it is dropped, the database belongs to whoever tests, and is open to nobody else."""
+    seen: list[tuple[str, str, str]] = []
+    drop = restoration.drop_database
+
+    def look_and_drop(session: Session, oid: int) -> None:
+        statement = (
+            "select pg_get_userbyid(datdba)::text, datacl::text, shobj_description(oid, 'pg_database') from pg_database"
+        )
+        seen.extend(throwaway.rows(f"{statement} where oid = {oid}"))
+        drop(session, oid)
+
+    monkeypatch.setattr(restoration, "drop_database", look_and_drop)
+    assert outcome(tester.take()).reason is Reason.RESTORE_TESTED
+    ((owner, rights, comment),) = seen
+    assert (owner, rights) == ("postgres", "{postgres=CTc/postgres}")
+    assert "restored by dbcustody" not in comment
+
+
+def test_hand_over_that_fails_condemns(tester: Examiner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights and settings that a new database does not take are found out by the test as well."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RefusedError("hand over the database: no such setting", reason=Reason.RESTORE_FAILED)
+
+    monkeypatch.setattr(restoration, "hand_over", refuse)
+    assert outcome(tester.take()).reason is Reason.RESTORE_FAILED
 
 
 def test_what_is_known_is_not_tested_again(tester: Examiner) -> None:

@@ -11,7 +11,7 @@ import pytest
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.database import LastBackup
 from dbcustody.api.meta import ObjectRef, OwnerReference
-from dbcustody.api.policy import BackupPolicy, Level, MissedSlot, PolicyVerification, RestoreTested, Retained
+from dbcustody.api.policy import BackupPolicy, MissedSlot, Retained
 from dbcustody.contract import Verb
 from dbcustody.naming import LABEL_DATABASE
 from dbcustody.plan.actions import ApplyCronJob, CreateBackup, DeleteCronJob, DeleteJob, StartJob, Tell
@@ -97,44 +97,6 @@ def test_a_policy_has_its_cron_job() -> None:
         "ScheduleAccepted": ("True", "ScheduleAccepted"),
         "RecoveryPointCurrent": ("Unknown", "NoBackupYet"),
     }
-
-
-TESTED = condition(ConditionType.RESTORE_TESTED, "True", Reason.RESTORE_TESTED, "all of it")
-RESTORED = replace(GOOD, restore_test=TESTED, restore_seconds=9)
-RESTORES = policy(verification=PolicyVerification(level=Level.RESTORE))
-
-
-def test_a_policy_tells_of_its_restore_tests() -> None:
-    """Level Restore makes the policy say how the newest test ended; it is remembered when its Backup is gone."""
-    found = look(RESTORES, runs=(RESTORED,))
-    later = look(replace(RESTORES, status=found.status))
-
-    for one in (found, later):
-        assert said(one)["RestoreVerified"] == ("True", "RestoreVerified")
-        assert one.status.last_restore_test == RestoreTested(name="monday", time=ago(35_990), restore_seconds=9)
-    assert said(look(RESTORES))["RestoreVerified"] == ("Unknown", "NoBackupYet")
-
-
-def test_a_policy_without_a_database_tells_of_its_restore_tests_too() -> None:
-    """What was proven stays proven while nothing can run."""
-    assert said(look(RESTORES, database=None, runs=(RESTORED,)))["RestoreVerified"] == ("True", "RestoreVerified")
-
-
-def test_a_level_that_was_lowered_is_told() -> None:
-    """Nobody asks for restores any more: what was said of them does not stay as if they went on."""
-    before = look(RESTORES, runs=(RESTORED,)).status
-
-    assert "RestoreVerified" not in said(look(policy(), runs=(RESTORED,)))
-    assert said(look(replace(policy(), status=before)))["RestoreVerified"] == ("Unknown", "NotRequested")
-
-
-def test_a_tested_backup_that_vanished_proves_nothing() -> None:
-    """A backup that is gone from the storage without a tombstone is no proof any more."""
-    before = look(RESTORES, runs=(RESTORED,)).status
-    found = look(replace(RESTORES, status=replace(before, vanished=("monday",))), runs=(RESTORED,))
-
-    assert found.status.last_restore_test is None
-    assert said(found)["RestoreVerified"] == ("Unknown", "NoBackupYet")
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,9 @@ def _is_written_down_only(case: Case) -> Plan[BackupStatus] | None:
     if attempt is None or case.job is not None:
         return None
     was_seen = case.status.job_ref is not None and case.status.job_ref.name == attempt.job_name
-    is_others = attempt.job_name == case.backup.metadata.name and not case.has_own_job  # a CronJob's: not ours to make
+    is_others = attempt.verb == Verb.BACKUP and not (
+        case.has_own_job or case.is_untested
+    )  # a CronJob's: not ours to make
     if was_seen or is_others:
         lost = Verdict(stand=Stand.LOST, reason=Reason.JOB_DELETED, message=f"Job {attempt.job_name} was deleted")
         return _settle(case, lost)
@@ -171,12 +173,13 @@ def _goes_on_untested(case: Case) -> Plan[BackupStatus] | None:
     """
     job, attempt = case.job, case.attempt
     trouble = trouble_with_server(job, case.now) if job is not None else None
-    if attempt is None or job is None or trouble is None or isinstance(found := case.parties, Missing):
+    if attempt is None or attempt.verb != Verb.BACKUP or job is None or trouble is None:
         return None
-    ordinal = attempt.ordinal + 1
-    name = _job_name(case, Verb.BACKUP, ordinal)
+    if isinstance(found := case.parties, Missing):
+        return None
+    name = _job_name(case, Verb.BACKUP, attempt.ordinal + 1)
     told = _with_last_reason(case.status.attempts, Reason.TEST_SERVER_UNAVAILABLE)
-    attempts = (*told, Attempt(ordinal=ordinal, job_name=name))
+    attempts = _bounded((*told, Attempt(ordinal=attempt.ordinal + 1, job_name=name)))
     status = replace(case.status, attempts=attempts, job_ref=None, progress=waiting(FOR_A_POD, case.now))
     actions = (deletion_of(job), StartJob(_backup_job(case, found, name, untestable=trouble)))
     return _going_on(
@@ -186,7 +189,7 @@ def _goes_on_untested(case: Case) -> Plan[BackupStatus] | None:
 
 def _backup_job(case: Case, parties: Parties, name: str, *, untestable: str | None = None) -> dict[str, Any]:
     """Return the Job *name* that takes the Backup, without a throw-away server when that of an earlier attempt did not start."""
-    if any(one.reason == Reason.TEST_SERVER_UNAVAILABLE for one in case.status.attempts):
+    if case.is_untested:
         untestable = untestable or "the throw-away server of an earlier attempt did not start"
     work = backup_work(case.backup, parties, image=case.seen.image, untestable=untestable)
     return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
@@ -290,13 +293,17 @@ def _settle(case: Case, lost: Verdict) -> Plan[BackupStatus]:
         return _held_up(case, found.reason, f"{lost.message}; {found.message}", status=status)
     ordinal = before[-1].ordinal + 1
     name = _job_name(case, Verb.SETTLE, ordinal)
-    attempts = (*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value))
-    kept = attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
+    attempts = _bounded((*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value)))
     told = with_repeats(case.status, lost.result)
-    status = replace(told, attempts=kept, job_ref=None, progress=waiting("the storage's answer", case.now))
+    status = replace(told, attempts=attempts, job_ref=None, progress=waiting("the storage's answer", case.now))
     work = settle_work(case.backup, found, image=case.seen.image)
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
     return _going_on(case, status, Reason.SETTLING, lost.message, actions=(StartJob(manifest),))
+
+
+def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Return the first and the last ones of *attempts*, as many as the CRD allows."""
+    return attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
 
 
 def _with_last_reason(attempts: tuple[Attempt, ...], reason: Reason) -> tuple[Attempt, ...]:
