@@ -106,12 +106,9 @@ def record_verified(storage: OpenStorage, standing: Standing, now: datetime) -> 
     verified, before = standing.verified, standing.verified_before
     if verified is None or verified.level is None or storage.read_only:
         return
-    levels = (
-        (Level.READ, Level.RESTORE)
-        if verified.level is Level.RESTORE and (before is None or not before.reaches(Level.READ))
-        else (verified.level,)
-    )
-    for level in levels:
+    was_read = before is not None and before.reaches(Level.READ)
+    is_more = verified.level is Level.RESTORE and not was_read
+    for level in (Level.READ, Level.RESTORE) if is_more else (verified.level,):
         said = fact.Verified(
             backup_id=standing.manifest.backup_id,
             manifest_sha256=standing.manifest_sha256,

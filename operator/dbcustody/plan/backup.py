@@ -150,10 +150,8 @@ def _is_written_down_only(case: Case) -> Plan[BackupStatus] | None:
     if attempt is None or case.job is not None:
         return None
     was_seen = case.status.job_ref is not None and case.status.job_ref.name == attempt.job_name
-    is_others = attempt.verb == Verb.BACKUP and not (
-        case.has_own_job or case.is_untested
-    )  # a CronJob's: not ours to make
-    if was_seen or is_others:
+    is_ours = attempt.verb != Verb.BACKUP or case.has_own_job or case.is_untested  # else a CronJob's: not ours to make
+    if was_seen or not is_ours:
         lost = Verdict(stand=Stand.LOST, reason=Reason.JOB_DELETED, message=f"Job {attempt.job_name} was deleted")
         return _settle(case, lost)
     found = case.parties
