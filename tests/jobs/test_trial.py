@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +13,14 @@ import pytest
 from dbcustody.api.policy import Level, LocaleFallback, Scratch, Verification
 from dbcustody.contract import TEST_SERVER_SAID, Verb
 from dbcustody.errors import InterruptedRunError, RefusedError
-from dbcustody.jobs import backup, restoration, settle, trial
+from dbcustody.jobs import restoration, settle, trial
 from dbcustody.jobs.reading import read_catalogue_of
 from dbcustody.jobs.trial import await_server
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
 from tests.fakes.custodian import CUSTODY, KEYS, Custodian, in_volume
+from tests.fakes.examiner import TEST, Examiner, outcome
 from tests.fakes.richdb import TABLES, make_rich
 from tests.fakes.throwaway import ThrowAway
 
@@ -29,13 +30,11 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.api.backup import Stage
-    from dbcustody.contract import JobRequest, JobResult
     from dbcustody.facts import RestoreTestFacts
     from dbcustody.jobs.tools import Tools
     from dbcustody.repository.catalogue import Catalogue
 
 pytestmark = pytest.mark.postgres
-TEST = Verification(level=Level.RESTORE)
 
 
 @pytest.fixture(scope="module")
@@ -58,41 +57,6 @@ def throwaway() -> Iterator[ThrowAway]:
     """Return a throw-away server of 17; each test leaves it as it was."""
     with ThrowAway(17) as server:
         yield server
-
-
-@dataclass
-class Examiner:
-    """Takes backups of *custodian* and restores them on *server*; *server* None means that there is none."""
-
-    custodian: Custodian
-    server: ThrowAway | None
-    terms: Verification = TEST
-    more: dict[str, Any] = field(default_factory=dict)
-    """Of the request."""
-
-    def tools(self) -> Tools:
-        """Return the tools of a new attempt."""
-        return replace(self.custodian.tools(), test_server=lambda: self.server.target if self.server else None)
-
-    def request(self, name: str = "nightly", **options: Any) -> JobRequest:
-        """Return the request for a backup that is tested."""
-        return replace(self.custodian.request(name, verification=self.terms, **options), **self.more)
-
-    def take(self, name: str = "nightly", **options: Any) -> JobResult:
-        """Take the backup *name* and test it."""
-        return backup.run(self.request(name, **options), self.tools())
-
-    @property
-    def levels(self) -> frozenset[str]:
-        """The levels that the storage says the newest backup has passed."""
-        return self.custodian.stock().live[-1].verified_levels
-
-
-def outcome(result: JobResult) -> RestoreTestFacts:
-    """Return what *result* says of the restore test."""
-    assert result.backup is not None
-    assert result.backup.restore_test is not None
-    return result.backup.restore_test
 
 
 @pytest.fixture
