@@ -183,25 +183,47 @@ def test_other_rows_than_were_counted_condemn(tester: Examiner, monkeypatch: pyt
     assert tester.levels == {"Checksum"}
 
 
+def flip_a_bit(folder: Path) -> None:
+    """Change one bit in the middle of the archive below *folder*."""
+    (path,) = folder.rglob("whole.pgc")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
 def test_flipped_bit_condemns(tester: Examiner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is damaged between the reading and the restore is found by the restore, twice, and nothing is left on the server."""
     read = trial.try_restore
 
     def flip_first(test: Any, tools: Tools) -> Any:
-        (path,) = tmp_path.rglob("whole.pgc")
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.chmod(0o600)
-        path.write_bytes(data)
+        flip_a_bit(tmp_path)
         monkeypatch.setattr("dbcustody.jobs.proof.try_restore", read)
         return read(test, tools)
 
     monkeypatch.setattr("dbcustody.jobs.proof.try_restore", flip_first)
     result = tester.take()
 
-    assert (result.exit_code, outcome(result).reason) == (ExitCode.REFUSED, Reason.ARCHIVE_DAMAGED)
+    assert (result.exit_code, result.reason) == (ExitCode.REFUSED, Reason.ARCHIVE_DAMAGED)
+    assert outcome(result).reason is Reason.ARCHIVE_DAMAGED
     assert "whole.pgc" in result.message
-    assert tester.levels == {"Checksum"}
+    assert tester.levels == set()
+
+
+def test_what_cannot_be_read_is_not_restored(tester: Examiner, tmp_path: Path) -> None:
+    """Damage that the reading finds is told in its words, and no level at all is written down."""
+
+    def flip(stage: Stage) -> None:
+        if stage.value == "Committing":
+            flip_a_bit(tmp_path)
+
+    tester.custodian = replace(tester.custodian, on_stage=flip)
+    result = tester.take()
+
+    assert (result.exit_code, result.reason) == (ExitCode.REFUSED, Reason.ARCHIVE_DAMAGED)
+    assert "whole.pgc" in result.message
+    assert outcome(result).message == "was not restored, because it did not pass level Read"
+    assert tester.levels == set()
 
 
 def test_definitions_that_do_not_load_condemn(tester: Examiner) -> None:

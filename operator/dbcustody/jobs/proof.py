@@ -1,7 +1,7 @@
 """The proof of a backup up to a level: read back first, and where level Restore is due, restored on a throw-away server as well.
 
 What passed is written down once all is done, the lesser level with the higher one. A test that shows the backup to be wrong leaves it
-with level Checksum, as a reading does that finds other rows than the snapshot had.
+with level Checksum, as a reading does that finds other rows than the snapshot had; bytes that changed leave it with none.
 """
 
 from __future__ import annotations
@@ -62,20 +62,28 @@ def _read_back(storage: OpenStorage, standing: Standing, level: Level, tools: To
 
 
 def _tested(standing: Standing, trial: Trial) -> Standing:
-    """Return *standing* with what *trial* says of the backup."""
+    """Return *standing* with what *trial* says of the backup; one that was not even read keeps what its reading said."""
     rows = standing.verified.rows if standing.verified is not None else standing.manifest.row_count
     if trial.has_passed:
         passed = Verified(level=Level.RESTORE, message=trial.message, rows=rows, reason=Reason.VERIFIED)
         return replace(standing, trial=trial, verified=passed)
-    if trial.condemns:
-        wrong = Verified(level=Level.CHECKSUM, message=trial.message, reason=Reason.VERIFICATION_FAILED)
-        return replace(standing, trial=trial, verified=wrong)
-    return replace(standing, trial=trial)
+    if not trial.condemns or not _is_read(standing):
+        return replace(standing, trial=trial)
+    is_damaged = trial.reason is Reason.ARCHIVE_DAMAGED
+    wrong = Verified(
+        level=None if is_damaged else Level.CHECKSUM,
+        message=trial.message,
+        reason=Reason.ARCHIVE_DAMAGED if is_damaged else Reason.VERIFICATION_FAILED,
+    )
+    return replace(standing, trial=trial, verified=wrong)
+
+
+def _is_read(standing: Standing) -> bool:
+    return standing.reached is not None and standing.reached.reaches(Level.READ)
 
 
 def _test(storage: OpenStorage, standing: Standing, request: JobRequest, tools: Tools) -> Trial:
-    reached = standing.reached
-    if reached is None or not reached.reaches(Level.READ):
+    if not _is_read(standing):
         reason = standing.verified.reason if standing.verified is not None else Reason.VERIFICATION_FAILED
         return Trial(reason=reason, message="was not restored, because it did not pass level Read")
     why = _why_not_due(storage, standing, request, tools)
