@@ -74,9 +74,15 @@ class Mount(StrEnum):
     S3_CA = "s3-ca"
     KEYRING = "keyring"
     VOLUME = "volume"
+    TEST_SERVER = "test-server"
+    """The folder of the throw-away server's socket; no Secret."""
 
 
 MOUNT_ROOT: Final = "/var/run/dbcustody"
+TEST_SUPERUSER: Final = "postgres"
+"""Of the throw-away server in the same pod; whoever reaches its socket is believed to be him."""
+TEST_SERVER_SAID: Final = "said"
+"""The file beside the socket that tells why the server did not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +147,10 @@ class JobRequest:
     storage: BackupStorageSpec | None = None
     policy_name: str | None = None
     options: CaptureOptions | None = None
+    every_nth: int = 1
+    """Of so many backups one is restored at level Restore; whoever asks for one backup has it restored."""
+    untestable: str | None = None
+    """Why no throw-away server stands beside the work, whatever the level; None: one does where the level is Restore."""
     retention: Retention | None = None
     time_zone: str | None = None
     confirm_prune: str | None = None

@@ -95,6 +95,11 @@ class Reason(StrEnum):
     VERIFICATION_FAILED = "VerificationFailed"
     ARCHIVE_DAMAGED = "ArchiveDamaged"
     CONTINUITY_UNPROVEN = "ContinuityUnproven"
+    # the restore test
+    RESTORE_TESTED = "RestoreTested"
+    RESTORE_VERIFIED = "RestoreVerified"
+    TEST_SERVER_UNAVAILABLE = "TestServerUnavailable"
+    SCRATCH_TOO_SMALL = "ScratchTooSmall"
     # the restore
     SOURCE_VERIFIED = "SourceVerified"
     TARGET_SAFE = "TargetSafe"
@@ -111,6 +116,7 @@ class Reason(StrEnum):
     TARGET_EXISTS = "TargetExists"
     ROLES_MISSING = "RolesMissing"
     EXTENSIONS_MISSING = "ExtensionsMissing"
+    LOCALE_MISSING = "LocaleMissing"
     RESTORE_FAILED = "RestoreFailed"
     NOT_CONFIRMED = "NotConfirmed"
     ACKNOWLEDGEMENT_NEEDED = "AcknowledgementNeeded"
@@ -310,6 +316,15 @@ GUIDANCE: dict[Reason, Guidance] = {
         "find out who removed or replaced a backup in the storage; if it was meant, delete the Backups that the message names",
         retries=True,
     ),
+    Reason.RESTORE_TESTED: _good("RestoreTested"),
+    Reason.RESTORE_VERIFIED: _good("RestoreVerified"),
+    Reason.TEST_SERVER_UNAVAILABLE: _refused(
+        "RestoreTested",
+        "read the message: the backup itself is safe; correct `spec.verification.image` or its pull secret",
+    ),
+    Reason.SCRATCH_TOO_SMALL: _refused(
+        "RestoreTested", "raise `spec.verification.scratch.sizeBytes`: the restored database did not fit"
+    ),
     Reason.SOURCE_VERIFIED: _good("SourceVerified"),
     Reason.TARGET_SAFE: _good("TargetSafe"),
     Reason.RESTORED: _good("Restored"),
@@ -328,6 +343,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.TARGET_EXISTS: _refused("TargetSafe", "choose another name: nothing that exists is ever written into"),
     Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
     Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),
+    Reason.LOCALE_MISSING: _refused(
+        "Restored",
+        "install the locale on the server; a restore test can do with C (`spec.verification.localeFallback`)",
+    ),
     Reason.RESTORE_FAILED: _refused("Restored", "read the message: it quotes pg_restore with values left out"),
     Reason.NOT_CONFIRMED: _refused(
         "TargetSafe",

@@ -49,6 +49,8 @@ class ConditionType(StrEnum):
     CAPTURED = "Captured"
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
+    RESTORE_TESTED = "RestoreTested"
+    RESTORE_VERIFIED = "RestoreVerified"
     HELD = "Held"
     SOURCE_VERIFIED = "SourceVerified"
     TARGET_SAFE = "TargetSafe"

@@ -88,7 +88,7 @@ def backups_list_command(*, as_json: bool) -> None:
 
 @dbcustody_command.command("verify")
 @click.argument("name", required=False)
-@click.option("--level", type=click.Choice(["Checksum", "Read"]), default="Read", show_default=True)
+@click.option("--level", type=click.Choice(["Checksum", "Read", "Restore"]), default="Read", show_default=True)
 def verify_command(name: str | None, *, level: str) -> None:
     """Read a backup back (the newest one unless NAME is given) and say whether it can be trusted."""
     from dbcustody.cli.backups import verify  # noqa: PLC0415

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +78,8 @@ class RestoreOrder:
     """Of the plan that was told, and is the only one that may be carried out; None: whatever the plan is."""
     replacement: Replacement | None = None
     """Whose place it takes once it is complete, and is left shut for; None: it is handed over."""
+    is_throw_away: bool = False
+    """Whether the database is only to be compared, and dropped then: nobody is let in, so that nobody's erasure stands in the way."""
     replay: Callable[[Session], None] = lambda _: None
     """Called when everything is in and nobody else may enter yet; what it raises ends the restore."""
 
@@ -91,6 +93,8 @@ class Restored:
     remarks: tuple[str, ...] = ()
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
+    seconds: float = 0.0
+    """From the first byte that was read to the end of the last check."""
 
 
 def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
@@ -142,11 +146,11 @@ class _Restoration:
         self._database = order.server.at(order.wish.database)
         self._ended = threading.Event()
         self._unknown: list[str] = []
-        self._tally, self._started = Tally(), time.monotonic()
+        self._tally, self._started, self._seconds = Tally(), time.monotonic(), 0.0
 
     def run(self) -> Restored:
         self._tell(RestoreStage.PLANNING, "Planning")
-        refuse_pending_erasures(self._source, self._tools)
+        self._refuse_pending_erasures()
         with connect(self._order.server) as session, definitions() as head:
             self._database = replace(self._database, options=session_options(session))
             landing = Landing(**read_landing(session))
@@ -154,6 +158,7 @@ class _Restoration:
             plan = make_plan(self._order, without(landing, left, self._order))
             self._require_agreement(plan, is_first=left is None)
             client = choose_loader(self._tools, self._source.manifest, landing.major_version)
+            self._started = time.monotonic()
             self._fetch(head, client)
             if left is not None:
                 drop_database(session, left)
@@ -163,12 +168,19 @@ class _Restoration:
                 accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
                 self._hand_over(session, plan)
+                self._seconds = time.monotonic() - self._started
         return Restored(
             database=self._order.wish.database,
             accepted=accepted,
             remarks=plan.remarks,
             unknown_settings=tuple(sorted(set(self._unknown))),
+            seconds=self._seconds,
         )
+
+    def _refuse_pending_erasures(self) -> None:
+        """Raise RefusedError (ErasuresPending), but not for a database that nobody ever enters."""
+        if not self._order.is_throw_away:
+            refuse_pending_erasures(self._source, self._tools)
 
     def _require_agreement(self, plan: RestorePlan, *, is_first: bool) -> None:
         """Raise RefusedError when *plan* cannot be carried out, or is another one than was told before anything was done for it."""
@@ -186,7 +198,8 @@ class _Restoration:
             )
             return
         comment = handed_over(facts.comment, backup_id, self._order.mark)
-        hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
+        with session.transaction(force_rollback=True) if self._order.is_throw_away else nullcontext():
+            hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
 
     def _fetch(self, head: Definitions, client: Client) -> None:
         """Read the definitions; a table of contents that pg_restore cannot read is told when it is used."""
@@ -213,6 +226,8 @@ class _Restoration:
         except BaseException:
             self._undo(oid, plan)
             raise
+        if self._order.is_throw_away:
+            self._undo(oid, plan)
 
     def _undo(self, oid: int | None, plan: RestorePlan) -> None:
         """Take away what was made, in a session of its own, for the other may be what failed; what cannot be taken away is told."""
@@ -318,7 +333,7 @@ class _Restoration:
             self._tell(RestoreStage.CHECKING, "Counting rows")
             accepted = accept(session, catalogue, is_partial=self._source.is_partial)
             self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
-            refuse_pending_erasures(self._source, self._tools)
+            self._refuse_pending_erasures()
             self._order.replay(session)
         check_stop(self._tools)
         return accepted

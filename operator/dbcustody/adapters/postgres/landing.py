@@ -6,14 +6,17 @@ PUBLIC, and rights, settings and owner come in the last transaction (superusers 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+import psycopg.errors
 from psycopg import sql
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.grant import read_grants
 from dbcustody.adapters.postgres.setting import read_setting
+from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -32,6 +35,12 @@ _EXTENSIONS: Final = "select name::text, array_agg(version) from pg_available_ex
 _ATTRIBUTES: Final = frozenset(
     {"SUPERUSER", "CREATEDB", "CREATEROLE", "INHERIT", "NOINHERIT", "LOGIN", "NOLOGIN", "REPLICATION", "BYPASSRLS"}
 )
+_LOCALE_ERRORS: Final = (
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.InvalidParameterValue,
+    psycopg.errors.FeatureNotSupported,
+)
+"""What CREATE DATABASE raises for a locale that it does not have, a provider that it was built without, an encoding that does not fit."""
 _PROVIDERS: Final = {"icu": "icu icu_locale", "builtin": "builtin builtin_locale"}
 
 
@@ -92,16 +101,27 @@ def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark
         options.append(sql.SQL("icu_rules {}").format(sql.Literal(facts.icu_rules)))
     database = sql.Identifier(name)
     with translated(f"create the database {name}", otherwise=Reason.RESTORE_FAILED):
-        session.execute(
-            sql.SQL("create database {} template template0 {} allow_connections false").format(
-                database, sql.SQL(" ").join(options)
-            )
-        )
+        statement = sql.SQL("create database {} template template0 {} allow_connections false")
+        with _locale_wanted(facts):
+            session.execute(statement.format(database, sql.SQL(" ").join(options)))
         session.execute(sql.SQL("revoke all on database {} from public").format(database))
         session.execute(sql.SQL("comment on database {} is {}").format(database, sql.Literal(remark)))
         session.execute(sql.SQL("alter database {} allow_connections true").format(database))
         row: Any = session.execute("select oid::bigint from pg_database where datname = %s", (name,)).fetchone()
     return int(row[0])
+
+
+@contextmanager
+def _locale_wanted(facts: DatabaseFacts) -> Iterator[None]:
+    """Say of a database that could not be made for its locale what it wanted; the server's own words differ from major to major."""
+    try:
+        yield
+    except _LOCALE_ERRORS as error:
+        named = facts.icu_locale or facts.collation
+        raise RefusedError(
+            f"the server cannot make a database of encoding {facts.encoding} with the locale {named} ({facts.locale_provider})",
+            reason=Reason.LOCALE_MISSING,
+        ) from error
 
 
 def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownership: bool, comment: str | None) -> None:
