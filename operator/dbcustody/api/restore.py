@@ -31,6 +31,19 @@ class MissingRoles(StrEnum):
     SKIP_OWNERSHIP = "SkipOwnership"
 
 
+class SideEffect(StrEnum):
+    """What a restore does besides, and must be named by whoever wants it before it is done."""
+
+    REPLICATION_SLOTS = "ReplicationSlots"
+    REMOTE_SUBSCRIBERS = "RemoteSubscribers"
+    SUBSCRIPTIONS = "Subscriptions"
+    CRON_JOBS = "CronJobs"
+    FOREIGN_SERVERS = "ForeignServers"
+    OTHER_OPERATORS = "OtherOperators"
+    SKIPPED_OBJECTS = "SkippedObjects"
+    """What only a superuser could bring back is left out."""
+
+
 class RestoreStage(StrEnum):
     """What a restore is at."""
 
@@ -110,6 +123,7 @@ class RestoreRequestSpec:
     mode: Mode = Mode.NEW_DATABASE
     parallelism: int = 2
     missing_roles: MissingRoles = MissingRoles.FAIL
+    acknowledge: tuple[SideEffect, ...] = ()
     checks: WantedChecks = field(default_factory=WantedChecks)
     timeout_seconds: int = 86_400
     cancel: bool = False
