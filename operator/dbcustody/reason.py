@@ -107,6 +107,7 @@ class Reason(StrEnum):
     TARGET_EXISTS = "TargetExists"
     ROLES_MISSING = "RolesMissing"
     EXTENSIONS_MISSING = "ExtensionsMissing"
+    ACKNOWLEDGEMENT_NEEDED = "AcknowledgementNeeded"
     RESTORE_FAILED = "RestoreFailed"
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
@@ -295,6 +296,9 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.TARGET_EXISTS: _refused("TargetSafe", "choose another name: nothing that exists is ever written into"),
     Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
     Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),
+    Reason.ACKNOWLEDGEMENT_NEEDED: _refused(
+        "TargetSafe", "read `status.plan`, and name in `acknowledge` of a new request what the message asks for"
+    ),
     Reason.RESTORE_FAILED: _refused("Restored", "read the message: it quotes pg_restore with values left out"),
     Reason.CHECKS_FAILED: _refused(
         "ChecksPassed", "do not use it: what was restored differs from what was backed up, as the message says"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dbcustody.api.restore import MissingRoles
+from dbcustody.plan.part import Part
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import Catalogue, DatabaseFacts, ExtensionFacts, RoleFacts
@@ -38,7 +39,7 @@ def plan(*, catalogue: Catalogue = CATALOGUE, major: int = 17, wish: Wish = WISH
 
 def test_nothing_in_the_way() -> None:
     """A server that has everything is told of what no backup holds, and of nothing else."""
-    assert plan() == RestorePlan(remarks=("not in the backup: passwords of 2 roles",))
+    assert plan() == RestorePlan(remarks=("not in the backup: passwords of 2 roles",), part=Part(catalogue=CATALOGUE))
 
 
 def test_the_hash_is_of_all_that_will_be_done() -> None:

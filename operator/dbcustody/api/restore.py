@@ -99,6 +99,22 @@ class RestoreTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns:
+    """Names that are wanted, and of these those that are not; without *include* all are wanted."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerMapping:
+    """A role of the backup, and the role of the server that takes its place."""
+
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
     """A question in SQL, and the one value, as PostgreSQL writes it, that the restored database must answer with."""
 
@@ -122,7 +138,10 @@ class RestoreRequestSpec:
     target: RestoreTarget
     mode: Mode = Mode.NEW_DATABASE
     parallelism: int = 2
+    schemas: Patterns = field(default_factory=Patterns)
+    tables: Patterns = field(default_factory=Patterns)
     missing_roles: MissingRoles = MissingRoles.FAIL
+    owner_map: tuple[OwnerMapping, ...] = ()
     acknowledge: tuple[SideEffect, ...] = ()
     checks: WantedChecks = field(default_factory=WantedChecks)
     timeout_seconds: int = 86_400
@@ -165,6 +184,10 @@ class StatedPlan:
     """False: everything belongs to the role that restores, and nobody gets rights."""
     remarks: tuple[str, ...] = ()
     """What will not be as it was."""
+    skipped_objects: tuple[str, ...] = ()
+    """What is left out because the role that restores may not make it; it must be acknowledged."""
+    server_bytes: int | None = None
+    """What the databases of the server take that the role may connect to; how much is free, PostgreSQL does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,15 +33,16 @@ from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
-from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions
-from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
-from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
+from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
+from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
+from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.imprint import Imprint, handed_over, read_imprint, under_way
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
+from dbcustody.repository.contents import rewritten
 from dbcustody.repository.layout import WHOLE_OBJECT
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres import Client
     from dbcustody.api.restore import StatedPlan
     from dbcustody.jobs.tools import Tools
+    from dbcustody.plan.part import Part
+    from dbcustody.repository.contents import Contents
 
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 _LOOK_SECONDS: Final = 0.2
@@ -92,7 +95,21 @@ class Restored:
 def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
     """Return the plan for *order* on the server *landing*, with what stands in its way."""
     source = order.source
-    return plan_restoration(source.catalogue, source.manifest.server.major_version, landing, order.wish)
+    contents = _read_contents(order, landing)
+    major = source.manifest.server.major_version
+    return plan_restoration(source.catalogue, major, landing, order.wish, contents=contents)
+
+
+def _read_contents(order: RestoreOrder, landing: Landing) -> Contents | None:
+    """Return the table of contents where it is needed, or says what the role may not make; None: it is not looked at."""
+    if order.wish.needs_contents:
+        return order.source.read_contents()
+    if landing.is_superuser:
+        return None
+    try:
+        return order.source.read_contents()
+    except RefusedError:  # of a pg_dump newer than we know: pg_restore will complain of what cannot be made
+        return None
 
 
 def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
@@ -172,7 +189,7 @@ class _Restoration:
             raise RefusedError(f"the plan is {made} now, and was {agreed} when it was told", reason=Reason.PLAN_CHANGED)
 
     def _hand_over(self, session: Session, plan: RestorePlan) -> None:
-        facts, backup_id = self._source.catalogue.database, self._source.manifest.backup_id
+        facts, backup_id = plan.part.catalogue.database, self._source.manifest.backup_id
         comment = handed_over(facts.comment, backup_id, self._order.mark)
         hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
 
@@ -194,7 +211,7 @@ class _Restoration:
             oid = create_database(
                 session,
                 self._order.wish.database,
-                self._source.catalogue.database,
+                plan.part.catalogue.database,
                 remark=under_way(self._source.manifest.backup_id, self._order.mark),
             )
             yield
@@ -219,20 +236,21 @@ class _Restoration:
 
     def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
         """Load definitions, rows, and what belongs behind them."""
-        belonging = () if plan.with_ownership else ("--no-owner", "--no-privileges")
+        belonging = _belonging(plan)
         self._tell(RestoreStage.DEFINING, "Defining")
         if self._source.is_partial:
-            self._prepare_part()
-        self._load_definitions(head, client, ("--section=pre-data", *belonging))
-        self._load_rows(head, client, belonging)
-        self._tell(RestoreStage.FINISHING, "Indexes and constraints")
+            self._prepare_part(plan)
         jobs = f"--jobs={self._order.parallelism}"
-        self._load_definitions(head, client, ("--section=post-data", jobs, *belonging))
+        with altered(head, self._source.definitions[0], plan.part) as coming:
+            self._load_definitions(coming, client, ("--section=pre-data", *belonging))
+            self._load_rows(partial(self._load_archive, head, client, plan), plan.part)
+            self._tell(RestoreStage.FINISHING, "Indexes and constraints")
+            self._load_definitions(coming, client, ("--section=post-data", jobs, *belonging))
 
     @contextmanager
     def _owner_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
         """Let things be given to the owner to be while the block lasts; a superuser gives to whom he likes."""
-        owner = self._source.catalogue.database.owner
+        owner = plan.part.catalogue.database.owner
         if landing.is_superuser or not plan.with_ownership or landing.major_version < _OWNS_PUBLIC_SINCE:
             yield
             return
@@ -242,8 +260,8 @@ class _Restoration:
         with connect(self._database) as session:
             let_owner_create(session, owner, allowed=False)
 
-    def _prepare_part(self) -> None:
-        catalogue = self._source.catalogue
+    def _prepare_part(self, plan: RestorePlan) -> None:
+        catalogue = plan.part.catalogue
         extensions = [(one.name, one.schema) for one in catalogue.extensions]
         schemas = {table.schema for table in catalogue.tables} | {schema for _, schema in extensions} - {"pg_catalog"}
         with connect(self._database) as session:
@@ -256,11 +274,9 @@ class _Restoration:
         ) as loading:
             self._unknown += loading.finish()
 
-    def _load_rows(self, head: Definitions, client: Client, belonging: tuple[str, ...]) -> None:
-        """Load all archives with rows, as many at a time as was asked for; the first that fails ends the others."""
-        work: list[Callable[[], tuple[str, ...]]] = [
-            partial(self._load_archive, head, client, belonging, archive) for archive in self._source.rows.items()
-        ]
+    def _load_rows(self, load: Callable[[Archive], tuple[str, ...]], part: Part) -> None:
+        """Load all archives with rows that come, as many at a time as was asked for; the first that fails ends the others."""
+        work = [partial(load, archive) for archive in coming_rows(self._source, part).items()]
         with ThreadPoolExecutor(self._order.parallelism, thread_name_prefix="load") as pool:
             running = [pool.submit(one) for one in work]
             try:
@@ -282,15 +298,18 @@ class _Restoration:
                 self._tell_loading()
                 next_telling = time.monotonic() + _TELL_SECONDS
 
-    def _load_archive(
-        self, head: Definitions, client: Client, belonging: tuple[str, ...], archive: tuple[str, tuple[str, ...]]
-    ) -> tuple[str, ...]:
+    def _load_archive(self, head: Definitions, client: Client, plan: RestorePlan, archive: Archive) -> tuple[str, ...]:
         """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
         name, objects = archive
-        pieces = self._source.pieces(objects, self._tools)
-        if name == self._source.definitions[0]:
+        pieces: Iterator[bytes | memoryview] = self._source.pieces(objects, self._tools)
+        is_first = name == self._source.definitions[0]
+        if is_first:
             pieces = head.compared(pieces, name)
-        with Loading(client, self._database, ("--section=data", *belonging), what=name, stop=self._ended) as loading:
+        if plan.part.alters:
+            pieces = rewritten(pieces, name, partial(plan.part.rewrite, by_name=not is_first))
+        with Loading(
+            client, self._database, ("--section=data", *_belonging(plan)), what=name, stop=self._ended
+        ) as loading:
             for piece in pieces:
                 loading.feed(piece)
                 self._tally.add(len(piece))
@@ -298,13 +317,14 @@ class _Restoration:
 
     def _settle(self, plan: RestorePlan) -> Accepted:
         """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
-        catalogue = self._source.catalogue
+        catalogue = plan.part.catalogue
         with connect(self._database) as session, cancelled_by(self._tools.stop, session):
             self._tell(RestoreStage.FINISHING, "Sequences and statistics")
             advance_sequences(session, find_advances(catalogue.sequences, read_sequence_positions(session)))
             analyse(session)
             self._tell(RestoreStage.CHECKING, "Counting rows")
             accepted = accept(session, catalogue, is_partial=self._source.is_partial)
+            refuse_lacking(session, plan.part.constraints)
             self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
             refuse_pending_erasures(self._source, self._tools)
             self._order.replay(session)
@@ -337,6 +357,10 @@ class _Restoration:
                 updated_time=self._tools.now(),
             )
         )
+
+
+def _belonging(plan: RestorePlan) -> tuple[str, ...]:
+    return () if plan.with_ownership else ("--no-owner", "--no-privileges")
 
 
 def _refusal(plan: RestorePlan) -> RefusedError:

@@ -25,6 +25,7 @@ from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.choice import choose_named, choose_newest
 from dbcustody.plan.imprint import Imprint
 from dbcustody.plan.restoration import Landing, Wish
+from dbcustody.plan.selection import Choice
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix
 
@@ -125,7 +126,13 @@ def _order(request: JobRequest, tools: Tools, source: Source) -> RestoreOrder:
     return RestoreOrder(
         source=source,
         server=_server(request, tools),
-        wish=Wish(database=terms.database, missing_roles=terms.missing_roles),
+        wish=Wish(
+            database=terms.database,
+            missing_roles=terms.missing_roles,
+            choice=Choice(schemas=terms.schemas, tables=terms.tables),
+            owner_map=terms.owner_map,
+            acknowledged=frozenset(terms.acknowledge),
+        ),
         parallelism=terms.parallelism,
         report=tools.report,
         assertions=terms.assertions,

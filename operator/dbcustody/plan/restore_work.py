@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.meta import Kind
 from dbcustody.api.storage import AccessMode
+from dbcustody.codec import encode
 from dbcustody.contract import JobRequest, RestoreTerms, Verb
 from dbcustody.plan.manifest import Work
 from dbcustody.plan.request import is_tied
@@ -27,12 +28,19 @@ def mark_of(request: RestoreRequest) -> str:
     The uid is not in it: a request that was deleted and filed again is the same wish. Another wish under the same name is not.
     """
     spec, metadata = request.spec, request.metadata
+    further = {
+        "schemas": spec.schemas,
+        "tables": spec.tables,
+        "ownerMap": spec.owner_map,
+        "acknowledge": sorted(spec.acknowledge),
+    }
     asked = [
         canonical(spec.source).decode(),
         canonical(spec.target).decode(),
         canonical(spec.checks).decode(),
         spec.mode.value,
         spec.missing_roles.value,
+        *(canonical([name, encode(value)]).decode() for name, value in further.items() if encode(value)),
     ]
     return f"RestoreRequest {metadata.namespace}/{metadata.name} {sha256_hex(canonical(asked))[:_HASH_DIGITS]}"
 
@@ -86,6 +94,10 @@ def _terms(request: RestoreRequest) -> RestoreTerms:
         database=request.spec.target.database,
         mark=mark_of(request),
         missing_roles=request.spec.missing_roles,
+        schemas=request.spec.schemas,
+        tables=request.spec.tables,
+        owner_map=request.spec.owner_map,
+        acknowledge=request.spec.acknowledge,
         parallelism=request.spec.parallelism,
         assertions=request.spec.checks.sql,
     )

@@ -62,8 +62,9 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """What it is, for people: `TABLE sales.customer`."""
-        return f"{self.kind} {self.schema}.{self.name}" if self.schema else f"{self.kind} {self.name}"
+        """What it is, for people, in one line: `TABLE sales.customer`."""
+        name = f"{self.schema}.{self.name}" if self.schema else self.name
+        return " ".join(f"{self.kind} {name}".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +137,13 @@ class _Reader:
         start = bytes(self._data[: self._at])
         rows = [self._entry() for _ in range(self._integer())]
         named = next((found for one in rows if (found := _codec(one)) is not None), "utf-8")
-        for codec in (named, _EVERY_BYTE):
-            entries = tuple(one.decoded(codec) for one in rows)
-            contents = Contents(entries=entries, start=start, integer_bytes=self._integer_bytes, codec=codec)
-            if contents.write() == self._data[: self._at]:
-                return contents
-        self._refuse("its table of contents cannot be written again as it is")
+        read = (self._decoded(rows, start, codec) for codec in (named, _EVERY_BYTE))
+        exact = next((one for one in read if one.write() == self._data[: self._at]), None)
+        return exact or self._refuse("its table of contents cannot be written again as it is")
+
+    def _decoded(self, rows: list[_RawEntry], start: bytes, codec: str) -> Contents:
+        entries = tuple(one.decoded(codec) for one in rows)
+        return Contents(entries=entries, start=start, integer_bytes=self._integer_bytes, codec=codec)
 
     def _head(self) -> None:
         if self._take(len(_MAGIC)) != _MAGIC:
@@ -184,7 +186,9 @@ class _Reader:
         self._text()
         needs = []
         while (need := self._text()) is not None:
-            needs.append(int(need) if need.isdigit() else self._refuse("its table of contents has a need that is no number"))
+            needs.append(
+                int(need) if need.isdigit() else self._refuse("its table of contents has a need that is no number")
+            )
         self._take(1 + self._offset_bytes)
         return _RawEntry(
             number=number,

@@ -84,5 +84,6 @@ def _parts(pattern: str) -> list[list[Letter]]:
 
 def _no_pattern(field: str, pattern: str, wanted: str) -> RefusedError:
     return RefusedError(
-        f"{field}: {pattern!r} is no pattern; must be {wanted}, with * and ? and double quotes", reason=Reason.INVALID_SPEC
+        f"{field}: {pattern!r} is no pattern; must be {wanted}, with * and ? and double quotes",
+        reason=Reason.INVALID_SPEC,
     )
