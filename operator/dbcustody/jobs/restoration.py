@@ -30,7 +30,7 @@ from dbcustody.adapters.postgres.landing import (
 )
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
+from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
@@ -39,6 +39,7 @@ from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, r
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.imprint import Imprint, handed_over, read_imprint, under_way
+from dbcustody.plan.lending import owners_rights
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
@@ -88,6 +89,7 @@ class Restored:
     database: str
     accepted: Accepted
     remarks: tuple[str, ...] = ()
+    skipped_objects: tuple[str, ...] = ()
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
 
@@ -168,7 +170,9 @@ class _Restoration:
             if left is not None:
                 drop_database(session, left)
             with self._new_database(session, plan):
-                with self._owner_may_create(landing, plan):
+                if self._source.is_partial:
+                    self._prepare_part(plan)
+                with self._owners_may_create(landing, plan):
                     self._fill(head, client, plan)
                 accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
@@ -177,6 +181,7 @@ class _Restoration:
             database=self._order.wish.database,
             accepted=accepted,
             remarks=plan.remarks,
+            skipped_objects=plan.part.skipped,
             unknown_settings=tuple(sorted(set(self._unknown))),
         )
 
@@ -238,8 +243,6 @@ class _Restoration:
         """Load definitions, rows, and what belongs behind them."""
         belonging = _belonging(plan)
         self._tell(RestoreStage.DEFINING, "Defining")
-        if self._source.is_partial:
-            self._prepare_part(plan)
         jobs = f"--jobs={self._order.parallelism}"
         with altered(head, self._source.definitions[0], plan.part) as coming:
             self._load_definitions(coming, client, ("--section=pre-data", *belonging))
@@ -248,17 +251,17 @@ class _Restoration:
             self._load_definitions(coming, client, ("--section=post-data", jobs, *belonging))
 
     @contextmanager
-    def _owner_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
-        """Let things be given to the owner to be while the block lasts; a superuser gives to whom he likes."""
-        owner = plan.part.catalogue.database.owner
-        if landing.is_superuser or not plan.with_ownership or landing.major_version < _OWNS_PUBLIC_SINCE:
+    def _owners_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
+        """Let things be given to their owners while the block lasts; a superuser gives to whom he likes."""
+        if landing.is_superuser or not plan.with_ownership:
             yield
             return
+        lent, returned = owners_rights(plan.part, with_database=landing.major_version >= _OWNS_PUBLIC_SINCE)
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=True)
+            let_create(session, lent, allowed=True)
         yield
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=False)
+            let_create(session, returned, allowed=False)
 
     def _prepare_part(self, plan: RestorePlan) -> None:
         catalogue = plan.part.catalogue

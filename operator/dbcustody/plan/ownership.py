@@ -58,22 +58,30 @@ def needed_roles(catalogue: Catalogue, entries: Iterable[Entry]) -> Catalogue:
     return replace(catalogue, roles=tuple(role for role in catalogue.roles if role.name in needed))
 
 
-def unattainable(contents: Contents, memberships: Collection[str]) -> dict[str, list[Entry]]:
+def unattainable(contents: Contents, memberships: Collection[str], *, without_public: bool) -> dict[str, list[Entry]]:
     """Return by owner what of *contents* cannot be given to it by a role that is a member of *memberships* alone."""
     found: dict[str, list[Entry]] = {}
+    in_reach = {*memberships, _OF_EVERY_DATABASE}
     for entry in contents.entries:
-        owner = entry.owner
-        if owner and entry.kind in OWNED and owner not in memberships and owner != _OF_EVERY_DATABASE:
-            found.setdefault(owner, []).append(entry)
+        is_given = entry.kind in OWNED and not (without_public and is_public(entry))
+        if is_given and entry.owner and entry.owner not in in_reach:
+            found.setdefault(entry.owner, []).append(entry)
     return found
 
 
-def disowned(contents: Contents, owners: Collection[str]) -> Contents:
-    """Return *contents* with nothing in it that is given to *owners*: it stays with whoever restores."""
+def disowned(contents: Contents, owners: Collection[str], *, with_public: bool) -> Contents:
+    """Return *contents* with nothing in it that is given to *owners*: it stays with whoever restores; *with_public* nor that schema."""
     return contents.having(
-        replace(entry, owner="") if entry.kind in OWNED and entry.owner in owners else entry
+        replace(entry, owner="")
+        if (entry.kind in OWNED and entry.owner in owners) or (with_public and is_public(entry))
+        else entry
         for entry in contents.entries
     )
+
+
+def is_public(entry: Entry) -> bool:
+    """Return whether *entry* is the schema public, which every new database has already."""
+    return entry.kind == "SCHEMA" and entry.name == "public"
 
 
 def _mapped_database(database: DatabaseFacts, names: Mapping[str, str]) -> DatabaseFacts:

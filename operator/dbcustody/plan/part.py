@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.naming import named
-from dbcustody.plan.ownership import disowned, mapped, needed_roles, unattainable
+from dbcustody.plan.lending import Loan, lent, loans
+from dbcustody.plan.ownership import disowned, is_public, mapped, needed_roles, unattainable
 from dbcustody.plan.privilege import forbidden, settable
 from dbcustody.plan.role_names import given_by_others, given_by_owner, renamed
 from dbcustody.plan.selection import Choice, Selection, select
@@ -33,12 +34,17 @@ class Part:
     """Which role takes the place of which."""
     unowned: frozenset[str] = frozenset()
     """Owners, by their new names, to whom nothing is given."""
+    has_foreign_public: bool = False
+    """Whether the schema public belongs to another role, and cannot be given away."""
     by_owners_alone: bool = False
     """Whether rights are left out that others than the owners passed on."""
     skipped: tuple[str, ...] = ()
     """What the role that restores may not make."""
     denied: tuple[str, ...] = ()
     """Owners to whom the role cannot give what is theirs, though they are there."""
+
+    loans: tuple[Loan, ...] = ()
+    """Rights that owners need while it lasts."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -58,7 +64,14 @@ class Part:
     @property
     def alters(self) -> bool:
         """Whether archives are read otherwise than they were written."""
-        return bool(self.selection is not None or self.names or self.unowned or self.by_owners_alone)
+        return bool(
+            self.selection is not None
+            or self.names
+            or self.unowned
+            or self.by_owners_alone
+            or self.has_foreign_public
+            or self.loans
+        )
 
     def rewrite(self, contents: Contents, *, by_name: bool) -> Contents:
         """Return *contents* with what comes alone; *by_name* those of another archive than the one with the definitions."""
@@ -67,7 +80,8 @@ class Part:
             chosen = chosen.having(entry for entry in chosen.entries if selection.has(entry, by_name=by_name))
         if self.by_owners_alone:
             chosen = chosen.having(given_by_owner(entry) for entry in chosen.entries)
-        return disowned(renamed(chosen, self.names), self.unowned)
+        chosen = disowned(renamed(chosen, self.names), self.unowned, with_public=self.has_foreign_public)
+        return chosen if by_name else lent(chosen, self.loans)
 
 
 def take_part(
@@ -93,17 +107,22 @@ def give_away(part: Part, contents: Contents, privileges: Privileges, superusers
     if privileges.is_superuser:
         return part
     coming = part.rewrite(contents, by_name=False)
-    owned = unattainable(coming, privileges.memberships)
+    is_lost = not privileges.owns_public
+    owned = unattainable(coming, privileges.memberships, without_public=is_lost)
     others = [entry.title for entry in coming.entries if given_by_others(entry)]
-    theirs = [
-        f"OWNER {owner} of {named([entry.title for entry in entries], _NAMED)}"
-        for owner, entries in owned.items()
-        if owner in superusers
-    ]
-    return replace(
+    public = [entry.owner for entry in coming.entries if is_lost and is_public(entry) and entry.owner not in superusers]
+    theirs = {owner: entries for owner, entries in owned.items() if owner in superusers}
+    part = replace(
         part,
-        unowned=frozenset(owned.keys() & set(superusers)),
+        unowned=frozenset(theirs),
+        has_foreign_public=is_lost,
         by_owners_alone=bool(others),
-        skipped=(*part.skipped, *theirs, *(f"RIGHTS passed on by others: {title}" for title in others)),
+        skipped=(
+            *part.skipped,
+            *(f"OWNER {owner} of {named([one.title for one in entries], _NAMED)}" for owner, entries in theirs.items()),
+            *(f"OWNER {owner} of SCHEMA public" for owner in public),
+            *(f"RIGHTS passed on by others: {title}" for title in others),
+        ),
         denied=tuple(owner for owner in owned if owner not in superusers),
     )
+    return replace(part, loans=loans(part.rewrite(contents, by_name=False)))

@@ -26,6 +26,10 @@ _CODE: Final = frozenset({"AGGREGATE", "FUNCTION", "PROCEDURE"})
 _WIDE: Final = {"PUBLICATION": "ALL", "CAST": "WITHOUT"}
 """By kind the word that makes it more than an owner may do: FOR ALL TABLES, WITHOUT FUNCTION."""
 _READ: Final = _CODE | _WIDE.keys()
+_ABOUT: Final = frozenset({"ACL", "COMMENT"})
+PUBLIC_SCHEMA: Final = "SCHEMA public"
+_USUAL: Final = "REVOKE USAGE ON SCHEMA public FROM PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC;"
+"""So pg_dump 15 and newer write the rights of every public of PostgreSQL 14."""
 _UNTRUSTED_LANGUAGES: Final = frozenset({"C", "INTERNAL", "PLPERLU", "PLPYTHON3U", "PLPYTHONU", "PLTCLU"})
 PROVIDERS: Final = frozenset({"azure_pg_admin", "cloudsqlsuperuser", "rds_superuser"})
 """Roles of managed services whose members may install extensions that only superusers may elsewhere."""
@@ -37,6 +41,8 @@ class Privileges:
     """What a server keeps from the role that restores; a superuser may everything."""
 
     is_superuser: bool = True
+    owns_public: bool = True
+    """Whether the schema public of a new database is its own: since PostgreSQL 15 it belongs to whom the database does."""
     memberships: frozenset[str] = frozenset()
     untrusted: frozenset[str] = frozenset()
     """Extensions that ask for a superuser."""
@@ -73,11 +79,17 @@ def _is_forbidden(entry: Entry, by_id: Mapping[int, Entry], privileges: Privileg
         kind in _SUPERUSERS_KINDS
         or (kind == "EXTENSION" and entry.name in privileges.untrusted and not privileges.memberships & PROVIDERS)
         or (kind == "COMMENT" and any(one.name in privileges.untrusted for one in _extensions(entry, by_id)))
+        or (kind in _ABOUT and entry.name == PUBLIC_SCHEMA and not privileges.owns_public and not _is_usual(entry))
         or (kind == "SUBSCRIPTION" and _SUBSCRIBERS not in privileges.memberships)
         or (kind == "DEFAULT ACL" and entry.owner not in privileges.memberships)
         or (kind in _WIDE and _WIDE[kind] in words)
         or (kind in _CODE and _is_forbidden_code(words, privileges))
     )
+
+
+def _is_usual(entry: Entry) -> bool:
+    """Return whether the rights of *entry* are those that the schema public of a new database has anyway."""
+    return entry.kind == "ACL" and (entry.definition or "").split() == _USUAL.split()
 
 
 def _extensions(entry: Entry, by_id: Mapping[int, Entry]) -> Iterator[Entry]:

@@ -32,6 +32,7 @@ _LEFT_OUT_SHOWN: Final = 50
 _HASH_DIGITS: Final = 16
 _PROVIDER_SINCE: Final = {"icu": 15, "builtin": 17}
 _RULES_SINCE: Final = 16
+_OWNS_PUBLIC_SINCE: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Landing:
         """What the role may make."""
         return Privileges(
             is_superuser=self.is_superuser,
+            owns_public=self.major_version >= _OWNS_PUBLIC_SINCE,
             memberships=self.memberships,
             untrusted=self.untrusted,
             guarded_settings=self.guarded_settings,

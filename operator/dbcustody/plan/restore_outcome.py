@@ -111,6 +111,7 @@ def _bounded(plan: StatedPlan) -> StatedPlan:
         obstacles=tuple(replace(one, message=one.message[:STATED_LENGTH]) for one in plan.obstacles[:MOST_STATED]),
         roles_to_create=_cut(plan.roles_to_create, NAME_LENGTH),
         remarks=_cut(plan.remarks, STATED_LENGTH),
+        skipped_objects=_cut(plan.skipped_objects, NAME_LENGTH),
     )
 
 

@@ -70,6 +70,19 @@ def renamed(contents: Contents, names: Mapping[str, str]) -> Contents:
     return contents.having(_rename(entry, names) for entry in contents.entries)
 
 
+def gives(entry: Entry, right: str, role: str) -> bool:
+    """Return whether the rights of *entry* give *role* that *right*, by name or with all others."""
+    for statement in _statements(entry.definition or ""):
+        words = {token.text.upper() for token in statement if token.kind == "word"}
+        if (
+            _begins(statement, ("GRANT",))
+            and words & {right, "ALL"}
+            and any(name == role for _, name in _roles_in(statement))
+        ):
+            return True
+    return False
+
+
 def given_by_others(entry: Entry) -> bool:
     """Return whether some of the rights of *entry* were passed on by another role than the owner."""
     return entry.kind == "ACL" and any(_begins(one, ("SET", "SESSION")) for one in _statements(entry.definition or ""))
@@ -103,17 +116,21 @@ def _rename(entry: Entry, names: Mapping[str, str]) -> Entry:
 def _named(sql: str) -> Iterator[tuple[_Token, str]]:
     """Yield where *sql* names a role, and the role."""
     for statement in _statements(sql):
-        marks = next((found for begin, found in _MARKS.items() if _begins(statement, begin)), ())
-        depth, is_list, is_due = 0, False, False
-        for token in statement:
-            depth += (token.text == "(") - (token.text == ")")
-            if token.kind == "word" and token.text.upper() in _ENDS and depth == 0:
-                break
-            if is_due and token.name is not None:
-                yield token, token.name
-            is_mark = depth == 0 and any(token.is_word(mark) for mark in marks)
-            is_list = is_mark or (is_list and (is_due or token.text == ","))
-            is_due = is_mark or (is_list and token.text == ",")
+        yield from _roles_in(statement)
+
+
+def _roles_in(statement: Sequence[_Token]) -> Iterator[tuple[_Token, str]]:
+    marks = next((found for begin, found in _MARKS.items() if _begins(statement, begin)), ())
+    depth, is_list, is_due = 0, False, False
+    for token in statement:
+        depth += (token.text == "(") - (token.text == ")")
+        if token.kind == "word" and token.text.upper() in _ENDS and depth == 0:
+            break
+        if is_due and token.name is not None:
+            yield token, token.name
+        is_mark = depth == 0 and any(token.is_word(mark) for mark in marks)
+        is_list = is_mark or (is_list and (is_due or token.text == ","))
+        is_due = is_mark or (is_list and token.text == ",")
 
 
 def _begins(statement: Sequence[_Token], words: Sequence[str]) -> bool:

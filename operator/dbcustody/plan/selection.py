@@ -49,8 +49,8 @@ _BY_THEMSELVES: Final = frozenset(
     {"AGGREGATE", "CAST", "DOMAIN", "FUNCTION", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "PROCEDURE", "TYPE"}
 )
 """What comes without being asked for, and is missed when it does not."""
-_ON_DEMAND: Final = frozenset({"FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING"})
-"""What leads elsewhere: it comes only with a foreign table that needs it."""
+_ON_DEMAND: Final = frozenset({"FOREIGN DATA WRAPPER", "SCHEMA", "SERVER", "USER MAPPING"})
+"""What comes only where something else needs it: schemas, and what leads elsewhere."""
 _BY_HASH: Final = "FOR VALUES WITH (modulus"
 _RETURN: Final = " _RETURN"
 """So ends the name of the rule that makes a view of what was first made as an empty one, where views and constraints need each other."""
@@ -239,10 +239,13 @@ class _Selecting:
             return False
         if self._choice.is_everything or entry.kind in RELATIONS:
             return True
-        if entry.kind in _OF_THE_WHOLE | _ON_DEMAND | _BELONGINGS:
+        if entry.kind in _OF_THE_WHOLE | _ON_DEMAND or self._is_belonging(entry):
             return False
-        schema = entry.name if entry.kind == "SCHEMA" else entry.schema
-        return not schema or self._has_schema(schema)
+        return not entry.schema or self._has_schema(entry.schema)
+
+    def _is_belonging(self, entry: Entry) -> bool:
+        is_of_schema = entry.kind == "DEFAULT ACL" and bool(self._needs[entry.id])
+        return entry.kind in _BELONGINGS or is_of_schema
 
     def _needed(self, wanted: set[int]) -> set[int]:
         found, new = set(wanted), set(wanted)
@@ -255,7 +258,7 @@ class _Selecting:
         """Return *kept* with what belongs to it; rights on columns need those on the table, which come before them."""
         kept = set(kept)
         for entry in self._entries:
-            if entry.kind in _BELONGINGS and self._needs[entry.id] and self._needs[entry.id] <= kept:
+            if self._is_belonging(entry) and self._needs[entry.id] and self._needs[entry.id] <= kept:
                 kept.add(entry.id)
         return kept
 
