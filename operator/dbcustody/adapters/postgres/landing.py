@@ -43,20 +43,30 @@ _RIGHTS: Final = {
     16: {"give": "set", "alter": "pg_has_role(oid, 'member with admin option')"},
 }
 """How a role becomes another's successor, and whose settings it may change; since PostgreSQL 16 a member need not be allowed to either."""
-_SETTINGS: Final = {
-    14: "select lower(name) from pg_settings where context = 'superuser'",
-    15: "select lower(name) from pg_settings where context = 'superuser' and not has_parameter_privilege(name, 'set')",
-}
+_GUARDED: Final = """
+select lower(name) from (
+    select name from pg_settings where context in ('superuser', 'superuser-backend')
+    union select unnest(array['dynamic_library_path', 'session_preload_libraries'])
+) guarded
+"""
+"""The two that are named are hidden from roles that may not read them."""
+_SETTINGS: Final = {14: _GUARDED, 15: f"{_GUARDED} where not has_parameter_privilege(name, 'set')"}
 _SIZE: Final = "select sum(pg_database_size(oid))::bigint from pg_database where has_database_privilege(oid, 'connect')"
-_COLLATIONS: Final = {
-    15: (
-        "select case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,"
-        " case datlocprovider when 'c' then datcollate else {locale} end, pg_database_collation_actual_version(oid)"
-        " from pg_database"
-        " union select 'libc', collcollate, pg_collation_actual_version(oid) from pg_collation where collprovider = 'c'"
-    )
+_COLLATIONS: Final = """
+select 'libc', collcollate, pg_collation_actual_version(oid) from pg_collation where collprovider = 'c'
+union select 'icu', {locale}, pg_collation_actual_version(oid) from pg_collation where collprovider = 'i'
+"""
+_OF_DATABASES: Final = """
+union select case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+    case datlocprovider when 'c' then datcollate else {database_locale} end, pg_database_collation_actual_version(oid)
+from pg_database
+"""
+_LOCALES: Final = {
+    14: {"locale": "collcollate", "database_locale": ""},
+    15: {"locale": "colliculocale", "database_locale": "daticulocale"},
+    17: {"locale": "colllocale", "database_locale": "datlocale"},
 }
-_LOCALES: Final = {15: "daticulocale", 17: "datlocale"}
+_KNOWN_OF_DATABASES_SINCE: Final = 15
 _ATTRIBUTES: Final = frozenset(
     {"SUPERUSER", "CREATEDB", "CREATEROLE", "INHERIT", "NOINHERIT", "LOGIN", "NOLOGIN", "REPLICATION", "BYPASSRLS"}
 )
@@ -102,15 +112,10 @@ def _one(session: Session, query: str) -> Any:
 
 
 def _read_collations(session: Session, major: int) -> dict[tuple[str, str], str]:
-    """Return of which version collations are on the server, by provider and locale, as far as it knows; one before 15 does not tell."""
-    if major < min(_COLLATIONS):
-        return {}
-    query = _since(_COLLATIONS, major).format(locale=_since(_LOCALES, major))
-    return {
-        (provider, locale): version
-        for provider, locale, version in session.execute(query.encode())
-        if version is not None
-    }
+    """Return of which version collations are on the server, by provider and locale, as far as it knows."""
+    query = _COLLATIONS + (_OF_DATABASES if major >= _KNOWN_OF_DATABASES_SINCE else "")
+    rows = session.execute(query.format_map(_since(_LOCALES, major)).encode())
+    return {(provider, locale): version for provider, locale, version in rows if version is not None}
 
 
 def read_database(session: Session, name: str) -> tuple[int, str | None] | None:
