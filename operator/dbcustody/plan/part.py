@@ -52,6 +52,11 @@ class Part:
         return self.selection.faults if self.selection is not None else ()
 
     @property
+    def refused(self) -> tuple[str, ...]:
+        """Which tables the role cannot make."""
+        return self.selection.refused if self.selection is not None else ()
+
+    @property
     def constraints(self) -> frozenset[Name]:
         """Which must be there, where the archive was looked at: schema, and the table's name and its own with a blank between."""
         return self.selection.constraints if self.selection is not None else frozenset()

@@ -239,8 +239,15 @@ def _owner_obstacles(part: Part, landing: Landing) -> list[Obstacle]:
 
 
 def _choice_obstacles(part: Part, catalogue: Catalogue, wish: Wish) -> list[Obstacle]:
-    """Tell of patterns that fit nothing, of tables that cannot be made alone, and of roles that nobody knows."""
-    return [Obstacle(Reason.INVALID_SPEC, text) for text in (*part.faults, *map_faults(wish.owner_map, catalogue))]
+    """Tell of patterns that fit nothing, of tables that cannot be made alone or by the role, and of roles that nobody knows."""
+    wrong = [Obstacle(Reason.INVALID_SPEC, text) for text in (*part.faults, *map_faults(wish.owner_map, catalogue))]
+    return wrong + [
+        Obstacle(
+            Reason.PRIVILEGES_MISSING,
+            f"{text} because the role may not make it; restore as a superuser, or without the table",
+        )
+        for text in part.refused
+    ]
 
 
 def _successor_obstacles(wish: Wish, landing: Landing) -> list[Obstacle]:

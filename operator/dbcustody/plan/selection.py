@@ -89,6 +89,8 @@ class Selection:
     """What does not come because the role that restores may not make it, or because it needs such a thing."""
     faults: tuple[str, ...] = ()
     """Why it cannot be done."""
+    refused: tuple[str, ...] = ()
+    """Tables that the role cannot make, because it may not make what they need."""
 
     def tables_with_rows(self, catalogue: Catalogue) -> frozenset[Name]:
         """Return the tables that come and whose rows are in the backup."""
@@ -137,6 +139,13 @@ class _Selecting:
         self._needs = {entry.id: self._hard_needs(entry) for entry in contents.entries}
 
     @cached_property
+    def _rules(self) -> dict[int, int]:
+        """The rule that makes each view what it is, where it does not come with the view itself."""
+        views = {entry.key: entry.id for entry in self._entries if entry.kind in VIEWS}
+        keys = {(one.schema, one.name.removesuffix(_RETURN)): one.id for one in self._entries if _is_return(one)}
+        return {views[key]: rule for key, rule in keys.items() if key in views}
+
+    @cached_property
     def _partitions(self) -> dict[int, int]:
         """The table of each partition."""
         return {child: table for child, table in self._links.items() if self._by_id[child].kind in TABLES}
@@ -145,9 +154,10 @@ class _Selecting:
         names, faults = self._chosen_names()
         chosen = {self._names[name] for name in names if name in self._names}
         chosen |= self._needed_sequences(chosen)
-        gone, broken = self._spread({one for one in self._names.values() if one not in chosen} | self._large_objects())
+        everything = set(self._by_id)
+        gone, faults_of_choice = self._spread(self._unchosen(names, chosen), everything)
         wanted = self._with_belongings(self._needed({one.id for one in self._entries if self._is_wanted(one, gone)}))
-        skipped, refused = self._spread(wanted & forbidden)
+        skipped, refused = self._spread(wanted & forbidden, wanted)
         kept = wanted - skipped
         tables = {self._by_id[one].key for one in chosen & kept if self._by_id[one].kind == "TABLE"}
         return Selection(
@@ -161,7 +171,8 @@ class _Selecting:
             has_large_objects=self._choice.is_everything,
             left_out=tuple(one.title for one in self._entries if self._is_missed(one, chosen, wanted)),
             skipped=tuple(one.title for one in self._entries if one.id in skipped & wanted),
-            faults=(*faults, *broken, *refused, *self._hash_faults(chosen)),
+            faults=(*faults, *faults_of_choice, *self._hash_faults(chosen)),
+            refused=tuple(refused),
         )
 
     def _chosen_names(self) -> tuple[set[Name], list[str]]:
@@ -211,24 +222,26 @@ class _Selecting:
         ]
         return owned | {need for one in makers for need in self._needs[one] if need in sequences}
 
-    def _large_objects(self) -> set[int]:
-        """Return those that do not come: no table says which of them it means."""
-        return set() if self._choice.is_everything else {entry.id for entry in self._entries if _is_large(entry)}
+    def _unchosen(self, names: set[Name], chosen: set[int]) -> set[int]:
+        """Return what nobody asked for: relations, rows that extensions keep, and large objects, as no table says which it means."""
+        if self._choice.is_everything:
+            return set()
+        unwanted = self._configuration - names
+        rows = {entry.id for entry in self._entries if entry.kind == "TABLE DATA" and entry.key in unwanted}
+        large = {entry.id for entry in self._entries if _is_large(entry)}
+        return {one for one in self._names.values() if one not in chosen} | rows | large
 
-    def _spread(self, gone: set[int]) -> tuple[set[int], list[str]]:
-        """Return *gone* with all that needs any of it, and which chosen tables cannot be made so."""
+    def _spread(self, gone: set[int], among: set[int]) -> tuple[set[int], list[str]]:
+        """Return *gone* with all that needs any of it, and which tables *among* the entries cannot be made so."""
         gone, faults = set(gone), []
-        rules = {need: entry.id for entry in self._entries if _is_return(entry) for need in self._needs[entry.id]}
         before = -1
         while len(gone) != before:
             before = len(gone)
             for entry in self._entries:
                 lacking = self._needs[entry.id] & gone
-                if entry.kind in VIEWS and rules.get(entry.id) in gone:
+                if entry.id not in gone and (lacking or self._rules.get(entry.id) in gone):
                     gone.add(entry.id)
-                elif lacking and entry.id not in gone:
-                    gone.add(entry.id)
-                    if entry.kind == "TABLE":
+                    if entry.kind == "TABLE" and entry.id in among:
                         needed = self._by_id[min(lacking)].title
                         faults.append(f"{entry.title} cannot be made without {needed}, which is left out")
         return gone, faults
@@ -271,15 +284,26 @@ class _Selecting:
         return entry.id in chosen or (entry.kind not in RELATIONS and bool(self._needs[entry.id] & chosen & kept))
 
     def _hash_faults(self, chosen: set[int]) -> Iterator[str]:
-        """Yield where the partitions of a hash are chosen in part: in another database rows may belong to another of them."""
-        for entry in self._entries:
-            if entry.kind != "TABLE ATTACH" or _BY_HASH not in (entry.definition or ""):
-                continue
-            for child in entry.needs & self._partitions.keys():
-                family = {child, *self._ancestors(child)}
-                if family & chosen and not family <= chosen and self._by_id[child].key == entry.key:
-                    title = self._by_id[self._partitions[child]].title
-                    yield f"{title} is partitioned by hash: choose it with all its partitions and all above it, or none of them"
+        """Yield which tables partitioned by hash are chosen in part: in another database rows may belong to another partition.
+
+        So pg_dump lets their rows in by the topmost table, which must be there with every partition that they may fall into.
+        """
+        attached = {
+            entry.key
+            for entry in self._entries
+            if entry.kind == "TABLE ATTACH" and _BY_HASH in (entry.definition or "")
+        }
+        by_hash = {child for child in self._partitions if self._by_id[child].key in attached}
+        titles = dict[str, None]()
+        for child in self._partitions:
+            line = [child, *self._ancestors(child)]
+            below = max((at + 2 for at, one in enumerate(line) if one in by_hash), default=0)
+            if chosen.intersection(line[:below]) and not chosen.issuperset(line):
+                titles[self._by_id[line[below - 1]].title] = None
+        yield from (
+            f"{title} is partitioned by hash: choose it with all its partitions and all above it, or none of them"
+            for title in titles
+        )
 
     def _ancestors(self, child: int) -> Iterator[int]:
         while (above := self._partitions.get(child)) is not None:
