@@ -148,7 +148,10 @@ def test_a_table_that_needs_what_may_not_be_made_stands_in_the_way(tmp_path: Pat
         restorer = Restorer(replace(custodian, user="keeper", password="keeper"), server)
         maps = (OwnerMapping(from_="postgres", to="keeper"),)
         error = restorer.refusal(owner_map=maps, acknowledged=frozenset({SideEffect.SKIPPED_OBJECTS}))
-    assert "TABLE public.t cannot be made without FUNCTION public.raw(text), which is left out because the role may not make it" in error.message
+    assert (
+        "TABLE public.t cannot be made without FUNCTION public.raw(text), which is left out because the role may not make it"
+        in error.message
+    )
 
 
 def test_other_roles_take_the_place_of_those_of_the_backup(restorer: Restorer) -> None:
