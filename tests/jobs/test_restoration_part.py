@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dbcustody.api.restore import Patterns
+from dbcustody.api.restore import Patterns, RestoreStage
+from dbcustody.plan.part import Part
 from dbcustody.plan.selection import Choice
+from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from tests.fakes.homecoming import likeness
 from tests.fakes.richdb import ODD, make_rich
-from tests.jobs.test_restoration import Restorer, make_backup
+from tests.jobs.test_restoration import NONE, Restorer, make_backup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from dbcustody.repository.contents import Contents
 
 pytestmark = pytest.mark.postgres
 ROWS_OF = "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
@@ -116,3 +120,42 @@ def test_chosen_tables_come_with_what_belongs_to_them(
     assert "left out: FUNCTION sales.of_customer(sales.customer)" in found.remarks
     assert "left out: 2 large objects, which belong to no table" in found.remarks
     server.execute(f'drop database "{back}"')
+
+
+def test_a_constraint_that_vanishes_is_missed(restorer: Restorer) -> None:
+    """What was chosen is compared, and constraints with it."""
+    server = restorer.server
+    drop = 'alter table sales."Straße ""7""" drop constraint "Straße ""7""_parent_fkey"'
+    restorer.on_stage = lambda at: server.execute(drop, database="back") if at is RestoreStage.CHECKING else None
+    error = restorer.refusal(choice=choice(STREET))
+    assert (error.reason, "constraints are missing: sales.Straße" in error.message) == (Reason.CHECKS_FAILED, True)
+
+
+@pytest.mark.parametrize("options", [{}, {"parallelism": 3}], ids=["one-archive", "cut"])
+def test_rows_that_are_in_no_archive_are_missed(
+    serve: Callable[[int], PostgresServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """An archive whose head does not name a chosen table is not taken for one without its rows."""
+    restorer = Restorer(make_backup(tmp_path / "storage", serve(17), encrypted=False, **options), serve(17))
+    whole = Part.rewrite
+
+    def without_rows(part: Part, contents: Contents, *, by_name: bool) -> Contents:
+        found = whole(part, contents, by_name=by_name)
+        return found.having(one for one in found.entries if (one.kind, one.name) != ("TABLE DATA", "counted"))
+
+    monkeypatch.setattr(Part, "rewrite", without_rows)
+    error = restorer.refusal(choice=choice("counted", "event"))
+    assert error.reason is Reason.ARCHIVE_DAMAGED
+    assert "the rows of public.counted are in none of its archives" in error.message
+
+
+def test_archives_without_chosen_rows_are_not_read(serve: Callable[[int], PostgresServer], tmp_path: Path) -> None:
+    """Of a backup in several archives, those of other tables may even be damaged behind their heads."""
+    custodian = make_backup(tmp_path / "storage", serve(17), encrypted=False, parallelism=4, compression=NONE)
+    biggest = max((tmp_path / "storage").rglob("*.pgc"), key=lambda path: path.stat().st_size)
+    biggest.chmod(0o600)
+    biggest.write_bytes(biggest.read_bytes()[:-1000])
+    restorer = Restorer(custodian, serve(17))
+    assert restorer.run("back", choice=choice("counted")).accepted.rows == 2
+    restorer.server.execute("drop database back")
+    assert restorer.refusal(choice=choice("big")).reason in {Reason.ARCHIVE_DAMAGED, Reason.RESTORE_FAILED}
