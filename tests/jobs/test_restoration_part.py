@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dbcustody.api.policy import Tables
 from dbcustody.api.restore import Patterns, RestoreStage
 from dbcustody.plan.part import Part
 from dbcustody.plan.selection import Choice
@@ -159,3 +160,17 @@ def test_archives_without_chosen_rows_are_not_read(serve: Callable[[int], Postgr
     assert restorer.run("back", choice=choice("counted")).accepted.rows == 2
     restorer.server.execute("drop database back")
     assert restorer.refusal(choice=choice("big")).reason in {Reason.ARCHIVE_DAMAGED, Reason.RESTORE_FAILED}
+
+
+@pytest.mark.parametrize("options", [{}, {"parallelism": 2}], ids=["one-archive", "cut"])
+def test_some_tables_of_a_backup_of_some(
+    serve: Callable[[int], PostgresServer], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Its archive has no schemas and no extensions; they are made for what comes."""
+    server = serve(18)
+    some = Tables(include=("public.big", "public.counted", "public.empty"))
+    restorer = Restorer(make_backup(tmp_path / "storage", server, tables=some, **options), server)
+    found = restorer.run("back", choice=choice("big", "empty"))
+    assert (found.accepted.tables, found.accepted.rows) == (2, 2000)
+    assert relations(server, "back") == ["public.big", "public.empty"]
+    server.execute("drop database back")

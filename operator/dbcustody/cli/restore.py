@@ -139,5 +139,7 @@ def _tell(backup: ReadBackup, restored: Restored) -> None:
     )
     if restored.unknown_settings:
         complain(f"the server does not know {', '.join(restored.unknown_settings)}, which was left out", kind="note")
+    for skipped in restored.skipped_objects:
+        complain(f"left out, because the role may not make it: {skipped}", kind="note")
     for remark in restored.remarks:
         complain(remark, kind="note")
