@@ -340,6 +340,20 @@ CHANGES = [
     ),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"target": {"database": "b"}}, "spec.target", id="restore's target"),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"missingRoles": "Create"}, "spec.missingRoles", id="restore's roles"),
+    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"tables": {"include": ["a"]}}, "spec.tables", id="restore's tables"),
+    pytest.param(
+        Kind.RESTORE_REQUEST, RESTORE, {"schemas": {"include": ["a"]}}, "spec.schemas", id="restore's schemas"
+    ),
+    pytest.param(
+        Kind.RESTORE_REQUEST, RESTORE, {"ownerMap": [{"from": "a", "to": "b"}]}, "spec.ownerMap", id="restore's owners"
+    ),
+    pytest.param(
+        Kind.RESTORE_REQUEST,
+        RESTORE,
+        {"acknowledge": ["SkippedObjects"]},
+        "spec.acknowledge",
+        id="restore's acknowledgements",
+    ),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"parallelism": 3}, "spec.parallelism", id="restore's streams"),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"job": {"priorityClassName": "b"}}, "spec.job", id="restore's job"),
     pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"approval": {"required": True}}, "spec.approval", id="restore's yes"),

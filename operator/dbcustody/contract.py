@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.policy import CaptureOptions, Retention
-from dbcustody.api.restore import Assertion, MissingRoles, RestoreProgress, SideEffect
+from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
@@ -122,6 +122,10 @@ class RestoreTerms:
     before_time: datetime | None = None
     """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given."""
     missing_roles: MissingRoles = MissingRoles.FAIL
+    schemas: Patterns = field(default_factory=Patterns)
+    tables: Patterns = field(default_factory=Patterns)
+    owner_map: tuple[OwnerMapping, ...] = ()
+    acknowledge: tuple[SideEffect, ...] = ()
     parallelism: int = 1
     assertions: tuple[Assertion, ...] = ()
     plan_hash: str | None = None

@@ -31,19 +31,21 @@ from dbcustody.adapters.postgres.landing import (
 )
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
+from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
-from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions
-from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
-from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
+from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
+from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
+from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.imprint import Imprint, handed_over, read_imprints, ready, under_way
+from dbcustody.plan.lending import owners_rights
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.replacement import Replacement, with_replacement
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
+from dbcustody.repository.contents import rewritten
 from dbcustody.repository.layout import WHOLE_OBJECT
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres import Client
     from dbcustody.api.restore import StatedPlan
     from dbcustody.jobs.tools import Tools
+    from dbcustody.plan.part import Part
+    from dbcustody.repository.contents import Contents
 
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 _LOOK_SECONDS: Final = 0.2
@@ -91,6 +95,7 @@ class Restored:
     database: str
     accepted: Accepted
     remarks: tuple[str, ...] = ()
+    skipped_objects: tuple[str, ...] = ()
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
     seconds: float = 0.0
@@ -99,12 +104,25 @@ class Restored:
 
 def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
     """Return the plan for *order* on the server *landing*, with what stands in its way."""
-    catalogue, major = order.source.catalogue, order.source.manifest.server.major_version
-    if order.replacement is None:
-        return plan_restoration(catalogue, major, landing, order.wish)
-    owned = replace(catalogue, database=replace(catalogue.database, owner=order.replacement.live.owner))
-    plan = plan_restoration(owned, major, landing, order.wish)
-    return replace(plan, obstacles=(*plan.obstacles, *order.replacement.obstacles))
+    catalogue, replacement = order.source.catalogue, order.replacement
+    if replacement is not None:
+        catalogue = replace(catalogue, database=replace(catalogue.database, owner=replacement.live.owner))
+    contents = _read_contents(order, landing)
+    major = order.source.manifest.server.major_version
+    plan = plan_restoration(catalogue, major, landing, order.wish, contents=contents)
+    return plan if replacement is None else replace(plan, obstacles=(*plan.obstacles, *replacement.obstacles))
+
+
+def _read_contents(order: RestoreOrder, landing: Landing) -> Contents | None:
+    """Return the table of contents where it is needed, or says what the role may not make; None: it is not looked at."""
+    if order.wish.needs_contents:
+        return order.source.read_contents()
+    if landing.is_superuser:
+        return None
+    try:
+        return order.source.read_contents()
+    except RefusedError:  # of a pg_dump newer than we know: pg_restore will complain of what cannot be made
+        return None
 
 
 def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
@@ -163,7 +181,9 @@ class _Restoration:
             if left is not None:
                 drop_database(session, left)
             with self._new_database(session, plan):
-                with self._owner_may_create(landing, plan):
+                if self._source.is_partial:
+                    self._prepare_part(plan)
+                with self._owners_may_create(landing, plan):
                     self._fill(head, client, plan)
                 accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
@@ -173,6 +193,7 @@ class _Restoration:
             database=self._order.wish.database,
             accepted=accepted,
             remarks=plan.remarks,
+            skipped_objects=plan.part.skipped,
             unknown_settings=tuple(sorted(set(self._unknown))),
             seconds=self._seconds,
         )
@@ -191,7 +212,7 @@ class _Restoration:
             raise RefusedError(f"the plan is {made} now, and was {agreed} when it was told", reason=Reason.PLAN_CHANGED)
 
     def _hand_over(self, session: Session, plan: RestorePlan) -> None:
-        facts, backup_id = self._source.catalogue.database, self._source.manifest.backup_id
+        facts, backup_id = plan.part.catalogue.database, self._source.manifest.backup_id
         if self._order.replacement is not None:
             comment_on(
                 session, self._order.wish.database, ready(self._order.replacement.live.oid, self._order.mark or "")
@@ -219,7 +240,7 @@ class _Restoration:
             oid = create_database(
                 session,
                 self._order.wish.database,
-                self._source.catalogue.database,
+                plan.part.catalogue.database,
                 remark=under_way(self._source.manifest.backup_id, self._order.mark),
             )
             yield
@@ -246,31 +267,30 @@ class _Restoration:
 
     def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
         """Load definitions, rows, and what belongs behind them."""
-        belonging = () if plan.with_ownership else ("--no-owner", "--no-privileges")
+        belonging = _belonging(plan)
         self._tell(RestoreStage.DEFINING, "Defining")
-        if self._source.is_partial:
-            self._prepare_part()
-        self._load_definitions(head, client, ("--section=pre-data", *belonging))
-        self._load_rows(head, client, belonging)
-        self._tell(RestoreStage.FINISHING, "Indexes and constraints")
         jobs = f"--jobs={self._order.parallelism}"
-        self._load_definitions(head, client, ("--section=post-data", jobs, *belonging))
+        with altered(head, self._source.definitions[0], plan.part) as coming:
+            self._load_definitions(coming, client, ("--section=pre-data", *belonging))
+            self._load_rows(partial(self._load_archive, head, client, plan), plan.part)
+            self._tell(RestoreStage.FINISHING, "Indexes and constraints")
+            self._load_definitions(coming, client, ("--section=post-data", jobs, *belonging))
 
     @contextmanager
-    def _owner_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
-        """Let things be given to the owner to be while the block lasts; a superuser gives to whom he likes."""
-        owner = self._source.catalogue.database.owner
-        if landing.is_superuser or not plan.with_ownership or landing.major_version < _OWNS_PUBLIC_SINCE:
+    def _owners_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
+        """Let things be given to their owners while the block lasts; a superuser gives to whom he likes."""
+        if landing.is_superuser or not plan.with_ownership:
             yield
             return
+        lent, returned = owners_rights(plan.part, with_database=landing.major_version >= _OWNS_PUBLIC_SINCE)
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=True)
+            let_create(session, lent, allowed=True)
         yield
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=False)
+            let_create(session, returned, allowed=False)
 
-    def _prepare_part(self) -> None:
-        catalogue = self._source.catalogue
+    def _prepare_part(self, plan: RestorePlan) -> None:
+        catalogue = plan.part.catalogue
         extensions = [(one.name, one.schema) for one in catalogue.extensions]
         schemas = {table.schema for table in catalogue.tables} | {schema for _, schema in extensions} - {"pg_catalog"}
         with connect(self._database) as session:
@@ -283,11 +303,9 @@ class _Restoration:
         ) as loading:
             self._unknown += loading.finish()
 
-    def _load_rows(self, head: Definitions, client: Client, belonging: tuple[str, ...]) -> None:
-        """Load all archives with rows, as many at a time as was asked for; the first that fails ends the others."""
-        work: list[Callable[[], tuple[str, ...]]] = [
-            partial(self._load_archive, head, client, belonging, archive) for archive in self._source.rows.items()
-        ]
+    def _load_rows(self, load: Callable[[Archive], tuple[str, ...]], part: Part) -> None:
+        """Load all archives with rows that come, as many at a time as was asked for; the first that fails ends the others."""
+        work = [partial(load, archive) for archive in coming_rows(self._source, part).items()]
         with ThreadPoolExecutor(self._order.parallelism, thread_name_prefix="load") as pool:
             running = [pool.submit(one) for one in work]
             try:
@@ -309,15 +327,18 @@ class _Restoration:
                 self._tell_loading()
                 next_telling = time.monotonic() + _TELL_SECONDS
 
-    def _load_archive(
-        self, head: Definitions, client: Client, belonging: tuple[str, ...], archive: tuple[str, tuple[str, ...]]
-    ) -> tuple[str, ...]:
+    def _load_archive(self, head: Definitions, client: Client, plan: RestorePlan, archive: Archive) -> tuple[str, ...]:
         """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
         name, objects = archive
-        pieces = self._source.pieces(objects, self._tools)
-        if name == self._source.definitions[0]:
+        pieces: Iterator[bytes | memoryview] = self._source.pieces(objects, self._tools)
+        is_first = name == self._source.definitions[0]
+        if is_first:
             pieces = head.compared(pieces, name)
-        with Loading(client, self._database, ("--section=data", *belonging), what=name, stop=self._ended) as loading:
+        if plan.part.alters:
+            pieces = rewritten(pieces, name, partial(plan.part.rewrite, by_name=not is_first))
+        with Loading(
+            client, self._database, ("--section=data", *_belonging(plan)), what=name, stop=self._ended
+        ) as loading:
             for piece in pieces:
                 loading.feed(piece)
                 self._tally.add(len(piece))
@@ -325,13 +346,14 @@ class _Restoration:
 
     def _settle(self, plan: RestorePlan) -> Accepted:
         """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
-        catalogue = self._source.catalogue
+        catalogue = plan.part.catalogue
         with connect(self._database) as session, cancelled_by(self._tools.stop, session):
             self._tell(RestoreStage.FINISHING, "Sequences and statistics")
             advance_sequences(session, find_advances(catalogue.sequences, read_sequence_positions(session)))
             analyse(session)
             self._tell(RestoreStage.CHECKING, "Counting rows")
             accepted = accept(session, catalogue, is_partial=self._source.is_partial)
+            refuse_lacking(session, plan.part.constraints)
             self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
             self._refuse_pending_erasures()
             self._order.replay(session)
@@ -364,6 +386,10 @@ class _Restoration:
                 updated_time=self._tools.now(),
             )
         )
+
+
+def _belonging(plan: RestorePlan) -> tuple[str, ...]:
+    return () if plan.with_ownership else ("--no-owner", "--no-privileges")
 
 
 def _refusal(plan: RestorePlan) -> RefusedError:

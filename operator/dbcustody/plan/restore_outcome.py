@@ -176,6 +176,7 @@ def _bounded(plan: StatedPlan) -> StatedPlan:
             replace(one, names=tuple(name[:NAME_LENGTH] for name in one.names[:MOST_NAMES]))
             for one in plan.side_effects
         ),
+        skipped_objects=_cut(plan.skipped_objects, NAME_LENGTH),
     )
 
 
