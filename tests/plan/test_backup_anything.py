@@ -14,13 +14,14 @@ from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import PlanEntry
 from dbcustody.contract import JobResult, Verb
 from dbcustody.facts import BackupFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import Count, DeleteBackup, SetFinalizers, StartJob, Tell
 from dbcustody.plan.backup import MOST_ATTEMPTS, plan
 from dbcustody.plan.backup_case import SeenBackup
 from dbcustody.plan.observed import ANNOTATION_BACKUP_UID
 from dbcustody.plan.removal import plan_removal
-from dbcustody.reason import GUIDANCE, Reason
+from dbcustody.reason import Reason
 from tests.fakes.control_plane import through_json
 from tests.fakes.seen import (
     ARTEFACT,

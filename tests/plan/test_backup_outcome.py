@@ -11,6 +11,7 @@ from dbcustody.api.backup import BackupStatus, Stage
 from dbcustody.api.condition import ConditionType
 from dbcustody.contract import JobResult, Verb
 from dbcustody.facts import BackupFacts, RestoreTestFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.backup_outcome import (
     MOST_NOT_CAPTURED,
     NOT_CAPTURED_LENGTH,
@@ -21,7 +22,7 @@ from dbcustody.plan.backup_outcome import (
     with_facts,
 )
 from dbcustody.plan.progress import LARGEST_COUNT, with_repeats
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes.seen import NOW, ago, facts, progress, result
 
 NOTHING = BackupFacts(name="monday")

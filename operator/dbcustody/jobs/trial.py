@@ -22,12 +22,13 @@ from dbcustody.api.policy import LocaleFallback, Verification
 from dbcustody.api.restore import MissingRoles
 from dbcustody.contract import TEST_SERVER_SAID
 from dbcustody.errors import DamagedError, DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.guidance import GUIDANCE
 from dbcustody.jobs.quantity import grouped, size_text
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import Source
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.restoration import Wish
-from dbcustody.reason import GUIDANCE, Reason
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

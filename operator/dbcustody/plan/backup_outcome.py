@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.policy import Level
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.restore import Mode, RestoreProgress, RestoreStage
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from dbcustody.errors import DbcustodyError, RefusedError, UnavailableError
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
