@@ -187,6 +187,10 @@ GUIDANCE: dict[Reason, Guidance] = {
         "install the locale on the server; a restore test can do with C (`spec.verification.localeFallback`)",
     ),
     Reason.RESTORE_FAILED: _refused("Restored", "read the message: it quotes pg_restore with values left out"),
+    Reason.SERVER_FULL: _refused(
+        "Succeeded",
+        "make room on the database server, then ask again: its disk was full, and another try would fill it again",
+    ),
     Reason.NOT_CONFIRMED: _refused(
         "TargetSafe",
         "write in `confirm` what the message says: the Database's name, and the identifier of the server that is meant",

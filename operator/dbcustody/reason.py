@@ -117,6 +117,7 @@ class Reason(StrEnum):
     EXTENSIONS_MISSING = "ExtensionsMissing"
     LOCALE_MISSING = "LocaleMissing"
     RESTORE_FAILED = "RestoreFailed"
+    SERVER_FULL = "ServerFull"
     NOT_CONFIRMED = "NotConfirmed"
     ACKNOWLEDGEMENT_NEEDED = "AcknowledgementNeeded"
     TARGET_IN_USE = "TargetInUse"

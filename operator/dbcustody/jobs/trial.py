@@ -56,7 +56,6 @@ _OF_THE_STORAGE: Final = frozenset({"StorageReachable", "EncryptionReady", "Conf
 _NO_ANSWER: Final = frozenset(
     {Reason.HOST_UNREACHABLE, Reason.CONNECTION_LOST, Reason.AUTHENTICATION_FAILED, Reason.TLS_FAILED}
 )
-_NO_ROOM: Final = "No space left on device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +139,7 @@ def _judge(error: DbcustodyError) -> Trial:
     """Return what *error* says of the backup or of the server; raises it again when it is the storage's."""
     if GUIDANCE[error.reason].condition in _OF_THE_STORAGE:
         raise error
-    if _NO_ROOM in error.message:
+    if error.reason is Reason.SERVER_FULL:
         return Trial(reason=Reason.SCRATCH_TOO_SMALL, message=error.message)
     reason = Reason.TEST_SERVER_UNAVAILABLE if error.reason in _NO_ANSWER else error.reason
     return Trial(reason=reason, message=error.message)
