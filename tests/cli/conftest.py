@@ -102,6 +102,7 @@ def variables(server: PostgresServer) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "DATABASE_URL": f"{server.url('shop')}?sslmode=disable",
         "BACKUP_ENCRYPTION_KEY": base64.b64encode(KEY).decode(),
         "DBCUSTODY_CLIENTS": f"{client_folder(17)}:{client_folder(18)}",
