@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 import dbcustody
+from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.logs import set_up_remarks, where_raised
 
@@ -46,16 +47,6 @@ VERBS = [
     "drop-replaced",
 ]
 """Those of `contract.Verb`, written out so that nothing is loaded for them; a test holds the two together."""
-SIDE_EFFECTS = [
-    "ReplicationSlots",
-    "RemoteSubscribers",
-    "Subscriptions",
-    "CronJobs",
-    "ForeignServers",
-    "OtherOperators",
-    "SkippedObjects",
-]
-"""Those of `api.restore.SideEffect`, for the same reason."""
 
 
 @dbcustody_command.command("job")
