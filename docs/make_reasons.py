@@ -7,7 +7,8 @@ from typing import Final
 
 from dbcustody.api.condition import ConditionType
 from dbcustody.cli.ending import exit_of
-from dbcustody.reason import GUIDANCE, ExitCode, Guidance, Reason
+from dbcustody.guidance import GUIDANCE, Guidance
+from dbcustody.reason import ExitCode, Reason
 
 DOCS: Final = Path(__file__).parent
 PAGE: Final = DOCS / "reasons.md"

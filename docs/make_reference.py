@@ -14,13 +14,14 @@ from dbcustody.adapters.lease import Lease
 from dbcustody.api.condition import MEANING, ConditionType
 from dbcustody.cli.ending import Exit, exit_of
 from dbcustody.cli.variables import VARIABLES
+from dbcustody.guidance import GUIDANCE
 from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.health import Health
 from dbcustody.handlers.queue import Queue
 from dbcustody.handlers.sampler import process_metrics, sample
 from dbcustody.handlers.world import World
 from dbcustody.metrics import Metrics
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

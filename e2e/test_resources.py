@@ -10,6 +10,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.api.policy import BackupPolicySpec
 from dbcustody.codec import decode, encode
 from dbcustody.naming import GROUP
+from scene.restore_specimen import BAD_RESTORES, GOOD_RESTORES, RESTORE_CHANGES
 from scene.specimen import ALONE, APPROVAL, BACKUP, DATABASE, KEYRING, LEAST, POLICY, RESTORE, S3, STORAGE, Showcase
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def showcase(cluster: Cluster) -> Iterator[Showcase]:
     cluster.kubectl("delete", "namespace", "resources", "--wait=false")
 
 
-BUCKET = {"storageRef": {"name": "main"}, "custodyId": "web.shop"}
-ONE_SOURCE = "must have exactly one of `backupRef`, `policyRef` and `storageRef`"
 GOOD_CASES = [
     pytest.param(Kind.DATABASE, {**DATABASE, "custodyId": "shop.eu_1"}, id="custody id"),
     pytest.param(Kind.DATABASE, {"connection": {"secretRef": {"name": "a.b"}, "keyMap": {"url": "x"}}}, id="key map"),
@@ -58,27 +57,7 @@ GOOD_CASES = [
     pytest.param(Kind.BACKUP, {**BACKUP, "databaseRef": {"name": "shop"}}, id="policy and database"),
     pytest.param(Kind.BACKUP, {**ALONE, "compression": {"level": 19}, "tables": {"include": ["a.*"]}}, id="by itself"),
     pytest.param(Kind.BACKUP, {**BACKUP, "job": {"resources": {"limits": {"memory": "1Gi", "cpu": "0.5"}}}}, id="job"),
-    pytest.param(Kind.RESTORE_REQUEST, {**RESTORE, "source": BUCKET}, id="restore from a bucket"),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {**BUCKET, "backupId": "20260131T020000Z-shop-0a1b2c3d"}},
-        id="restore of an id",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {"policyRef": {"name": "nightly"}, "beforeTime": "2026-01-31T02:00:00Z"}},
-        id="restore of a time",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "target": {"databaseRef": {"name": "shop"}, "database": 'Ærø "; drop'}},
-        id="odd name",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "checks": {"sql": [{"name": "orders", "query": "SELECT count(*) FROM orders", "expect": "7"}]}},
-        id="restore with a question",
-    ),
+    *GOOD_RESTORES,
 ]
 
 
@@ -244,43 +223,6 @@ BAD_CASES = [
         "must not name `caSecretRef` with mode 'Disable'",
         id="CA without TLS",
     ),
-    pytest.param(Kind.RESTORE_REQUEST, {**RESTORE, "source": {}}, ONE_SOURCE, id="restore of nothing"),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {**RESTORE["source"], "policyRef": {"name": "nightly"}}},
-        ONE_SOURCE,
-        id="restore of two things",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {"storageRef": {"name": "main"}}},
-        "must have `custodyId` together with `storageRef`",
-        id="restore from a bucket of nobody's",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {**RESTORE["source"], "backupId": "20260131T020000Z-shop-0a1b2c3d"}},
-        "must not have `backupId` without `storageRef`",
-        id="restore of a Backup and an id",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "source": {**RESTORE["source"], "beforeTime": "2026-01-31T02:00:00Z"}},
-        "must not have `beforeTime` where a backup is named",
-        id="restore of a Backup and a time",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "mode": "Overwrite"},
-        'supported values: "NewDatabase"',
-        id="restore over data",
-    ),
-    pytest.param(
-        Kind.RESTORE_REQUEST,
-        {**RESTORE, "target": {"databaseRef": {"name": "shop"}, "database": ""}},
-        "should be at least 1 chars long",
-        id="restore into nothing",
-    ),
     pytest.param(
         Kind.APPROVAL,
         {**APPROVAL, "requestRef": {"kind": "Backup", "name": "monday"}},
@@ -293,6 +235,7 @@ BAD_CASES = [
         'unknown field "spec.connection.password"',
         id="password in the spec",
     ),
+    *BAD_RESTORES,
 ]
 
 
@@ -335,16 +278,9 @@ CHANGES = [
     pytest.param(Kind.BACKUP, ALONE, {"rowCounts": "None"}, "spec.rowCounts", id="row counts"),
     pytest.param(Kind.BACKUP, BACKUP, {"origin": "Scheduled"}, "spec.origin", id="origin"),
     pytest.param(Kind.BACKUP, BACKUP, {"job": {"priorityClassName": "b"}}, "spec.job", id="job"),
-    pytest.param(
-        Kind.RESTORE_REQUEST, RESTORE, {"source": {"backupRef": {"name": "b"}}}, "spec.source", id="restore's source"
-    ),
-    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"target": {"database": "b"}}, "spec.target", id="restore's target"),
-    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"missingRoles": "Create"}, "spec.missingRoles", id="restore's roles"),
-    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"parallelism": 3}, "spec.parallelism", id="restore's streams"),
-    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"job": {"priorityClassName": "b"}}, "spec.job", id="restore's job"),
-    pytest.param(Kind.RESTORE_REQUEST, RESTORE, {"approval": {"required": True}}, "spec.approval", id="restore's yes"),
     pytest.param(Kind.APPROVAL, APPROVAL, {"decision": "Deny"}, "spec", id="decision"),
     pytest.param(Kind.APPROVAL, APPROVAL, {"approver": "jane"}, "spec", id="approver added"),
+    *RESTORE_CHANGES,
 ]
 
 

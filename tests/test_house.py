@@ -158,6 +158,7 @@ ASKED = ("restorerequests", "approvals")
 RIGHTS = {
     **{("dbcustody.dev", plural): {"get", "list", "watch", "create", "patch", "delete"} for plural in OURS},
     **{("dbcustody.dev", plural): {"get", "list", "watch"} for plural in ASKED},
+    ("dbcustody.dev", "restorerequests"): {"get", "list", "watch", "patch"},
     **{("dbcustody.dev", f"{plural}/status"): {"patch"} for plural in (*OURS, *ASKED)},
     **{("dbcustody.dev", f"{plural}/finalizers"): {"update"} for plural in (*OURS, "restorerequests")},
     ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},

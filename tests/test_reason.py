@@ -18,7 +18,8 @@ from dbcustody.errors import (
     RefusedError,
     UnavailableError,
 )
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 ROOT = Path(__file__).parents[1]
 EVERY_REASON = pytest.mark.parametrize("reason", Reason, ids=str)

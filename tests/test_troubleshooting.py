@@ -9,7 +9,8 @@ import pytest
 
 from dbcustody.adapters.postgres.lock import LOCK_CLASS, MIGRATION_LOCKS
 from dbcustody.api.condition import ConditionType
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 PAGE = (Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()
 BACKUP_FAILS = PAGE.partition("\n## Backup fails\n")[2].partition("\n## ")[0]

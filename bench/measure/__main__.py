@@ -23,6 +23,7 @@ SECTIONS: Final = (
     "parallel",
     "rivals",
     "restore",
+    "swap",
     "tables",
     "pgbench",
     "memory",

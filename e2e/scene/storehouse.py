@@ -55,6 +55,11 @@ class Storehouse:
         """Return the backup ids with a proof beside their manifest."""
         return {_id(key) for key in self.keys("backups/") if "/verified." in key}
 
+    def levels(self, name: str) -> set[str]:
+        """Return the levels that the proofs beside the manifest of the Backup *name* tell of."""
+        below = f"/backups/{self.backup_id(name)}/verified."
+        return {json.loads(self.read(key))["level"] for key in self.keys("backups/") if below in key}
+
     def backup_id(self, name: str) -> str | None:
         """Return the backup id that the Backup *name* claimed; None when it did not get that far."""
         key = f"{self.custody_id}/names/{name}.json"

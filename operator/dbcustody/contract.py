@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.policy import CaptureOptions, Retention
-from dbcustody.api.restore import Assertion, MissingRoles, RestoreProgress, SideEffect
+from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
@@ -74,9 +74,15 @@ class Mount(StrEnum):
     S3_CA = "s3-ca"
     KEYRING = "keyring"
     VOLUME = "volume"
+    TEST_SERVER = "test-server"
+    """The folder of the throw-away server's socket; no Secret."""
 
 
 MOUNT_ROOT: Final = "/var/run/dbcustody"
+TEST_SUPERUSER: Final = "postgres"
+"""Of the throw-away server in the same pod; whoever reaches its socket is believed to be him."""
+TEST_SERVER_SAID: Final = "said"
+"""The file beside the socket that tells why the server did not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,10 @@ class RestoreTerms:
     before_time: datetime | None = None
     """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given."""
     missing_roles: MissingRoles = MissingRoles.FAIL
+    schemas: Patterns = field(default_factory=Patterns)
+    tables: Patterns = field(default_factory=Patterns)
+    owner_map: tuple[OwnerMapping, ...] = ()
+    acknowledge: tuple[SideEffect, ...] = ()
     parallelism: int = 1
     assertions: tuple[Assertion, ...] = ()
     plan_hash: str | None = None
@@ -141,6 +151,10 @@ class JobRequest:
     storage: BackupStorageSpec | None = None
     policy_name: str | None = None
     options: CaptureOptions | None = None
+    every_nth: int = 1
+    """Of so many backups one is restored at level Restore; whoever asks for one backup has it restored."""
+    untestable: str | None = None
+    """Why no throw-away server stands beside the work, whatever the level; None: one does where the level is Restore."""
     retention: Retention | None = None
     time_zone: str | None = None
     confirm_prune: str | None = None

@@ -13,6 +13,7 @@ from dbcustody.api.database import Server
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
+from dbcustody.reason import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,16 @@ class ReWrapFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTestFacts:
+    """What came of a restore test; the reason NotRequested: this run's turn it was not."""
+
+    reason: Reason
+    message: str
+    seconds: int | None = None
+    """From the first byte read to the last check passed; None: it did not pass, or nobody measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupFacts:
     """What a backup (or the settling of one) found in the storage; *artefact* None means: nothing was committed."""
 
@@ -74,8 +85,10 @@ class BackupFacts:
     tables: TableTotals | None = None
     not_captured: tuple[str, ...] = ()
     verified_level: str | None = None
-    """`Checksum` or `Read` when that level passed; None when it failed or was not reached."""
+    """`Checksum`, `Read` or `Restore` when that level passed; None when it failed or was not reached."""
     verification_message: str | None = None
+    restore_test: RestoreTestFacts | None = None
+    """None: nobody asked for one."""
     start_up_seconds: float | None = None
     encrypted: bool = False
 

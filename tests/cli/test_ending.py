@@ -10,7 +10,8 @@ import pytest
 
 from dbcustody.cli.ending import Exit, complain, exit_of, interruptible, told
 from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     import threading

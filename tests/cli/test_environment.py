@@ -48,6 +48,10 @@ def test_least_settings_have_safe_defaults() -> None:
         pytest.param({"DBCUSTODY_CUSTODY_ID": "Web"}, "^DBCUSTODY_CUSTODY_ID: 'Web' cannot stand", id="odd-custody-id"),
         pytest.param({"BACKUP_TIME_ZONE": "Mars/Base"}, "^BACKUP_TIME_ZONE: must be a name", id="unknown-zone"),
         pytest.param({"BACKUP_TIME_ZONE": "../x"}, "^BACKUP_TIME_ZONE: must be a name", id="zone-that-is-a-path"),
+        pytest.param(
+            {"RESTORE_TEST_URL": "postgresql://db"}, "^RESTORE_TEST_URL: .*has no", id="test-server-of-nobody"
+        ),
+        pytest.param({"RESTORE_TEST_LOCALE_FALLBACK": "D"}, "must be one of Fail, C", id="no-such-fallback"),
         pytest.param({"BACKUP_WAIT_SECONDS": "ever"}, "^BACKUP_WAIT_SECONDS: must be", id="no-number-of-seconds"),
     ],
 )

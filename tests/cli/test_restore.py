@@ -203,3 +203,30 @@ def test_backup_that_was_never_verified(person: Person) -> None:
         path.unlink()
     done = person.run("restore", "second", "--database", "back")
     assert (done.code, "note: backup second: was never verified" in done.err) == (0, True)
+
+
+def test_some_tables_come_alone(person: Person, server: PostgresServer) -> None:
+    """What was left out is told by name; a pattern that fits nothing stands in the way before anything is made."""
+    none = person.run("restore", "first", "--database", "back", "--table", "no.such")
+    assert (none.code, "the backup has nothing that fits 'no.such'" in none.err) == (64, True), none.err
+    done = person.run("restore", "first", "--database", "back", "--table", "purchase", "--schema", "public")
+
+    assert (done.code, done.out) == (0, "restored first into back: 1 tables, 500 rows, compared and equal\n"), done.err
+    assert server.execute("select to_regclass('customer'), to_regclass('purchase')::text", database="back") == [
+        (None, "purchase")
+    ]
+    assert "only what was chosen comes: 1 of 2 tables with rows" in done.err
+
+
+def test_role_takes_the_place_of_another(person: Person, server: PostgresServer) -> None:
+    """A mapping that is none, or of a role that nobody knows, is refused with what helps."""
+    wrong = person.run("restore", "first", "--database", "back", "--owner-map", "postgres")
+    assert (wrong.code, "must be FROM=TO" in wrong.err) == (64, True), wrong.err
+    server.execute('create role "new = owner"')
+    try:
+        done = person.run("restore", "first", "--database", "back", "--owner-map", 'postgres="new = owner"')
+        assert done.code == 0, done.err
+        owner = "select pg_get_userbyid(relowner) from pg_class where relname = 'customer'"
+        assert server.execute(owner, database="back") == [("new = owner",)]
+    finally:
+        server.execute("drop database if exists back with (force)", 'drop role "new = owner"')

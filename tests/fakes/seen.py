@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.backup import Artefact, Backup, BackupSpec, Progress, Stage
 from dbcustody.api.condition import Condition, ConditionStatus, ConditionType
@@ -16,9 +16,12 @@ from dbcustody.api.storage import S3, BackupStorage, BackupStorageSpec
 from dbcustody.codec import encode
 from dbcustody.contract import JobResult, Verb
 from dbcustody.facts import BackupFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.naming import LABEL_DATABASE, LABEL_OWNER_KIND, LABEL_POLICY, LABEL_STORAGE, LABEL_VERB
 from dbcustody.plan.observed import SeenJob, SeenPod
-from dbcustody.reason import GUIDANCE, Reason
+
+if TYPE_CHECKING:
+    from dbcustody.reason import Reason
 
 NOW: Final = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 REQUEST: Final = "0" * 64

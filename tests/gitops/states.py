@@ -15,10 +15,10 @@ from dbcustody.api.approval import Decision
 from dbcustody.api.backup import LegalHold
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind, ObjectRef
-from dbcustody.api.policy import Retained
+from dbcustody.api.policy import Level, PolicyVerification, Retained
 from dbcustody.api.storage import S3, Encryption
 from dbcustody.contract import Verb
-from dbcustody.facts import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts
+from dbcustody.facts import BackupFacts, InspectionFacts, ProbeFacts, PruneFacts, RestoreTestFacts
 from dbcustody.plan.approval import plan as judge_approval
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.restore_approval import seen_request
@@ -42,6 +42,8 @@ READY: Final = with_status(storage(), conditions=(condition(ConditionType.READY,
 FOUND: Final = InspectionFacts(endpoint="db:5432", database="shop", convention="Uri", server=SERVER)
 INSPECTED: Final = result(Verb.INSPECT, Reason.CONNECTED, inspection=FOUND)
 PROBED: Final = ProbeFacts(location="s3://backups", encrypted=False, storage_id="s")
+_TESTED: Final = condition(ConditionType.RESTORE_TESTED, "True", Reason.RESTORE_TESTED, "all of it")
+_PASSED: Final = RestoreTestFacts(reason=Reason.RESTORE_TESTED, message="all of it", seconds=9)
 LAST_NIGHT: Final = Run(
     name="nightly-29500000",
     is_finished=True,
@@ -235,6 +237,19 @@ STATES: Final = (
         "BackupPolicy-backup-vanished",
         Health.DEGRADED,
         lambda: _policy(LAST_NIGHT, pruned=_pruned(Reason.CONTINUITY_UNPROVEN, vanished=("nightly-29490000",))),
+    ),
+    State(
+        "BackupPolicy-restores-tested",
+        Health.HEALTHY,
+        lambda: _policy(
+            replace(LAST_NIGHT, restore_test=_TESTED, restore_seconds=9),
+            spec={"verification": PolicyVerification(level=Level.RESTORE)},
+        ),
+    ),
+    State(
+        "Backup-restore-tested",
+        Health.HEALTHY,
+        lambda: _backup(result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts(restore_test=_PASSED))),
     ),
     State("Backup-dumping", Health.PROGRESSING, lambda: _backup(None)),
     State("Backup-no-database", Health.PROGRESSING, _without_database),

@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dbcustody.contract import Verb
 from dbcustody.facts import ProbeFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.naming import ANNOTATION_CHECK_NOW
 from dbcustody.plan.observed import SeenPod
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes.control_plane import NEVER
 from tests.fakes.seen import result, with_metadata
 from tests.gitops.bodies import body_of

@@ -215,6 +215,15 @@ def end_of(scene: Scene) -> dict[str, Any]:
     return found
 
 
+def comparable(scene: Scene, flow: Flow) -> dict[str, Any]:
+    """Return the end of *flow*; a long one may, or may not, see a storage probed again, and a name with a uid in it is another."""
+    found = end_of(scene)
+    if flow in LONG:
+        found = {"Backup of safety" if name.startswith("Backup back-") else name: said for name, said in found.items()}
+        found["jobs"] = [verb for verb in found["jobs"] if verb != Verb.PROBE]
+    return found
+
+
 async def play(flow: Flow, fault: tuple[int, Fault] | None = None) -> Scene:
     """Return the scene after *flow*, in which one request goes wrong."""
     scene = Scene()
@@ -228,7 +237,7 @@ async def play(flow: Flow, fault: tuple[int, Fault] | None = None) -> Scene:
 async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
     """Whichever request goes wrong, the end is the same, every Job is created once, and none is left behind."""
     undisturbed = await play(flow)
-    expected, requests = end_of(undisturbed), len(undisturbed.kube.calls)
+    expected, requests = comparable(undisturbed, flow), len(undisturbed.kube.calls)
 
     different = {}
     step = 1 if fault is Fault.DIES or flow not in LONG else LONG_STEP
@@ -238,8 +247,8 @@ async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
         assert scene.deaths == (fault is Fault.DIES)
         assert scene.most_working == 1
         assert len(set(scene.jobs)) == len(scene.jobs)
-        if end_of(scene) != expected:
-            different[number, undisturbed.kube.calls[number]] = end_of(scene)
+        if (found := comparable(scene, flow)) != expected:
+            different[number, undisturbed.kube.calls[number]] = found
 
     assert different == {}
 

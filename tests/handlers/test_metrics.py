@@ -14,13 +14,14 @@ from dbcustody.api.condition import ConditionStatus, ConditionType
 from dbcustody.api.meta import Kind
 from dbcustody.api.policy import Level
 from dbcustody.contract import Verb
+from dbcustody.facts import RestoreTestFacts
 from dbcustody.handlers.health import Health
 from dbcustody.handlers.queue import Queue
 from dbcustody.handlers.sampler import process_metrics, sample
 from dbcustody.handlers.startup import _counting
 from dbcustody.handlers.world import World
 from dbcustody.reason import Reason
-from tests.fakes.seen import NOW, result
+from tests.fakes.seen import NOW, facts, result
 from tests.handlers.scene import SPECS, TEAM, Scene
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ BACKUP = {
         "missed",
     )
 }
+RESTORES = [f"dbcustody_backup_{name}" for name in ("restore_test_seconds", "restore_verified")]
+"""Of policies that ask for restore tests."""
 STORAGE = {"dbcustody_storage_last_backup_repeated_requests"}
 CLOSED: dict[str, set[str]] = {
     "kind": set(Kind),
@@ -191,6 +194,27 @@ async def test_what_a_policy_s_series_say() -> None:
     assert value(stage, "dbcustody_backup_last_verified_timestamp_seconds", **at, level="checksum") == verified
 
 
+async def test_what_a_policy_tells_of_its_restore_tests() -> None:
+    """How long the newest took, when it was, and whether it stands: also when the backup's resource is gone."""
+    stage = Scene()
+    stage.make(Kind.DATABASE, "shop")
+    stage.make(Kind.BACKUP_STORAGE, "main")
+    passed = RestoreTestFacts(reason=Reason.RESTORE_TESTED, message="all of it", seconds=74)
+    stage.answers[Verb.BACKUP] = result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts(restore_test=passed))
+    stage.make(Kind.BACKUP_POLICY, "nightly", immediate=True, verification={"level": "Restore"})
+    operator, at = stage.operator, {"cr_namespace": TEAM, "cr_name": "nightly"}
+    operator.metrics.add_sampler(lambda: sample(operator.hands.world, operator.hands.queue))
+    before = [value(stage, name, **at) for name in RESTORES]
+    await stage.turns(10)
+
+    assert before == [None, 0]
+    assert [value(stage, name, **at) for name in RESTORES] == [74, 1]
+    at_level = {**at, "level": "restore"}
+    assert value(stage, "dbcustody_backup_verification_level", **at_level) == 1
+    tested = value(stage, "dbcustody_backup_last_verified_timestamp_seconds", **at_level)
+    assert tested == (NOW - timedelta(seconds=10)).timestamp()
+
+
 async def test_sick_storage_is_seen_also_by_a_run_that_failed() -> None:
     """What a Job counted goes through the Backup's status into the series of its storage, and leaves with the storage."""
     stage = await busy()
@@ -265,6 +289,9 @@ async def test_retention_does_not_make_a_policy_look_as_if_it_never_succeeded() 
         pytest.param({"schedule": "0 0 2 * * *"}, None, {"checksum", "read"}, id="no-schedule"),
         pytest.param({"schedule": "0 0 30 2 *"}, None, {"checksum", "read"}, id="never-fires"),
         pytest.param({"schedule": "0 2 * * 1-5"}, 3 * 86_400, {"checksum", "read"}, id="the-weekend-counts"),
+        pytest.param(
+            {"verification": {"level": "Restore"}}, 86_400, {"checksum", "read", "restore"}, id="restore-is-all-of-them"
+        ),
         pytest.param(
             {"verification": {"level": "Checksum"}}, 86_400, {"checksum"}, id="no-alert-on-a-level-nobody-wants"
         ),

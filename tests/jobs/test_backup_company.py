@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
 from ground.standby import Standby

@@ -70,7 +70,7 @@ class Restorer:
     on_stage: Callable[[RestoreStage], object] = lambda _: None
     changes: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, into: str, *, missing_roles: MissingRoles = MissingRoles.FAIL) -> Restored:
+    def run(self, into: str, **wish: Any) -> Restored:
         """Restore into *into*; raises what the restore raises."""
         tools = self.custodian.tools()
         storage = open_storage(tools, self.custodian.request())
@@ -79,7 +79,7 @@ class Restorer:
         order = RestoreOrder(
             source=open_source(storage, backup),
             server=target.at("postgres"),
-            wish=Wish(database=into, missing_roles=missing_roles),
+            wish=Wish(database=into, **wish),
             parallelism=2,
             report=self._hear,
             **self.changes,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.adapters.postgres.landing import create_database
-from dbcustody.api.restore import Assertion, MissingRoles, RestoreStage
+from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreStage, SideEffect
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError
@@ -312,3 +312,25 @@ def test_a_request_without_terms_is_refused(requester: Requester) -> None:
     request = replace(requester.request(Verb.RESTORE), restore=None)
     with pytest.raises(InvalidSpecError, match="restore: is missing"):
         restore_job.run(request, requester.custodian.tools())
+
+
+def test_the_terms_say_what_comes_and_what_is_known(requester: Requester) -> None:
+    """The plan that is told is the one that is carried out: some tables, other owners, sizes; another choice makes another plan."""
+    requester.terms = {
+        "tables": Patterns(include=("sales.customer", "empty")),
+        "owner_map": (OwnerMapping(from_="keeper", to="postgres"),),
+        "acknowledge": (SideEffect.SKIPPED_OBJECTS,),
+    }
+    planned = requester.ask(Verb.PLAN_RESTORE).restore
+    assert planned is not None
+    assert planned.plan is not None
+    assert planned.plan.server_bytes is not None
+    assert "postgres takes the place of keeper" in planned.plan.remarks
+    result = requester.ask(Verb.RESTORE, plan_hash=planned.plan.hash)
+    assert result.restore is not None
+    assert result.restore.checks is not None
+    assert result.restore.checks.tables == 2
+    again = replace(requester, database="other").refusal(
+        Verb.RESTORE, plan_hash=planned.plan.hash, tables=Patterns(include=("empty",))
+    )
+    assert again.reason is Reason.PLAN_CHANGED

@@ -10,7 +10,8 @@ import pytest
 from dbcustody.api.backup import BackupStatus, Stage
 from dbcustody.api.condition import ConditionType
 from dbcustody.contract import JobResult, Verb
-from dbcustody.facts import BackupFacts
+from dbcustody.facts import BackupFacts, RestoreTestFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.backup_outcome import (
     MOST_NOT_CAPTURED,
     NOT_CAPTURED_LENGTH,
@@ -21,7 +22,7 @@ from dbcustody.plan.backup_outcome import (
     with_facts,
 )
 from dbcustody.plan.progress import LARGEST_COUNT, with_repeats
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes.seen import NOW, ago, facts, progress, result
 
 NOTHING = BackupFacts(name="monday")
@@ -108,6 +109,46 @@ def test_the_steps_are_told_one_by_one(
     assert is_good is said[ConditionType.SUCCEEDED].is_true is said[ConditionType.READY].is_true
     assert said[ConditionType.FINISHED].is_true
     assert is_good is (ConditionType.STALLED not in said)
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        pytest.param(None, None, id="nobody-asked"),
+        pytest.param(
+            RestoreTestFacts(reason=Reason.RESTORE_TESTED, message="all", seconds=7),
+            ("True", Reason.RESTORE_TESTED, "all", 7),
+            id="passed",
+        ),
+        pytest.param(
+            RestoreTestFacts(reason=Reason.NOT_REQUESTED, message="next time"),
+            ("Unknown", Reason.NOT_REQUESTED, "next time", None),
+            id="not-its-turn",
+        ),
+        pytest.param(
+            RestoreTestFacts(reason=Reason.LOCALE_MISSING, message="no da_DK"),
+            ("False", Reason.LOCALE_MISSING, "no da_DK", None),
+            id="hindered",
+        ),
+    ],
+)
+def test_a_restore_test_is_told_apart_from_success(
+    test: RestoreTestFacts | None, expected: tuple[str, Reason, str, int | None] | None
+) -> None:
+    """RestoreTested is said when somebody asked for it, in the test's own words; the backup succeeded whatever hindered the test."""
+    found = facts(restore_test=test)
+    said = {one.type: one for one in outcome_conditions(found, is_good=True, reason=Reason.SUCCEEDED, message="so")}
+    told, seconds = said.get(ConditionType.RESTORE_TESTED), with_facts(BackupStatus(), found).restore_seconds
+
+    assert expected == (None if told is None else (told.status, told.reason, told.message, seconds))
+    assert said[ConditionType.SUCCEEDED].is_true
+
+
+def test_what_was_restored_was_read_as_well() -> None:
+    """Level Restore makes Verified true."""
+    said = outcome_conditions(facts(verified_level="Restore"), is_good=True, reason=Reason.SUCCEEDED, message="so")
+
+    assert [one.status for one in said if one.type is ConditionType.VERIFIED] == ["True"]
 
 
 def test_the_verification_tells_in_its_own_words_why_it_failed() -> None:

@@ -42,6 +42,12 @@ SHORT = replace(GOOD, backup=None, complete=False)
             id="image-missing",
         ),
         pytest.param(
+            job("j", pods=(pod(waiting_reason="CrashLoopBackOff", lacks_server=True),)),
+            Stand.BLOCKED,
+            Reason.POD_NOT_CREATED,
+            id="server-cannot-be-run",
+        ),
+        pytest.param(
             job("j", pods=(pod(waiting_reason="CreateContainerConfigError"),)),
             Stand.BLOCKED,
             Reason.POD_NOT_CREATED,

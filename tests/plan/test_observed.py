@@ -21,6 +21,8 @@ from dbcustody.plan.observed import (
 from tests.fakes.seen import NOW
 
 TIME = "2026-01-31T12:00:00Z"
+WAITING = {"waiting": {"reason": "PodInitializing"}}
+PULLING = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
 
 
 def pod_body(state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
@@ -57,6 +59,23 @@ def job_body(*, conditions: Any = (), request: str | None = "{}", spec: Any = No
     ("body", "expected"),
     [
         pytest.param({"metadata": {"name": "pod", "uid": "u"}}, {"phase": "Pending", "created_time": None}, id="bare"),
+        pytest.param(
+            pod_body(WAITING, initContainerStatuses=[{"name": "test-server", "state": PULLING}]),
+            {"waiting_reason": "ErrImagePull", "waiting_message": "no such image", "lacks_server": True},
+            id="server-has-no-image",
+        ),
+        pytest.param(
+            pod_body(
+                WAITING, initContainerStatuses=[{"name": "test-server", "started": True, "state": {"running": {}}}]
+            ),
+            {"waiting_reason": "PodInitializing", "lacks_server": False},
+            id="server-runs",
+        ),
+        pytest.param(
+            pod_body({"running": {}}, initContainerStatuses=[{"name": "test-server", "state": PULLING}]),
+            {"waiting_reason": "", "lacks_server": False, "is_running": True},
+            id="server-failed-later",
+        ),
         pytest.param(pod_body(), {"phase": "Running", "created_time": NOW, "unscheduled": None}, id="no-container-yet"),
         pytest.param(pod_body({"running": {"startedAt": TIME}}), {"is_running": True}, id="running"),
         pytest.param(

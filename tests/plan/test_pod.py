@@ -10,6 +10,7 @@ import pytest
 from dbcustody.api.database import Connection, Role, Roles, Tls
 from dbcustody.api.job_template import JobTemplate, Resources, Toleration
 from dbcustody.api.meta import ObjectRef, SecretKeyRef
+from dbcustody.api.policy import CaptureOptions, Level, Scratch, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
 from dbcustody.contract import MOUNT_ROOT, JobRequest, Mount, Verb, load_request
 from dbcustody.plan.pod import CONTAINER, DEFAULT_RESOURCES, pod_template
@@ -49,8 +50,12 @@ def container(**request: Any) -> dict[str, Any]:
     return dict(found)
 
 
+TESTED = CaptureOptions(
+    verification=Verification(level=Level.RESTORE, image="postgres:17", scratch=Scratch(size_bytes=1))
+)
 CASES = {
     "bucket": {},
+    "restore-test": {"options": TESTED},
     "volume": {"storage": DISK},
     "inspection": {"verb": Verb.INSPECT, "storage": None},
     "probe": {"verb": Verb.PROBE, "database": None},
@@ -63,7 +68,8 @@ def test_pods_meet_the_restricted_profile(request_: dict[str, Any]) -> None:
     spec, box = template(**request_)["spec"], container(**request_)
     pod_context, context = spec["securityContext"], box["securityContext"]
 
-    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
+    assert not {"hostNetwork", "hostPID", "hostIPC", "ephemeralContainers"} & spec.keys()
+    assert ("initContainers" in spec) is ("options" in request_)
     assert pod_context["runAsNonRoot"] is True
     assert pod_context["runAsUser"] != 0
     assert pod_context["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -10,7 +10,7 @@ import pytest
 from dbcustody.api.backup import Attempt, Backup, Origin
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Kind, ObjectRef
-from dbcustody.api.policy import CaptureOptions, Level, Retention, Verification
+from dbcustody.api.policy import BackupPolicy, CaptureOptions, Level, PolicyVerification, Retention, Verification
 from dbcustody.contract import Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, LABEL_DATABASE, LABEL_STORAGE
 from dbcustody.plan.request import (
@@ -51,6 +51,37 @@ def begun(one: Backup, **attempts: Any) -> Backup:
     """Return *one* as it stands once a run was made of it under other names than its policy says now."""
     found: Backup = with_status(one, database="first-db", storage="first-store", **attempts)
     return found
+
+
+TESTED = policy(verification=PolicyVerification(level=Level.RESTORE, every_nth=7))
+
+
+@pytest.mark.parametrize(
+    ("one", "ruled", "expected"),
+    [
+        pytest.param(by_policy(Origin.SCHEDULED), TESTED, 7, id="of-the-schedule"),
+        pytest.param(by_policy(Origin.SCHEDULED), policy(), 1, id="of-a-schedule-that-says-nothing"),
+        pytest.param(by_policy(Origin.MANUAL), TESTED, 1, id="a-person-asks"),
+        pytest.param(by_policy(Origin.ADOPTED), TESTED, 1, id="a-person-asks-by-kubectl"),
+        pytest.param(by_policy(Origin.SCHEDULED), None, 1, id="its-policy-is-gone"),
+    ],
+)
+def test_what_a_person_starts_is_always_restored(one: Backup, ruled: BackupPolicy | None, expected: int) -> None:
+    """Of the schedule's own runs every seventh is; whoever starts a backup by hand wants to know."""
+    parties = replace(PARTIES, policy=ruled)
+
+    assert backup_work(one, parties, image=IMAGE).request.every_nth == expected
+    assert settle_work(one, parties, image=IMAGE).request.every_nth == expected
+
+
+def test_the_cron_job_restores_every_so_many() -> None:
+    """The CronJob's request says of how many backups one is restored, and on which server."""
+    request = scheduled_work(TESTED, replace(PARTIES, policy=TESTED), image=IMAGE).request
+
+    assert (request.every_nth, request.untestable) == (7, None)
+    assert request.options is not None
+    assert request.options.verification.image == "postgres:18"
+    assert scheduled_work(policy(), PARTIES, image=IMAGE).request.every_nth == 1
 
 
 RUN = Attempt(ordinal=1, job_name="run")

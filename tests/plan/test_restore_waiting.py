@@ -8,7 +8,15 @@ import pytest
 
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.restore import MissingRoles, RestoreProgress, RestoreStage, RestoreTarget
+from dbcustody.api.restore import (
+    MissingRoles,
+    OwnerMapping,
+    Patterns,
+    RestoreProgress,
+    RestoreStage,
+    RestoreTarget,
+    SideEffect,
+)
 from dbcustody.contract import Verb
 from dbcustody.plan.actions import Count, DeleteJob
 from dbcustody.plan.restore_work import mark_of
@@ -177,7 +185,11 @@ def test_the_same_wish_has_the_same_mark() -> None:
         restore_request(missing_roles=MissingRoles.CREATE),
         restore_request(target=RestoreTarget(database_ref=ObjectRef(name="shop"), database="other")),
         restore_request("other"),
+        restore_request(tables=Patterns(include=("a",))),
+        restore_request(schemas=Patterns(include=("a",))),
+        restore_request(owner_map=(OwnerMapping(from_="a", to="b"),)),
+        restore_request(acknowledge=(SideEffect.SKIPPED_OBJECTS,)),
     ]
     assert mark_of(wish) == mark_of(again)
     assert mark_of(wish).startswith("RestoreRequest team/again ")
-    assert len({mark_of(one) for one in (wish, *others)}) == 4
+    assert len({mark_of(one) for one in (wish, *others)}) == 8

@@ -150,6 +150,18 @@ def test_words_of_a_plan() -> None:
     assert plan.deletions == (plan.entries[1].backup_id,)
 
 
+def test_the_newest_one_that_was_restored_stays() -> None:
+    """What is proven best is not let go for what was only read: it stands in for nothing else, and says why it stays."""
+    levels = ["Restore", "Read", "Restore", "Read", "Read"]
+    history = [Told(snapshot=START + timedelta(days=day), level=level) for day, level in enumerate(levels)]
+    plan = plan_of(inventory_of(history), NONE, confirmed=plan_of(inventory_of(history), NONE).hash)
+
+    assert {entry.name: entry.because for entry in plan.entries if entry.keep} == {
+        "shop-4": ("Last", "LastGood", "LastVerified"),
+        "shop-2": ("LastRestoreTested",),
+    }
+
+
 def test_a_hold_of_the_resource_keeps_like_one_in_the_storage() -> None:
     """A backup whose Backup carries a legal hold stays, whatever the slots say, and no other does."""
     history = [Told(snapshot=START + timedelta(days=day), level="Checksum") for day in range(3)]

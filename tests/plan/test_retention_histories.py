@@ -48,7 +48,7 @@ MINUTES = (*range(0, 3600, 60), *range(0, 60 * 1440, 1440), *range(0, 3000 * 144
 """Hours in a row, days in a row, and years at random."""
 WAYS: tuple[tuple[Any, ...], ...] = (
     tuple(timedelta(minutes=number) for number in (5, 0, 60, 1800)),
-    ("Read", "Read", "Checksum", None),
+    ("Read", "Restore", "Checksum", None),
     (Scope.FULL, Scope.FULL, Scope.PARTIAL),
     ("1", "1", "2", None),
     ("nightly", "nightly", "weekly", None),
@@ -93,14 +93,15 @@ def by_kin(inventory: Inventory) -> Iterable[list[ReadBackup]]:
 @many
 @given(histories, retentions, zones)
 def test_the_last_good_one_never_goes(history: list[Told], retention: Retention, zone: str) -> None:
-    """Of every server, the newest good backup, the newest verified one, and every held one stay, confirmed or not."""
+    """Of every server, the newest good, verified and restored backups, and every held one stay, confirmed or not."""
     inventory = inventory_of(history)
     plan = meant(inventory, retention, zone)
 
     for kin in by_kin(inventory):
         good = [one.manifest.backup_id for one in kin if one.is_good]
         verified = [one.manifest.backup_id for one in kin if one.is_verified]
-        assert set(good[-1:] + verified[-1:]) <= kept(plan)
+        tested = [one.manifest.backup_id for one in kin if "Restore" in one.verified_levels and one.is_good]
+        assert set(good[-1:] + verified[-1:] + tested[-1:]) <= kept(plan)
     assert {one.manifest.backup_id for one in inventory.live if one.is_held} <= kept(plan)
 
 
@@ -270,7 +271,14 @@ def test_what_is_told_of_the_end_comes_after_the_finish(history: list[Told], ret
     inventory = inventory_of(history)
     finished = {one.manifest.backup_id: one.manifest.finished for one in inventory.live}
 
-    timeless = {Because.LAST, Because.LAST_GOOD, Because.LAST_VERIFIED, Because.NO_NEWER_GOOD, Because.HELD}
+    timeless = {
+        Because.LAST,
+        Because.LAST_GOOD,
+        Because.LAST_VERIFIED,
+        Because.LAST_RESTORE_TESTED,
+        Because.NO_NEWER_GOOD,
+        Because.HELD,
+    }
     for entry in plan_of(inventory, retention, zone).entries:
         if entry.expires is not None:
             assert entry.keep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbcustody.api.condition import Condition, ConditionType
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.job_lifecycle import Stand, Verdict
 from dbcustody.plan.summary import (
     carried,
@@ -14,7 +15,7 @@ from dbcustody.plan.summary import (
     suspended_conditions,
     waiting_conditions,
 )
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 from tests.fakes.seen import condition
 
 READY = condition(ConditionType.READY, "True", Reason.READY)

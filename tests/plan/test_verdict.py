@@ -6,8 +6,9 @@ import pytest
 
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.verdict import End, Verdict, guidance_of, judge, remedy_of
-from dbcustody.reason import GUIDANCE, Reason
+from dbcustody.reason import Reason
 from tests.fakes.glances import backup, body, glance, request, said
 
 READY = said("Ready", "True", "Ready", "fine")

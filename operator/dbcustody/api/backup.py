@@ -168,6 +168,8 @@ class BackupStatus:
     snapshot_time: datetime | None = None
     finish_time: datetime | None = None
     duration_seconds: int | None = None
+    restore_seconds: int | None = None
+    """How long its restore test took, from the first byte read to the last check passed; None: none passed here."""
     repeated_requests: int | None = None
     """What the Jobs that are over had to send to the storage again; 0 is told as 0, None: none of them told."""
     progress: Progress | None = None

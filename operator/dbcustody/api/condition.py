@@ -49,6 +49,8 @@ class ConditionType(StrEnum):
     CAPTURED = "Captured"
     UPLOADED = "Uploaded"
     VERIFIED = "Verified"
+    RESTORE_TESTED = "RestoreTested"
+    RESTORE_VERIFIED = "RestoreVerified"
     HELD = "Held"
     SOURCE_VERIFIED = "SourceVerified"
     TARGET_SAFE = "TargetSafe"
@@ -83,6 +85,8 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.CAPTURED: "the dump came to its end, every process with exit status 0",
     ConditionType.UPLOADED: "the manifest was written last and read back",
     ConditionType.VERIFIED: "the backup was read back up to the level that was asked for",
+    ConditionType.RESTORE_TESTED: "it was restored into a throw-away server, and found equal",
+    ConditionType.RESTORE_VERIFIED: "the newest backup whose restore was due to be tested came back equal",
     ConditionType.HELD: "a legal hold stands in the storage",
     ConditionType.SOURCE_VERIFIED: "the backup can be read, and is what its signed manifest says",
     ConditionType.TARGET_SAFE: "nothing that exists is written into, and nothing else stands in the way",

@@ -14,7 +14,7 @@ from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
 from dbcustody.codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Algorithm(StrEnum):
@@ -27,10 +27,34 @@ class Algorithm(StrEnum):
 
 
 class Level(StrEnum):
-    """How far a backup is proven: every byte read back, or also every row counted."""
+    """How far a backup is proven: every byte read back, also every row counted, or also restored; each one holds those before it."""
 
     CHECKSUM = "Checksum"
     READ = "Read"
+    RESTORE = "Restore"
+
+    @property
+    def passed(self) -> tuple[Level, ...]:
+        """The levels that what passed this one has passed, the least first."""
+        levels = tuple(Level)
+        return levels[: levels.index(self) + 1]
+
+    def reaches(self, least: Level) -> bool:
+        """Return whether what passed this level has passed *least*."""
+        return least in self.passed
+
+
+def highest_level(names: Iterable[str]) -> Level | None:
+    """Return the highest of the levels that *names* name; None when they name none that is known here."""
+    known = set(names)
+    return next((level for level in reversed(Level) if level.value in known), None)
+
+
+class LocaleFallback(StrEnum):
+    """What a restore test does when its server lacks the backup's locale."""
+
+    FAIL = "Fail"
+    C = "C"
 
 
 class RowCounts(StrEnum):
@@ -70,10 +94,33 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """Where the throw-away server of a restore test keeps its data."""
+
+    size_bytes: int | None = None
+    """None: twice the database's size, rounded up, as far as that is known."""
+    storage_class_name: str | None = None
+    """None: the node's own disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """How far each backup is proven."""
+    """How far each backup is proven; all but *level* is about level Restore alone (CEL)."""
 
     level: Level = Level.READ
+    image: str | None = None
+    """Of the throw-away server; None: the public one of the database's major version."""
+    scratch: Scratch | None = None
+    locale_fallback: LocaleFallback | None = None
+    """None: Fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVerification(Verification):
+    """How far each backup of a policy is proven."""
+
+    every_nth: int | None = None
+    """Of so many backups one is restored, the others are read; None: every one is restored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +149,7 @@ class BackupPolicySpec(CaptureOptions):
     immediate: bool = False
     suspend: bool = False
     retention: Retention = field(default_factory=Retention)
+    verification: PolicyVerification = field(default_factory=PolicyVerification)
     job: JobTemplate | None = None
 
 
@@ -135,6 +183,15 @@ class MissedSlot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTested:
+    """The newest backup that was restored to prove it; *time* is of its data, *restore_seconds* None: not measured here."""
+
+    name: str
+    time: datetime
+    restore_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupPolicyStatus:
     """What was found; None means: not known yet."""
 
@@ -142,6 +199,8 @@ class BackupPolicyStatus:
     conditions: tuple[Condition, ...] = ()
     last_success: LastBackup | None = None
     last_attempt: LastBackup | None = None
+    last_restore_test: RestoreTested | None = None
+    """What retention has removed meanwhile is not forgotten."""
     next_schedule_time: datetime | None = None
     retained: Retained | None = None
     plan: tuple[PlanEntry, ...] = ()

@@ -44,6 +44,7 @@ class SideEffect(StrEnum):
     FOREIGN_SERVERS = "ForeignServers"
     OTHER_OPERATORS = "OtherOperators"
     SKIPPED_OBJECTS = "SkippedObjects"
+    """What only a superuser could bring back is left out."""
 
 
 class RestoreStage(StrEnum):
@@ -106,6 +107,22 @@ class RestoreTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns:
+    """Names that are wanted, and of these those that are not; without *include* all are wanted."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerMapping:
+    """A role of the backup, and the role of the server that takes its place."""
+
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
     """A question in SQL, and the one value, as PostgreSQL writes it, that the restored database must answer with."""
 
@@ -144,7 +161,10 @@ class RestoreRequestSpec:
     undo_of: ObjectRef | None = None
     """The RestoreRequest whose swap is taken back."""
     parallelism: int = 2
+    schemas: Patterns = field(default_factory=Patterns)
+    tables: Patterns = field(default_factory=Patterns)
     missing_roles: MissingRoles = MissingRoles.FAIL
+    owner_map: tuple[OwnerMapping, ...] = ()
     checks: WantedChecks = field(default_factory=WantedChecks)
     approval: WantedApproval = field(default_factory=WantedApproval)
     timeout_seconds: int = 86_400
@@ -196,6 +216,10 @@ class StatedPlan:
     remarks: tuple[str, ...] = ()
     """What will not be as it was."""
     side_effects: tuple[StatedSideEffect, ...] = ()
+    skipped_objects: tuple[str, ...] = ()
+    """What is left out because the role that restores may not make it; it must be acknowledged."""
+    server_bytes: int | None = None
+    """What the databases of the server take that the role may connect to; how much is free, PostgreSQL does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

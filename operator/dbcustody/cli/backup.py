@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from dbcustody.api.backup import Stage
-from dbcustody.api.policy import Algorithm
+from dbcustody.api.policy import Algorithm, Level
 from dbcustody.cli.ending import Exit, complain, exit_of, interruptible, told
 from dbcustody.cli.environment import read_standalone
 from dbcustody.cli.progress import make_display
-from dbcustody.cli.standalone import notices, require_clients, set_up
+from dbcustody.cli.standalone import notices, require_clients, require_test_server, set_up
 from dbcustody.cli.summary import backup_text, retention_text
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError
@@ -21,7 +21,7 @@ from dbcustody.jobs import backup as backup_job
 from dbcustody.jobs import prune as prune_job
 from dbcustody.jobs.commitment import read_claim
 from dbcustody.jobs.compression import NAMED_SINCE
-from dbcustody.reason import ExitCode
+from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import attempt_prefix, check_name
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def take_backup(
     *confirm* is the hash of a retention plan that waits for a person. Raises InvalidSpecError for wrong settings, and what the Job raises.
     """
     settings = read_standalone(environ)
+    if settings.level is Level.RESTORE:
+        require_test_server(settings)
     if name is not None:
         check_name(name)
     for notice in notices(settings.database):
@@ -116,6 +118,20 @@ def _conclude(bench: Bench, result: JobResult, pruned: JobResult | DbcustodyErro
     if result.exit_code is not ExitCode.DONE:
         complain(told(result.reason, result.message))
         return exit_of(result.reason)
+    untested = _why_untested(result)
+    if untested is not None:
+        complain(f"the backup is good, but was not restored: {untested}")
+    code = _conclude_retention(pruned)
+    return Exit.ERROR if untested is not None and code == Exit.DONE else code
+
+
+def _why_untested(result: JobResult) -> str | None:
+    """Return why the restore test that was asked for did not pass, None: it did, or nobody asked."""
+    test = result.backup.restore_test if result.backup is not None else None
+    return None if test is None or test.reason is Reason.RESTORE_TESTED else told(test.reason, test.message)
+
+
+def _conclude_retention(pruned: JobResult | DbcustodyError | None) -> int:
     if pruned is None:
         return Exit.DONE
     if isinstance(pruned, DbcustodyError):

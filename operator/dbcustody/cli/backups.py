@@ -6,22 +6,23 @@ Both look, and add nothing but knowledge: a verification that passed is written 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbcustody.api.policy import Level
+from dbcustody.api.policy import CaptureOptions, Level, highest_level
 from dbcustody.cli.ending import Exit, complain, exit_of, interruptible, told
 from dbcustody.cli.environment import read_standalone
 from dbcustody.cli.figures import count_text, size_text, table_text, time_text
 from dbcustody.cli.progress import make_display
-from dbcustody.cli.standalone import require_clients, set_up
+from dbcustody.cli.standalone import require_clients, require_test_server, set_up, verification_at
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError
 from dbcustody.jobs.custody import open_storage, read_marker
 from dbcustody.jobs.evidence import Standing, record_verified
-from dbcustody.jobs.stock import open_data_key, take_stock
-from dbcustody.jobs.verification import verify as read_back
+from dbcustody.jobs.proof import examine
+from dbcustody.jobs.stock import take_stock
 from dbcustody.reason import Reason
 from dbcustody.repository.inventory import AttemptState, Doubt, Inventory
 
@@ -103,7 +104,8 @@ def _row(backup: ReadBackup) -> tuple[str, ...]:
 
 
 def _level_of(backup: ReadBackup) -> str | None:
-    return next((level.value for level in (Level.READ, Level.CHECKSUM) if level.value in backup.verified_levels), None)
+    level = highest_level(backup.verified_levels)
+    return None if level is None else level.value
 
 
 def _as_json(bench: Bench, location: str, inventory: Inventory) -> dict[str, Any]:
@@ -147,11 +149,13 @@ def _entry(backup: ReadBackup) -> dict[str, Any]:
 def verify(environ: Mapping[str, str], *, name: str | None, level: str) -> int:
     """Read the backup *name* (None: the newest) back at *level* and say what was found; returns the exit code, 7 for a damaged one."""
     settings = read_standalone(environ, needs_database=False)
+    if Level(level) is Level.RESTORE:
+        require_test_server(settings)
 
     def work(stop: threading.Event) -> int:
         display = make_display()
         with set_up(settings, environ, report=display.report, stop=stop) as bench, display:
-            if Level(level) is Level.READ:
+            if Level(level).reaches(Level.READ):
                 require_clients(bench.tools)
             storage, backup = find_backup(bench, name)
             try:
@@ -200,17 +204,24 @@ def _chosen(inventory: Inventory, name: str | None) -> ReadBackup | None:
 
 
 def _prove(bench: Bench, storage: OpenStorage, backup: ReadBackup, level: Level) -> Verified:
-    manifest = backup.manifest
-    key = open_data_key(storage, manifest.place, backup.key_ids) if manifest.encryption else None
-    found = read_back(storage, manifest, level=level, tools=bench.tools, data_key=key)
-    standing = Standing(
-        manifest=manifest, manifest_sha256=backup.manifest_sha256, key_ids=backup.key_ids, verified=found
-    )
+    """Return how far *backup* is proven, all of it done anew; a test that could not be made says why it was not."""
+    standing = Standing(manifest=backup.manifest, manifest_sha256=backup.manifest_sha256, key_ids=backup.key_ids)
+    request = bench.request(Verb.SETTLE)
+    wanted = replace(request.options or CaptureOptions(), verification=verification_at(level, bench.settings))
+    standing = examine(storage, standing, replace(request, options=wanted), bench.tools)
     try:
         record_verified(storage, standing, bench.tools.now())
     except DbcustodyError as error:
         complain(f"what was found could not be written down: {error.message}", kind="note")
-    return found
+    return _outcome(standing)
+
+
+def _outcome(standing: Standing) -> Verified:
+    found, trial = standing.verified, standing.trial
+    assert found is not None  # noqa: S101 - nothing was known before, so everything was read
+    if trial is None or trial.has_passed or trial.condemns:
+        return found
+    return replace(found, message=f"it was read and is whole, but not restored: {trial.message}", reason=trial.reason)
 
 
 def _tell(backup: ReadBackup, found: Verified, level: Level) -> int:

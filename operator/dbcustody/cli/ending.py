@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from dbcustody.errors import DbcustodyError, InterruptedRunError
+from dbcustody.guidance import GUIDANCE
 from dbcustody.jobs.deadline import Deadline
 from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.logs import redact_text
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from dbcustody.adapters.objectstore import S3Settings
 from dbcustody.api.connection import Recognised, recognise
 from dbcustody.api.database import Connection
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.policy import Algorithm, Compression, Level, Retention, RowCounts
+from dbcustody.api.policy import Algorithm, Compression, Level, LocaleFallback, Retention, RowCounts
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.repository.layout import check_custody_id, check_key_id
 
@@ -64,6 +64,9 @@ class Standalone:
     parallelism: int
     """How many streams of rows; more than one pays on a server with idle cores."""
     level: Level
+    test_server: Recognised | None
+    """Where throw-away databases may be made for restore tests; None: nowhere."""
+    locale_fallback: LocaleFallback
     row_counts: RowCounts
     retention: Retention
     time_zone: str
@@ -141,6 +144,8 @@ def read_standalone(variables: Mapping[str, str], *, needs_database: bool = True
         compression=_read_compression(reader),
         parallelism=reader.number("BACKUP_PARALLELISM", default=1, least=1, most=LARGEST_PARALLELISM),
         level=reader.choice("BACKUP_VERIFICATION", Level, Level.READ),
+        test_server=_read_test_server(reader),
+        locale_fallback=reader.choice("RESTORE_TEST_LOCALE_FALLBACK", LocaleFallback, LocaleFallback.FAIL),
         row_counts=reader.choice("BACKUP_ROW_COUNTS", RowCounts, RowCounts.EXACT),
         retention=_read_retention(reader),
         time_zone=_read_time_zone(reader),
@@ -196,6 +201,17 @@ def _read_database(reader: _Reader, *, is_needed: bool) -> Recognised | None:
         return None
     try:
         return _recognise("DATABASE_URL" if "DATABASE_URL" in found else "PG*", found)
+    except InvalidSpecError as error:
+        reader.problems.append(error.message)
+        return None
+
+
+def _read_test_server(reader: _Reader) -> Recognised | None:
+    url = reader.text("RESTORE_TEST_URL")
+    if url is None:
+        return None
+    try:
+        return recognise_url("RESTORE_TEST_URL", url)
     except InvalidSpecError as error:
         reader.problems.append(error.message)
         return None

@@ -88,7 +88,7 @@ def backups_list_command(*, as_json: bool) -> None:
 
 @dbcustody_command.command("verify")
 @click.argument("name", required=False)
-@click.option("--level", type=click.Choice(["Checksum", "Read"]), default="Read", show_default=True)
+@click.option("--level", type=click.Choice(["Checksum", "Read", "Restore"]), default="Read", show_default=True)
 def verify_command(name: str | None, *, level: str) -> None:
     """Read a backup back (the newest one unless NAME is given) and say whether it can be trusted."""
     from dbcustody.cli.backups import verify  # noqa: PLC0415
@@ -110,6 +110,21 @@ def verify_command(name: str | None, *, level: str) -> None:
     show_default=True,
     help="What to do about roles that the server does not have.",
 )
+@click.option(
+    "--table", "tables", metavar="PATTERN", multiple=True, help="Only these tables, views, sequences; again for more."
+)
+@click.option("--exclude-table", "no_tables", metavar="PATTERN", multiple=True, help="Not these.")
+@click.option("--schema", "schemas", metavar="PATTERN", multiple=True, help="Only what is in these schemas.")
+@click.option("--exclude-schema", "no_schemas", metavar="PATTERN", multiple=True, help="Not what is in these.")
+@click.option(
+    "--owner-map", metavar="FROM=TO", multiple=True, help="A role of the server in the place of one of the backup."
+)
+@click.option(
+    "--acknowledge",
+    type=click.Choice(["SkippedObjects"], case_sensitive=False),
+    multiple=True,
+    help="SkippedObjects: go without what only a superuser may make.",
+)
 def restore_command(
     name: str | None,
     *,
@@ -119,15 +134,31 @@ def restore_command(
     to: str | None,
     jobs: int,
     missing_roles: str,
+    tables: tuple[str, ...],
+    no_tables: tuple[str, ...],
+    schemas: tuple[str, ...],
+    no_schemas: tuple[str, ...],
+    owner_map: tuple[str, ...],
+    acknowledge: tuple[str, ...],
 ) -> None:
     """Restore the backup NAME into a new database, and compare it with what was backed up before anybody may enter."""
-    from dbcustody.api.restore import MissingRoles  # noqa: PLC0415
+    from dbcustody.api.restore import MissingRoles, Patterns, SideEffect  # noqa: PLC0415
     from dbcustody.cli.backups import list_backups  # noqa: PLC0415
-    from dbcustody.cli.restore import Choice, restore_backup  # noqa: PLC0415
+    from dbcustody.cli.restore import Choice, read_mapping, restore_backup  # noqa: PLC0415
 
     if as_list:
         sys.exit(list_backups(os.environ, as_json=as_json))
-    choice = Choice(name=name, to=to, database=database, jobs=jobs, missing_roles=MissingRoles(missing_roles))
+    choice = Choice(
+        name=name,
+        to=to,
+        database=database,
+        jobs=jobs,
+        missing_roles=MissingRoles(missing_roles),
+        schemas=Patterns(include=schemas, exclude=no_schemas),
+        tables=Patterns(include=tables, exclude=no_tables),
+        owner_map=tuple(read_mapping(one) for one in owner_map),
+        acknowledged=frozenset(SideEffect(one) for one in acknowledge),
+    )
     sys.exit(restore_backup(os.environ, choice))
 
 

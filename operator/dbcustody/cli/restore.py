@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from dbcustody.api.restore import MissingRoles
+from dbcustody.api.restore import MissingRoles, OwnerMapping, Patterns, SideEffect
 from dbcustody.cli.backups import find_backup, look, state_of
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_standalone, recognise_url
@@ -19,6 +20,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import open_source
 from dbcustody.jobs.tools import application_name, make_target
+from dbcustody.plan import selection
 from dbcustody.plan.restoration import Wish
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MAINTENANCE_DATABASE: Final = "postgres"
 """Where databases are made."""
+_NAME: Final = r'("(?:[^"]|"")+"|[^="]+)'
+_MAPPING: Final = re.compile(f"{_NAME}={_NAME}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,31 @@ class Choice:
     database: str | None
     jobs: int
     missing_roles: MissingRoles
+    schemas: Patterns
+    tables: Patterns
+    owner_map: tuple[OwnerMapping, ...]
+    acknowledged: frozenset[SideEffect]
+
+    def wish(self, database: str) -> Wish:
+        """Return what is asked for, into *database*."""
+        return Wish(
+            database=database,
+            missing_roles=self.missing_roles,
+            choice=selection.Choice(schemas=self.schemas, tables=self.tables),
+            owner_map=self.owner_map,
+            acknowledged=self.acknowledged,
+        )
+
+
+def read_mapping(text: str) -> OwnerMapping:
+    """Return what *text*, `from=to`, says; a name with an equals sign stands in double quotes. Raises InvalidSpecError."""
+    match = _MAPPING.fullmatch(text)
+    if match is None:
+        raise InvalidSpecError(
+            f"--owner-map: {text!r} must be FROM=TO; a name with an equals sign stands in double quotes"
+        )
+    was, now = (name[1:-1].replace('""', '"') if name.startswith('"') else name for name in match.groups())
+    return OwnerMapping(from_=was, to=now)
 
 
 def restore_backup(environ: Mapping[str, str], choice: Choice) -> int:
@@ -66,7 +95,7 @@ def restore_backup(environ: Mapping[str, str], choice: Choice) -> int:
             order = RestoreOrder(
                 source=open_source(storage, backup),
                 server=server,
-                wish=Wish(database=database, missing_roles=choice.missing_roles),
+                wish=choice.wish(database),
                 parallelism=choice.jobs,
                 report=display.report,
             )
@@ -110,5 +139,7 @@ def _tell(backup: ReadBackup, restored: Restored) -> None:
     )
     if restored.unknown_settings:
         complain(f"the server does not know {', '.join(restored.unknown_settings)}, which was left out", kind="note")
+    for skipped in restored.skipped_objects:
+        complain(f"left out, because the role may not make it: {skipped}", kind="note")
     for remark in restored.remarks:
         complain(remark, kind="note")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.objectstore import S3Store, VolumeStore
 from dbcustody.adapters.postgres import find_clients
 from dbcustody.api.database import DatabaseSpec
-from dbcustody.api.policy import CaptureOptions, Verification
+from dbcustody.api.policy import CaptureOptions, Level, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
 from dbcustody.cli.ending import complain
 from dbcustody.cli.environment import CONNECTION, Standalone
@@ -118,6 +118,7 @@ def _bench(
         store=lambda: _open_store(settings),
         keyring=lambda: settings.keyring,
         clients=client_folders(settings, environ),
+        test_server=lambda: _test_server(settings, custody_id),
     )
     return Bench(settings=settings, custody_id=custody_id, tools=witness.watching(tools))
 
@@ -190,6 +191,21 @@ def _target(settings: Standalone, verb: Verb, custody_id: str) -> PostgresTarget
     return make_target(known_database(settings.database), application=application_name(verb, custody_id))
 
 
+def require_test_server(settings: Standalone) -> None:
+    """Raise InvalidSpecError when nobody said where a restore test may make its database."""
+    if settings.test_server is None:
+        raise InvalidSpecError(
+            "RESTORE_TEST_URL: is missing; level Restore needs a server where a superuser may make databases and drop them, "
+            "such as postgresql://postgres@test.example.com:5432/postgres; not the one that is backed up, because everything is read there"
+        )
+
+
+def _test_server(settings: Standalone, custody_id: str) -> PostgresTarget | None:
+    if settings.test_server is None:
+        return None
+    return make_target(settings.test_server, application=application_name("restore test", custody_id))
+
+
 def _open_store(settings: Standalone) -> ObjectStore:
     if settings.bucket is not None:
         return S3Store(settings.bucket)
@@ -216,11 +232,16 @@ def _storage_spec(settings: Standalone, *, read_only: bool) -> BackupStorageSpec
     return replace(spec, volume=Volume(claim_name=OWNER))
 
 
+def verification_at(level: Level, settings: Standalone) -> Verification:
+    """Return how backups are proven at *level*."""
+    return Verification(level=level, locale_fallback=settings.locale_fallback)
+
+
 def _options(settings: Standalone) -> CaptureOptions:
     return CaptureOptions(
         starting_deadline_seconds=settings.wait_seconds,
         compression=settings.compression,
-        verification=Verification(level=settings.level),
+        verification=verification_at(settings.level, settings),
         parallelism=settings.parallelism,
         row_counts=settings.row_counts,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dbcustody.cli.figures import count_text, duration_text, size_text, time_text
 from dbcustody.naming import named
-from dbcustody.reason import ExitCode
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.backup import Artefact
@@ -31,6 +31,7 @@ def backup_text(result: JobResult, database: Recognised | None) -> str:
         ("size", _size(facts.artefact)),
         ("time", _time(facts)),
         ("verified", _verified(facts)),
+        *(("restore test", text) for text in _restore_test(facts)),
         (
             "encrypted",
             f"with key {', '.join(facts.artefact.key_ids)}"
@@ -84,6 +85,12 @@ def _time(facts: BackupFacts) -> str:
 def _verified(facts: BackupFacts) -> str:
     level = facts.verified_level or "no"
     return f"{level}: {facts.verification_message}" if facts.verification_message else level
+
+
+def _restore_test(facts: BackupFacts) -> tuple[str, ...]:
+    """Return why there was none, or what it found; nothing where level and message above say it already."""
+    test = facts.restore_test
+    return () if test is None or test.reason is Reason.RESTORE_TESTED else (f"not passed: {test.message}",)
 
 
 def _names(names: tuple[str, ...]) -> str:

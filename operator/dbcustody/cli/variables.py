@@ -16,6 +16,8 @@ VARIABLES: Final[dict[str, str]] = {
     "PGSSLROOTCERT": "libpq's: the file with the authority to trust",
     "PGTARGETSESSIONATTRS": "libpq's: which of several servers is meant",
     "RESTORE_URL": "`dbcustody restore`: the new database, anywhere; as `--to`, but in no list of processes",
+    "RESTORE_TEST_URL": "level Restore: a server where a throw-away database may be made",
+    "RESTORE_TEST_LOCALE_FALLBACK": "`C`: that database does with the locale C where the server lacks the backup's (`Fail`)",
     "BACKUP_DIR": "the folder of the backups; exactly one of this and `BACKUP_S3_BUCKET`",
     "BACKUP_S3_BUCKET": "the bucket of the backups",
     "BACKUP_S3_PREFIX": "the folder in the bucket; everything below it is dbcustody's. Without it the whole bucket",
@@ -41,7 +43,8 @@ VARIABLES: Final[dict[str, str]] = {
     "BACKUP_KEEP_WEEKLY": "for how many weeks one stays (0)",
     "BACKUP_KEEP_MONTHLY": "for how many months one stays (0)",
     "BACKUP_TIME_ZONE": "the time zone of those days, weeks and months (`Etc/UTC`)",
-    "BACKUP_VERIFICATION": "`Read`: the archive is read back and its rows counted; `Checksum` is cheaper and proves less (`Read`)",
+    "BACKUP_VERIFICATION": "`Read`: the archive is read back and its rows counted; `Checksum` is cheaper and proves less; `Restore` also "
+    "restores it at `RESTORE_TEST_URL` (`Read`)",
     "BACKUP_COMPRESSION": "`Zstd`, `Gzip`, `Lz4` or `None` (`Zstd`); clients before 16 take Gzip and say so",
     "BACKUP_COMPRESSION_LEVEL": "how hard it tries (1)",
     "BACKUP_PARALLELISM": "how many streams dump at the same time, from one snapshot (1)",

@@ -89,6 +89,8 @@ def run_of(backup: Backup) -> Run:
         ended_time=status.finish_time,
         location=artefact.location if artefact is not None else "",
         manifest_sha256=artefact.manifest_sha256 if artefact is not None else "",
+        restore_test=find(status.conditions, ConditionType.RESTORE_TESTED),
+        restore_seconds=status.restore_seconds,
     )
 
 

@@ -37,11 +37,13 @@ _TEXTS: Final = {
     "in_progress": "How many runs are under way.",
     "missed": "How many of the slots last recorded were missed.",
     "recovery_point_current": "1 while the recovery point is as the schedule promises.",
+    "restore_test_seconds": "How long the newest restore test that passed took; absent until one was measured.",
+    "restore_verified": "1 while the newest restore test that was due has passed; absent below level Restore.",
 }
 _VERIFIED: Final = "When the newest backup that passed this level was finished; 0 until there is one."
 _LEVEL: Final = "1 for the level up to which each backup is proven."
-_LEVELS: Final = {Level.CHECKSUM: (Level.CHECKSUM,), Level.READ: (Level.CHECKSUM, Level.READ)}
-"""Which levels a backup has passed that was proven up to one."""
+_CONDITIONS: Final = {Level.READ: ConditionType.VERIFIED, Level.RESTORE: ConditionType.RESTORE_TESTED}
+"""What a good backup says of a level; that it is good says that it passed Checksum."""
 
 
 def policy_metrics(world: World) -> Iterator[Metric]:
@@ -52,14 +54,21 @@ def policy_metrics(world: World) -> Iterator[Metric]:
     for policy in world.policies:
         place = (policy.metadata.namespace, policy.metadata.name)
         backups, wanted = world.backups.find("policy", *place), policy.spec.verification.level
-        for name, value in (*_values(policy, backups), *_schedule_values(policy), *_retained_values(policy)):
+        for name, value in _all_values(policy, backups):
             rows[name].append((place, value))
-        verified += [((*place, level.lower()), _last_verified(backups, level)) for level in _LEVELS[wanted]]
+        verified += [((*place, level.lower()), _last_verified(policy, backups, level)) for level in wanted.passed]
         levels.append(((*place, wanted.lower()), 1.0))
     for name, text in _TEXTS.items():
         yield gauge(f"dbcustody_backup_{name}", text, OBJECT, rows[name])
     yield gauge("dbcustody_backup_last_verified_timestamp_seconds", _VERIFIED, (*OBJECT, "level"), verified)
     yield gauge("dbcustody_backup_verification_level", _LEVEL, (*OBJECT, "level"), levels)
+
+
+def _all_values(policy: BackupPolicy, backups: tuple[Backup, ...]) -> Iterator[tuple[str, float]]:
+    yield from _values(policy, backups)
+    yield from _schedule_values(policy)
+    yield from _retained_values(policy)
+    yield from _restore_values(policy)
 
 
 def _values(policy: BackupPolicy, backups: tuple[Backup, ...]) -> Iterator[tuple[str, float]]:
@@ -106,13 +115,27 @@ def _retained_values(policy: BackupPolicy) -> Iterator[tuple[str, float]]:
         yield "oldest_timestamp_seconds", seconds(retained.oldest_time)
 
 
-def _last_verified(backups: tuple[Backup, ...], level: Level) -> float:
-    """Return when the newest good backup that passed *level* was finished; a good one has passed Checksum."""
+def _restore_values(policy: BackupPolicy) -> Iterator[tuple[str, float]]:
+    tested, said = policy.status.last_restore_test, find(policy.status.conditions, ConditionType.RESTORE_VERIFIED)
+    if tested is not None and tested.restore_seconds is not None:
+        yield "restore_test_seconds", float(tested.restore_seconds)
+    if policy.spec.verification.level is Level.RESTORE:
+        yield "restore_verified", float(said is not None and said.is_true)
+
+
+def _last_verified(policy: BackupPolicy, backups: tuple[Backup, ...], level: Level) -> float:
+    """Return when the newest good backup that passed *level* was finished; a good one has passed Checksum.
+
+    What was restored is remembered by the policy's status, by the time of its data: one of many backups is, and it may be gone by now.
+    """
+    wanted, tested = _CONDITIONS.get(level), policy.status.last_restore_test
     times = [
         one.status.finish_time
         for one in backups
-        if is_good(one) and (level is Level.CHECKSUM or is_true(one.status.conditions, ConditionType.VERIFIED))
+        if is_good(one) and (wanted is None or is_true(one.status.conditions, wanted))
     ]
+    if level is Level.RESTORE and tested is not None:
+        times.append(tested.time)
     return max((seconds(time) for time in times), default=0.0)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.assertion import ask
-from dbcustody.adapters.postgres.settling import read_hash_roots, read_positions
+from dbcustody.adapters.postgres.settling import read_constraints, read_hash_roots, read_positions
 from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
 from dbcustody.adapters.postgres.surroundings import read_extensions
 from dbcustody.errors import RefusedError
+from dbcustody.naming import named
 from dbcustody.plan.position import Position, find_strays
 from dbcustody.plan.row_count import find_row_differences
 from dbcustody.reason import Reason
@@ -53,6 +54,14 @@ def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) 
             reason=Reason.CHECKS_FAILED,
         )
     return Accepted(tables=len(catalogue.tables), rows=catalogue.row_count, sequences=len(sequences))
+
+
+def refuse_lacking(session: Session, constraints: frozenset[tuple[str, str]]) -> None:
+    """Raise RefusedError (ChecksFailed) when one of *constraints* is missing: each a schema, and its table's name and its own."""
+    lacking = sorted(".".join(one) for one in constraints - read_constraints(session)) if constraints else []
+    if lacking:
+        text = f"constraints are missing: {named(lacking, _SHOWN)}"
+        raise RefusedError(text, reason=Reason.CHECKS_FAILED)
 
 
 def ask_all(session: Session, assertions: Iterable[Assertion], *, role: str | None) -> None:

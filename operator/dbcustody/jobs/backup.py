@@ -7,25 +7,24 @@ happens after finds it again by its name. Nothing is ever deleted here.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.api.backup import Progress, Stage
-from dbcustody.api.policy import CaptureOptions, Level
+from dbcustody.api.policy import CaptureOptions, Level, highest_level
 from dbcustody.contract import Verb
 from dbcustody.errors import ConflictError, InterruptedRunError, RefusedError
 from dbcustody.jobs.artefact import Shelf
 from dbcustody.jobs.capture import Capture
 from dbcustody.jobs.commitment import claim_name, commit, make_manifest, undertake
 from dbcustody.jobs.custody import open_custody, open_storage
-from dbcustody.jobs.evidence import Standing, facts_of, record_verified
+from dbcustody.jobs.evidence import Standing, facts_of
+from dbcustody.jobs.proof import min_level, prove_up_to_level
 from dbcustody.jobs.quantity import grouped, size_text
 from dbcustody.jobs.reading import read_catalogue_of
 from dbcustody.jobs.sitting import sit_down
 from dbcustody.jobs.stock import open_data_key, take_stock
 from dbcustody.jobs.tools import custody_id_of
 from dbcustody.jobs.verdict import fail, give
-from dbcustody.jobs.verification import verify
 from dbcustody.reason import Reason
 from dbcustody.repository.binding import Place
 from dbcustody.repository.inventory import Doubt
@@ -44,7 +43,6 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 
     Raises everything that prevented a commit: the reasons of Secrets, storage, keys, connection, dump; Skipped when it was not its turn.
     """
-    options = request.options or CaptureOptions()
     storage = open_storage(tools, request)
     open_custody(storage, request, now=tools.now())
     name, custody_id = request.name or tools.job_name, custody_id_of(request)
@@ -53,7 +51,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     if standing is None:
         place = Place(storage_id=storage.storage_id, custody_id=custody_id, backup_id=backup_id, attempt=tools.attempt)
         standing = _take(request, storage, tools, name=name, place=place)
-    return prove(storage, standing, level=options.verification.level, tools=tools)
+    return prove(storage, standing, request, tools)
 
 
 def find_standing(storage: OpenStorage, custody_id: str, backup_id: str, tools: Tools) -> Standing | None:
@@ -84,15 +82,13 @@ def _deleted(backup_id: str) -> RefusedError:
 
 
 def _standing(storage: OpenStorage, found: ReadBackup) -> Standing:
-    levels = found.verified_levels
-    before = next((level for level in (Level.READ, Level.CHECKSUM) if level.value in levels), None)
     key = open_data_key(storage, found.manifest.place, found.key_ids) if found.manifest.encryption else None
     return Standing(
         manifest=found.manifest,
         manifest_sha256=found.manifest_sha256,
         key_ids=found.key_ids,
         not_captured=read_catalogue_of(storage, found.manifest, key).not_captured,
-        verified_before=before,
+        verified_before=highest_level(found.verified_levels),
         adopted=True,
     )
 
@@ -123,16 +119,11 @@ def _take(request: JobRequest, storage: OpenStorage, tools: Tools, *, name: str,
     )
 
 
-def prove(storage: OpenStorage, standing: Standing, *, level: Level, tools: Tools) -> JobResult:
-    """Return the result for *standing*, verified at *level* first unless that is known already; what passed is written down."""
-    if standing.verified_before is None or (level is Level.READ and standing.verified_before is not Level.READ):
-        manifest = standing.manifest
-        key = open_data_key(storage, manifest.place, standing.key_ids) if manifest.encryption else None
-        with _telling_of_commit(manifest.backup_id):
-            verified = verify(storage, manifest, level=level, tools=tools, data_key=key)
-        standing = replace(standing, verified=verified)
-        record_verified(storage, standing, tools.now())
-    return conclude(storage, standing, level=level)
+def prove(storage: OpenStorage, standing: Standing, request: JobRequest, tools: Tools) -> JobResult:
+    """Return the result for *standing*, verified at the level of *request* first unless that is known already."""
+    with _telling_of_commit(standing.manifest.backup_id):
+        standing = prove_up_to_level(storage, standing, request, tools)
+    return conclude(storage, standing, level=(request.options or CaptureOptions()).verification.level)
 
 
 @contextmanager
@@ -147,10 +138,12 @@ def _telling_of_commit(backup_id: str) -> Iterator[None]:
 
 
 def conclude(storage: OpenStorage, standing: Standing, *, level: Level, verb: Verb = Verb.BACKUP) -> JobResult:
-    """Return the result of *verb* for a committed backup: good when *level* is known to have passed."""
-    facts, verified = facts_of(storage, standing), standing.verified
-    reached = verified.level if verified is not None else standing.verified_before
-    if reached is None or (level is Level.READ and reached is not Level.READ):
+    """Return the result of *verb* for a committed backup: good when *level* is known to have passed.
+
+    Level Restore is Read here: a test that could not be made proves nothing against a backup, and one that it failed took Read from it.
+    """
+    facts, verified, reached = facts_of(storage, standing), standing.verified, standing.reached
+    if reached is None or not reached.reaches(min_level(level)):
         reason = verified.reason if verified is not None else Reason.VERIFICATION_FAILED
         message = verified.message if verified is not None else "the level that is due was not reached"
         return fail(verb, reason, message, backup=facts)

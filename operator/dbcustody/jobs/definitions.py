@@ -9,16 +9,21 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.consumer import Consumer, start
 from dbcustody.errors import DamagedError
+from dbcustody.repository.contents import rewritten
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Iterator
 
     from dbcustody.adapters.postgres import Client
+    from dbcustody.plan.part import Part
+
+_PIECE_BYTES: Final = 1 << 20
 
 
 class Definitions:
@@ -36,7 +41,14 @@ class Definitions:
             self.size_bytes += written
             remaining = remaining[written:]
 
-    def compared(self, pieces: Iterable[bytes], what: str) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what was appended."""
+        position = 0
+        while piece := os.pread(self.file, _PIECE_BYTES, position):
+            position += len(piece)
+            yield piece
+
+    def compared(self, pieces: Iterable[bytes | memoryview], what: str) -> Iterator[bytes | memoryview]:
         """Yield *pieces* as they come; raises DamagedError when they do not begin with what was read before as *what*."""
         position = 0
         for piece in pieces:
@@ -50,6 +62,17 @@ class Definitions:
 
 
 @contextmanager
+def altered(head: Definitions, what: str, part: Part) -> Iterator[Definitions]:
+    """Lend *head* as *part* wants it: itself where nothing is to be left out or renamed; raises like `repository.contents.rewritten`."""
+    if not part.alters:
+        yield head
+        return
+    with definitions() as coming:
+        take_all(coming, rewritten(head.pieces(), what, partial(part.rewrite, by_name=False)))
+        yield coming
+
+
+@contextmanager
 def definitions() -> Iterator[Definitions]:
     """Lend a file in memory that is gone afterwards."""
     file = os.memfd_create("definitions")
@@ -59,7 +82,7 @@ def definitions() -> Iterator[Definitions]:
         os.close(file)
 
 
-def take_all(found: Definitions, pieces: Iterable[bytes]) -> None:
+def take_all(found: Definitions, pieces: Iterable[bytes | memoryview]) -> None:
     """Keep all *pieces*."""
     for piece in pieces:
         found.add(piece)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from dbcustody.api.backup import Artefact, TableTotals
 from dbcustody.api.database import Server
 from dbcustody.api.policy import Level
-from dbcustody.facts import BackupFacts
+from dbcustody.facts import BackupFacts, RestoreTestFacts
 from dbcustody.jobs.quantity import size_text
 from dbcustody.jobs.stock import add_fact
+from dbcustody.jobs.trial import Trial
 from dbcustody.jobs.verification import Verified
+from dbcustody.reason import Reason
 from dbcustody.repository import fact
 from dbcustody.repository.layout import backup_prefix
 from dbcustody.repository.manifest import Manifest
@@ -34,14 +36,20 @@ class Standing:
     """Of a verification just now; None: there was none."""
     verified_before: Level | None = None
     """The highest level for which a fact stands in the storage."""
+    trial: Trial | None = None
+    """Of a restore test just now; None: there was none."""
     adopted: bool = False
     start_up_seconds: float | None = None
+
+    @property
+    def reached(self) -> Level | None:
+        """The level that it is known to have passed; what was found just now counts before what was found earlier."""
+        return self.verified.level if self.verified is not None else self.verified_before
 
 
 def facts_of(storage: OpenStorage, standing: Standing) -> BackupFacts:
     """Return what status says of a backup that lies in *storage*."""
-    manifest, verified = standing.manifest, standing.verified
-    level = verified.level if verified is not None else standing.verified_before
+    manifest, verified, level = standing.manifest, standing.verified, standing.reached
     return BackupFacts(
         name=manifest.name,
         artefact=Artefact(
@@ -64,9 +72,19 @@ def facts_of(storage: OpenStorage, standing: Standing) -> BackupFacts:
         not_captured=standing.not_captured,
         verified_level=level.value if level is not None else None,
         verification_message=verified.message if verified is not None else None,
+        restore_test=_restore_test(standing),
         start_up_seconds=standing.start_up_seconds,
         encrypted=manifest.encryption is not None,
     )
+
+
+def _restore_test(standing: Standing) -> RestoreTestFacts | None:
+    trial = standing.trial
+    if trial is not None:
+        return RestoreTestFacts(reason=trial.reason, message=trial.message, seconds=trial.seconds)
+    if standing.verified_before is Level.RESTORE:
+        return RestoreTestFacts(reason=Reason.RESTORE_TESTED, message="was restored before, compared and equal")
+    return None
 
 
 def _server(manifest: Manifest) -> Server:
@@ -81,15 +99,21 @@ def _server(manifest: Manifest) -> Server:
 
 
 def record_verified(storage: OpenStorage, standing: Standing, now: datetime) -> None:
-    """Write down beside the manifest which level *standing*'s verification passed; nothing when none, or in a ReadOnly storage."""
-    verified = standing.verified
+    """Write down beside the manifest which level *standing*'s verification passed; nothing when none, or in a ReadOnly storage.
+
+    With level Restore stands level Read, unless it did before: older versions know no higher one.
+    """
+    verified, before = standing.verified, standing.verified_before
     if verified is None or verified.level is None or storage.read_only:
         return
-    said = fact.Verified(
-        backup_id=standing.manifest.backup_id,
-        manifest_sha256=standing.manifest_sha256,
-        level=verified.level.value,
-        time=now,
-        rows=verified.rows,
-    )
-    add_fact(storage, standing.manifest.custody_id, said)
+    was_read = before is not None and before.reaches(Level.READ)
+    is_more = verified.level is Level.RESTORE and not was_read
+    for level in (Level.READ, Level.RESTORE) if is_more else (verified.level,):
+        said = fact.Verified(
+            backup_id=standing.manifest.backup_id,
+            manifest_sha256=standing.manifest_sha256,
+            level=level.value,
+            time=now,
+            rows=verified.rows,
+        )
+        add_fact(storage, standing.manifest.custody_id, said)

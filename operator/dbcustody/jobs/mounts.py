@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from dbcustody.adapters.keyring import read_keyring
 from dbcustody.adapters.objectstore import S3Settings, S3Store, VolumeStore
+from dbcustody.adapters.postgres import PostgresTarget
 from dbcustody.api.storage import AddressingStyle, Checksums
-from dbcustody.contract import ATTEMPT_VARIABLE, JOB_NAME_VARIABLE, MOUNT_ROOT, Mount, opened_by
+from dbcustody.contract import (
+    ATTEMPT_VARIABLE,
+    JOB_NAME_VARIABLE,
+    MOUNT_ROOT,
+    TEST_SUPERUSER,
+    Mount,
+    opened_by,
+)
 from dbcustody.errors import InvalidSpecError, UnavailableError
 from dbcustody.jobs.custody import storage_of
 from dbcustody.jobs.tools import Tools, application_name, database_of, find_target
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.keyring import Keyring
     from dbcustody.adapters.objectstore import ObjectStore
-    from dbcustody.adapters.postgres import PostgresTarget
     from dbcustody.api.database import Connection
     from dbcustody.api.meta import ObjectRef, SecretKeyRef
     from dbcustody.api.storage import S3
@@ -84,6 +91,7 @@ def mounted_tools(
         store=lambda: _mounted_store(request, root),
         keyring=lambda: _mounted_keyring(request, root),
         clients=client_folders(environ),
+        test_server=lambda: _test_server(request, root),
     )
 
 
@@ -139,6 +147,21 @@ def _mounted_target(request: JobRequest, verb: Verb, root: Path) -> PostgresTarg
 def _named(connection: Connection, secret_ref: ObjectRef) -> Connection:
     """Return *connection* under the Secret that is really read, so that messages name the right one."""
     return replace(connection, secret_ref=secret_ref)
+
+
+def _test_server(request: JobRequest, root: Path) -> PostgresTarget | None:
+    """Return the throw-away server in the same pod, behind its socket; None when the pod was made without one."""
+    folder = root / Mount.TEST_SERVER
+    if not folder.is_dir():
+        return None
+    return PostgresTarget(
+        host=str(folder),
+        port="5432",
+        database="postgres",
+        user=TEST_SUPERUSER,
+        sslmode="disable",
+        application=application_name("restore test", request.custody_id),
+    )
 
 
 def _mounted_ca(reference: SecretKeyRef | None, folder: Path) -> Path | None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,19 +31,21 @@ from dbcustody.adapters.postgres.landing import (
 )
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_owner_create, prepare_part
+from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import DbcustodyError, RefusedError
-from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions
-from dbcustody.jobs.definitions import Definitions, definitions, take_all, take_head
-from dbcustody.jobs.source import Source, choose_loader, refuse_pending_erasures
+from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
+from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
+from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
 from dbcustody.plan.imprint import Imprint, handed_over, read_imprints, ready, under_way
+from dbcustody.plan.lending import owners_rights
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.replacement import Replacement, with_replacement
 from dbcustody.plan.restoration import Landing, RestorePlan, Wish, plan_restoration, state
 from dbcustody.reason import Reason
+from dbcustody.repository.contents import rewritten
 from dbcustody.repository.layout import WHOLE_OBJECT
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres import Client
     from dbcustody.api.restore import StatedPlan
     from dbcustody.jobs.tools import Tools
+    from dbcustody.plan.part import Part
+    from dbcustody.repository.contents import Contents
 
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 _LOOK_SECONDS: Final = 0.2
@@ -78,6 +82,8 @@ class RestoreOrder:
     """Of the plan that was told, and is the only one that may be carried out; None: whatever the plan is."""
     replacement: Replacement | None = None
     """Whose place it takes once it is complete, and is left shut for; None: it is handed over."""
+    is_throw_away: bool = False
+    """Whether the database is only to be compared, and dropped then: nobody is let in, so that nobody's erasure stands in the way."""
     replay: Callable[[Session], None] = lambda _: None
     """Called when everything is in and nobody else may enter yet; what it raises ends the restore."""
 
@@ -89,18 +95,34 @@ class Restored:
     database: str
     accepted: Accepted
     remarks: tuple[str, ...] = ()
+    skipped_objects: tuple[str, ...] = ()
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
+    seconds: float = 0.0
+    """From the first byte that was read to the end of the last check."""
 
 
 def make_plan(order: RestoreOrder, landing: Landing) -> RestorePlan:
     """Return the plan for *order* on the server *landing*, with what stands in its way."""
-    catalogue, major = order.source.catalogue, order.source.manifest.server.major_version
-    if order.replacement is None:
-        return plan_restoration(catalogue, major, landing, order.wish)
-    owned = replace(catalogue, database=replace(catalogue.database, owner=order.replacement.live.owner))
-    plan = plan_restoration(owned, major, landing, order.wish)
-    return replace(plan, obstacles=(*plan.obstacles, *order.replacement.obstacles))
+    catalogue, replacement = order.source.catalogue, order.replacement
+    if replacement is not None:
+        catalogue = replace(catalogue, database=replace(catalogue.database, owner=replacement.live.owner))
+    contents = _read_contents(order, landing)
+    major = order.source.manifest.server.major_version
+    plan = plan_restoration(catalogue, major, landing, order.wish, contents=contents)
+    return plan if replacement is None else replace(plan, obstacles=(*plan.obstacles, *replacement.obstacles))
+
+
+def _read_contents(order: RestoreOrder, landing: Landing) -> Contents | None:
+    """Return the table of contents where it is needed, or says what the role may not make; None: it is not looked at."""
+    if order.wish.needs_contents:
+        return order.source.read_contents()
+    if landing.is_superuser:
+        return None
+    try:
+        return order.source.read_contents()
+    except RefusedError:  # of a pg_dump newer than we know: pg_restore will complain of what cannot be made
+        return None
 
 
 def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
@@ -142,11 +164,11 @@ class _Restoration:
         self._database = order.server.at(order.wish.database)
         self._ended = threading.Event()
         self._unknown: list[str] = []
-        self._tally, self._started = Tally(), time.monotonic()
+        self._tally, self._started, self._seconds = Tally(), time.monotonic(), 0.0
 
     def run(self) -> Restored:
         self._tell(RestoreStage.PLANNING, "Planning")
-        refuse_pending_erasures(self._source, self._tools)
+        self._refuse_pending_erasures()
         with connect(self._order.server) as session, definitions() as head:
             self._database = replace(self._database, options=session_options(session))
             landing = Landing(**read_landing(session))
@@ -154,21 +176,32 @@ class _Restoration:
             plan = make_plan(self._order, without(landing, left, self._order))
             self._require_agreement(plan, is_first=left is None)
             client = choose_loader(self._tools, self._source.manifest, landing.major_version)
+            self._started = time.monotonic()
             self._fetch(head, client)
             if left is not None:
                 drop_database(session, left)
             with self._new_database(session, plan):
-                with self._owner_may_create(landing, plan):
+                if self._source.is_partial:
+                    self._prepare_part(plan)
+                with self._owners_may_create(landing, plan):
                     self._fill(head, client, plan)
                 accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
                 self._hand_over(session, plan)
+                self._seconds = time.monotonic() - self._started
         return Restored(
             database=self._order.wish.database,
             accepted=accepted,
             remarks=plan.remarks,
+            skipped_objects=plan.part.skipped,
             unknown_settings=tuple(sorted(set(self._unknown))),
+            seconds=self._seconds,
         )
+
+    def _refuse_pending_erasures(self) -> None:
+        """Raise RefusedError (ErasuresPending), but not for a database that nobody ever enters."""
+        if not self._order.is_throw_away:
+            refuse_pending_erasures(self._source, self._tools)
 
     def _require_agreement(self, plan: RestorePlan, *, is_first: bool) -> None:
         """Raise RefusedError when *plan* cannot be carried out, or is another one than was told before anything was done for it."""
@@ -179,14 +212,15 @@ class _Restoration:
             raise RefusedError(f"the plan is {made} now, and was {agreed} when it was told", reason=Reason.PLAN_CHANGED)
 
     def _hand_over(self, session: Session, plan: RestorePlan) -> None:
-        facts, backup_id = self._source.catalogue.database, self._source.manifest.backup_id
+        facts, backup_id = plan.part.catalogue.database, self._source.manifest.backup_id
         if self._order.replacement is not None:
             comment_on(
                 session, self._order.wish.database, ready(self._order.replacement.live.oid, self._order.mark or "")
             )
             return
         comment = handed_over(facts.comment, backup_id, self._order.mark)
-        hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
+        with session.transaction(force_rollback=True) if self._order.is_throw_away else nullcontext():
+            hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
 
     def _fetch(self, head: Definitions, client: Client) -> None:
         """Read the definitions; a table of contents that pg_restore cannot read is told when it is used."""
@@ -206,13 +240,15 @@ class _Restoration:
             oid = create_database(
                 session,
                 self._order.wish.database,
-                self._source.catalogue.database,
+                plan.part.catalogue.database,
                 remark=under_way(self._source.manifest.backup_id, self._order.mark),
             )
             yield
         except BaseException:
             self._undo(oid, plan)
             raise
+        if self._order.is_throw_away:
+            self._undo(oid, plan)
 
     def _undo(self, oid: int | None, plan: RestorePlan) -> None:
         """Take away what was made, in a session of its own, for the other may be what failed; what cannot be taken away is told."""
@@ -231,31 +267,30 @@ class _Restoration:
 
     def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
         """Load definitions, rows, and what belongs behind them."""
-        belonging = () if plan.with_ownership else ("--no-owner", "--no-privileges")
+        belonging = _belonging(plan)
         self._tell(RestoreStage.DEFINING, "Defining")
-        if self._source.is_partial:
-            self._prepare_part()
-        self._load_definitions(head, client, ("--section=pre-data", *belonging))
-        self._load_rows(head, client, belonging)
-        self._tell(RestoreStage.FINISHING, "Indexes and constraints")
         jobs = f"--jobs={self._order.parallelism}"
-        self._load_definitions(head, client, ("--section=post-data", jobs, *belonging))
+        with altered(head, self._source.definitions[0], plan.part) as coming:
+            self._load_definitions(coming, client, ("--section=pre-data", *belonging))
+            self._load_rows(partial(self._load_archive, head, client, plan), plan.part)
+            self._tell(RestoreStage.FINISHING, "Indexes and constraints")
+            self._load_definitions(coming, client, ("--section=post-data", jobs, *belonging))
 
     @contextmanager
-    def _owner_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
-        """Let things be given to the owner to be while the block lasts; a superuser gives to whom he likes."""
-        owner = self._source.catalogue.database.owner
-        if landing.is_superuser or not plan.with_ownership or landing.major_version < _OWNS_PUBLIC_SINCE:
+    def _owners_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
+        """Let things be given to their owners while the block lasts; a superuser gives to whom he likes."""
+        if landing.is_superuser or not plan.with_ownership:
             yield
             return
+        lent, returned = owners_rights(plan.part, with_database=landing.major_version >= _OWNS_PUBLIC_SINCE)
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=True)
+            let_create(session, lent, allowed=True)
         yield
         with connect(self._database) as session:
-            let_owner_create(session, owner, allowed=False)
+            let_create(session, returned, allowed=False)
 
-    def _prepare_part(self) -> None:
-        catalogue = self._source.catalogue
+    def _prepare_part(self, plan: RestorePlan) -> None:
+        catalogue = plan.part.catalogue
         extensions = [(one.name, one.schema) for one in catalogue.extensions]
         schemas = {table.schema for table in catalogue.tables} | {schema for _, schema in extensions} - {"pg_catalog"}
         with connect(self._database) as session:
@@ -268,11 +303,9 @@ class _Restoration:
         ) as loading:
             self._unknown += loading.finish()
 
-    def _load_rows(self, head: Definitions, client: Client, belonging: tuple[str, ...]) -> None:
-        """Load all archives with rows, as many at a time as was asked for; the first that fails ends the others."""
-        work: list[Callable[[], tuple[str, ...]]] = [
-            partial(self._load_archive, head, client, belonging, archive) for archive in self._source.rows.items()
-        ]
+    def _load_rows(self, load: Callable[[Archive], tuple[str, ...]], part: Part) -> None:
+        """Load all archives with rows that come, as many at a time as was asked for; the first that fails ends the others."""
+        work = [partial(load, archive) for archive in coming_rows(self._source, part).items()]
         with ThreadPoolExecutor(self._order.parallelism, thread_name_prefix="load") as pool:
             running = [pool.submit(one) for one in work]
             try:
@@ -294,15 +327,18 @@ class _Restoration:
                 self._tell_loading()
                 next_telling = time.monotonic() + _TELL_SECONDS
 
-    def _load_archive(
-        self, head: Definitions, client: Client, belonging: tuple[str, ...], archive: tuple[str, tuple[str, ...]]
-    ) -> tuple[str, ...]:
+    def _load_archive(self, head: Definitions, client: Client, plan: RestorePlan, archive: Archive) -> tuple[str, ...]:
         """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
         name, objects = archive
-        pieces = self._source.pieces(objects, self._tools)
-        if name == self._source.definitions[0]:
+        pieces: Iterator[bytes | memoryview] = self._source.pieces(objects, self._tools)
+        is_first = name == self._source.definitions[0]
+        if is_first:
             pieces = head.compared(pieces, name)
-        with Loading(client, self._database, ("--section=data", *belonging), what=name, stop=self._ended) as loading:
+        if plan.part.alters:
+            pieces = rewritten(pieces, name, partial(plan.part.rewrite, by_name=not is_first))
+        with Loading(
+            client, self._database, ("--section=data", *_belonging(plan)), what=name, stop=self._ended
+        ) as loading:
             for piece in pieces:
                 loading.feed(piece)
                 self._tally.add(len(piece))
@@ -310,15 +346,16 @@ class _Restoration:
 
     def _settle(self, plan: RestorePlan) -> Accepted:
         """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
-        catalogue = self._source.catalogue
+        catalogue = plan.part.catalogue
         with connect(self._database) as session, cancelled_by(self._tools.stop, session):
             self._tell(RestoreStage.FINISHING, "Sequences and statistics")
             advance_sequences(session, find_advances(catalogue.sequences, read_sequence_positions(session)))
             analyse(session)
             self._tell(RestoreStage.CHECKING, "Counting rows")
             accepted = accept(session, catalogue, is_partial=self._source.is_partial)
+            refuse_lacking(session, plan.part.constraints)
             self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
-            refuse_pending_erasures(self._source, self._tools)
+            self._refuse_pending_erasures()
             self._order.replay(session)
         check_stop(self._tools)
         return accepted
@@ -349,6 +386,10 @@ class _Restoration:
                 updated_time=self._tools.now(),
             )
         )
+
+
+def _belonging(plan: RestorePlan) -> tuple[str, ...]:
+    return () if plan.with_ownership else ("--no-owner", "--no-privileges")
 
 
 def _refusal(plan: RestorePlan) -> RefusedError:

@@ -23,6 +23,7 @@ from dbcustody.jobs.tools import database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.replacement import undo_plan
 from dbcustody.plan.restoration import Landing, Wish
+from dbcustody.plan.selection import Choice
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix
 
@@ -148,7 +149,13 @@ def _order(session: Session, request: JobRequest, tools: Tools) -> RestoreOrder:
         source=open_chosen(request, tools),
         replacement=look_at_live(session, request, tools) if terms.replace is not None else None,
         server=_server(request, tools),
-        wish=Wish(database=terms.database, missing_roles=terms.missing_roles),
+        wish=Wish(
+            database=terms.database,
+            missing_roles=terms.missing_roles,
+            choice=Choice(schemas=terms.schemas, tables=terms.tables),
+            owner_map=terms.owner_map,
+            acknowledged=frozenset(terms.acknowledge),
+        ),
         parallelism=terms.parallelism,
         report=tools.report,
         assertions=terms.assertions,

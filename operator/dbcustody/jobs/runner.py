@@ -31,6 +31,7 @@ from dbcustody.contract import (
     load_request,
 )
 from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError
+from dbcustody.guidance import GUIDANCE
 from dbcustody.jobs.deadline import GRACE_SECONDS, Deadline
 from dbcustody.jobs.mounts import mounted_tools
 from dbcustody.jobs.output import Output
@@ -38,7 +39,7 @@ from dbcustody.jobs.repeats import Witness
 from dbcustody.jobs.tools import Tools
 from dbcustody.jobs.verdict import fail
 from dbcustody.logs import set_up_logs
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbcustody.api.policy import CaptureOptions
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
 from dbcustody.facts import BackupFacts
@@ -42,8 +41,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
         return fail(Verb.SETTLE, error.reason, error.message, backup=BackupFacts(name=request.name))
     if standing is None:
         return _nothing(request)
-    level = (request.options or CaptureOptions()).verification.level
-    return replace(prove(storage, replace(standing, adopted=False), level=level, tools=tools), verb=Verb.SETTLE)
+    return replace(prove(storage, replace(standing, adopted=False), request, tools), verb=Verb.SETTLE)
 
 
 def _find(storage: OpenStorage, request: JobRequest, tools: Tools) -> Standing | None:

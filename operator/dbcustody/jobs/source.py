@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.envelope import DataKey
 from dbcustody.adapters.postgres import find_clients
-from dbcustody.errors import RefusedError
+from dbcustody.errors import DamagedError, RefusedError
 from dbcustody.jobs.custody import OpenStorage
 from dbcustody.jobs.reading import read_catalogue_of, read_object
 from dbcustody.jobs.stock import open_data_key
 from dbcustody.jobs.tools import check_stop, entries_below
 from dbcustody.jobs.verification import able_clients, archives_of, client_major
+from dbcustody.plan.selection import DATA
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import Catalogue
+from dbcustody.repository.contents import read_contents
 from dbcustody.repository.layout import SCHEMA_OBJECT, WHOLE_OBJECT
 from dbcustody.repository.ledger import entry_sequence, ledger_prefix
 from dbcustody.repository.manifest import Manifest, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from dbcustody.adapters.postgres import Client
     from dbcustody.jobs.tools import Tools
+    from dbcustody.plan.part import Part
+    from dbcustody.repository.contents import Contents
     from dbcustody.repository.inventory import ReadBackup
+
+
+Archive = tuple[str, tuple[str, ...]]
+"""Its name, and its objects in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +52,7 @@ class Source:
         return self.manifest.scope is Scope.PARTIAL
 
     @property
-    def definitions(self) -> tuple[str, tuple[str, ...]]:
+    def definitions(self) -> Archive:
         """The archive that has the definitions, and its objects."""
         archives = archives_of(self.manifest)
         name = WHOLE_OBJECT if WHOLE_OBJECT in archives else SCHEMA_OBJECT
@@ -58,10 +67,22 @@ class Source:
 
     def pieces(self, objects: tuple[str, ...], tools: Tools) -> Iterator[bytes]:
         """Yield the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to stop."""
+        for piece in self._read(objects):
+            check_stop(tools)
+            yield piece
+
+    def read_contents(self, objects: tuple[str, ...] | None = None) -> Contents:
+        """Return the table of contents of the archive of *objects* (None: the definitions); only its head is read.
+
+        Raises like `read_object` and `repository.contents.read_contents`.
+        """
+        name, definitions = self.definitions
+        with closing(self._read(objects or definitions)) as pieces:
+            return read_contents(pieces, objects[0] if objects else name)
+
+    def _read(self, objects: tuple[str, ...]) -> Generator[bytes]:
         for name in objects:
-            for piece in read_object(self.storage, self.manifest, self.data_key, name):
-                check_stop(tools)
-                yield piece
+            yield from read_object(self.storage, self.manifest, self.data_key, name)
 
 
 def open_source(storage: OpenStorage, backup: ReadBackup) -> Source:
@@ -75,6 +96,29 @@ def open_source(storage: OpenStorage, backup: ReadBackup) -> Source:
         data_key=key,
         catalogue=read_catalogue_of(storage, manifest, key),
     )
+
+
+def coming_rows(source: Source, part: Part) -> dict[str, tuple[str, ...]]:
+    """Return the archives with rows that *part* needs; of the others only the head is read.
+
+    Raises DamagedError when a table whose rows are to come is in none of them.
+    """
+    if part.selection is None:
+        return source.rows
+    found, lacking = dict[str, tuple[str, ...]](), set(part.selection.tables_with_rows(source.catalogue))
+    for name, objects in source.rows.items():
+        is_first = name == source.definitions[0]
+        coming = part.rewrite(source.read_contents(objects), by_name=not is_first)
+        rows = {entry.key for entry in coming.entries if entry.kind in DATA}
+        lacking -= rows
+        if rows:
+            found[name] = objects
+    if lacking:
+        schema, table = min(lacking)
+        raise DamagedError(
+            f"backup {source.manifest.backup_id}: the rows of {schema}.{table} are in none of its archives"
+        )
+    return found
 
 
 def choose_loader(tools: Tools, manifest: Manifest, target_major: int) -> Client:

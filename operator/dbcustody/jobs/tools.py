@@ -65,6 +65,8 @@ class Tools:
     """The keys of the storage; None means: a storage without encryption."""
     clients: tuple[Path, ...]
     """Folders that may hold pg_dump and pg_restore of some major version."""
+    test_server: Callable[[], PostgresTarget | None] = lambda: None
+    """Where throw-away databases may be made; None: nowhere."""
 
 
 def check_stop(tools: Tools) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dbcustody.contract import JobResult, Verb
+from dbcustody.guidance import GUIDANCE
 from dbcustody.logs import redact_text
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 
 def give(verb: Verb, reason: Reason, message: str = "", **facts: Any) -> JobResult:

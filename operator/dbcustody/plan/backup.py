@@ -7,7 +7,7 @@ a Backup that is finished is never judged again.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.backup import Attempt, Backup, Origin, Stage
 from dbcustody.api.condition import ConditionType, find, is_true, merge, no, unknown, yes
@@ -22,6 +22,7 @@ from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_s
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting, with_repeats
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
+from dbcustody.plan.throwaway import trouble_with_server
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dbcustody.contract import JobResult
     from dbcustody.plan.actions import Action
     from dbcustody.plan.observed import SeenJob
+    from dbcustody.plan.request import Parties
 
 GONE_AFTER_SUCCESS_SECONDS: Final = 3600
 GONE_AFTER_FAILURE_SECONDS: Final = 86_400
@@ -124,8 +126,7 @@ def _is_first_seen(case: Case) -> Plan[BackupStatus] | None:
         start_time=case.now,
         progress=waiting(FOR_A_POD, case.now),
     )
-    work = backup_work(case.backup, found, image=case.seen.image)
-    manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
+    manifest = _backup_job(case, found, name)
     return _going_on(case, status, Reason.PENDING, "the Job is being created", actions=(StartJob(manifest),))
 
 
@@ -149,17 +150,47 @@ def _is_written_down_only(case: Case) -> Plan[BackupStatus] | None:
     if attempt is None or case.job is not None:
         return None
     was_seen = case.status.job_ref is not None and case.status.job_ref.name == attempt.job_name
-    is_others = attempt.verb == Verb.BACKUP and not case.has_own_job  # a CronJob's: not ours to make
-    if was_seen or is_others:
+    is_ours = attempt.verb != Verb.BACKUP or case.has_own_job or case.is_untested  # else a CronJob's: not ours to make
+    if was_seen or not is_ours:
         lost = Verdict(stand=Stand.LOST, reason=Reason.JOB_DELETED, message=f"Job {attempt.job_name} was deleted")
         return _settle(case, lost)
     found = case.parties
     if isinstance(found, Missing):
         return _held_up(case, found.reason, found.message)
-    make = backup_work if attempt.verb == Verb.BACKUP else settle_work
-    work = make(case.backup, found, image=case.seen.image)
+    if attempt.verb == Verb.BACKUP:
+        return Plan(status=case.status, actions=(StartJob(_backup_job(case, found, attempt.job_name)),))
+    work = settle_work(case.backup, found, image=case.seen.image)
     manifest = job_manifest(work, name=attempt.job_name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
     return Plan(status=case.status, actions=(StartJob(manifest),))
+
+
+def _goes_on_untested(case: Case) -> Plan[BackupStatus] | None:
+    """Speak when a run does not begin because of its throw-away server: the backup is taken without, and the test is left out.
+
+    Nothing of the run has happened yet. A test proves backups, and must not be what prevents one.
+    """
+    job, attempt = case.job, case.attempt
+    trouble = trouble_with_server(job, case.now) if job is not None else None
+    if attempt is None or attempt.verb != Verb.BACKUP or job is None or trouble is None:
+        return None
+    if isinstance(found := case.parties, Missing):
+        return None
+    name = _job_name(case, Verb.BACKUP, attempt.ordinal + 1)
+    told = _with_last_reason(case.status.attempts, Reason.TEST_SERVER_UNAVAILABLE)
+    attempts = _bounded((*told, Attempt(ordinal=attempt.ordinal + 1, job_name=name)))
+    status = replace(case.status, attempts=attempts, job_ref=None, progress=waiting(FOR_A_POD, case.now))
+    actions = (deletion_of(job), StartJob(_backup_job(case, found, name, untestable=trouble)))
+    return _going_on(
+        case, status, Reason.TEST_SERVER_UNAVAILABLE, f"goes on without restore test: {trouble}", actions=actions
+    )
+
+
+def _backup_job(case: Case, parties: Parties, name: str, *, untestable: str | None = None) -> dict[str, Any]:
+    """Return the Job *name* that takes the Backup, without a throw-away server when that of an earlier attempt did not start."""
+    if case.is_untested:
+        untestable = untestable or "the throw-away server of an earlier attempt did not start"
+    work = backup_work(case.backup, parties, image=case.seen.image, untestable=untestable)
+    return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
 
 
 def _job_goes_on(case: Case) -> Plan[BackupStatus] | None:
@@ -260,13 +291,17 @@ def _settle(case: Case, lost: Verdict) -> Plan[BackupStatus]:
         return _held_up(case, found.reason, f"{lost.message}; {found.message}", status=status)
     ordinal = before[-1].ordinal + 1
     name = _job_name(case, Verb.SETTLE, ordinal)
-    attempts = (*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value))
-    kept = attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
+    attempts = _bounded((*before, Attempt(ordinal=ordinal, job_name=name, verb=Verb.SETTLE.value)))
     told = with_repeats(case.status, lost.result)
-    status = replace(told, attempts=kept, job_ref=None, progress=waiting("the storage's answer", case.now))
+    status = replace(told, attempts=attempts, job_ref=None, progress=waiting("the storage's answer", case.now))
     work = settle_work(case.backup, found, image=case.seen.image)
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
     return _going_on(case, status, Reason.SETTLING, lost.message, actions=(StartJob(manifest),))
+
+
+def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Return the first and the last ones of *attempts*, as many as the CRD allows."""
+    return attempts if len(attempts) <= MOST_ATTEMPTS else (attempts[0], *attempts[1 - MOST_ATTEMPTS :])
 
 
 def _with_last_reason(attempts: tuple[Attempt, ...], reason: Reason) -> tuple[Attempt, ...]:
@@ -351,6 +386,7 @@ _RULES: Final = (
     _is_imported,
     _is_first_seen,
     _is_written_down_only,
+    _goes_on_untested,
     _job_goes_on,
     _has_answered,
     _is_lost,

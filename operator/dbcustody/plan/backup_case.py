@@ -15,6 +15,7 @@ from dbcustody.contract import Verb
 from dbcustody.plan.job_lifecycle import has_told_all, newest_pod
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, Parties, names_for, parties_of
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.backup import BackupStatus
@@ -106,6 +107,11 @@ class Case:
     def is_settling(self) -> bool:
         """Whether the last attempt asks the storage what became of those before."""
         return self.attempt is not None and self.attempt.verb == Verb.SETTLE
+
+    @property
+    def is_untested(self) -> bool:
+        """Whether an attempt was given up because its throw-away server did not start: those after it are ours, and have none."""
+        return any(one.reason == Reason.TEST_SERVER_UNAVAILABLE for one in self.status.attempts)
 
     @property
     def has_own_job(self) -> bool:

@@ -1,7 +1,8 @@
 """What a Backup says once it is over: in the words of the architecture, from the facts alone.
 
-Captured: the manifest was read back. Good: Captured and every checksum fits. Verified: every archive was read. Succeeded: Good, and the
-level that was due. Silence, or a storage that knows nothing, is failure.
+Captured: the manifest was read back. Good: Captured and every checksum fits. Verified: every archive was read. RestoreTested: it was
+restored and compared. Succeeded: Good, and the level that was due, where a test that could not be made asks for no more than Verified.
+Silence, or a storage that knows nothing, is failure.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.api.backup import Progress, Stage
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.policy import Level
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +47,7 @@ _REASONS_OF_A_LATE_END: Final = frozenset(
 MOST_NOT_CAPTURED: Final = 1000
 NOT_CAPTURED_LENGTH: Final = 1024
 _WORDS: Final = {Level.READ: "every archive was read to its end", Level.CHECKSUM: "every byte was read back"}
+_READ: Final = frozenset(level.value for level in Level if level.reaches(Level.READ))
 
 
 def succeeded(result: JobResult) -> bool:
@@ -100,20 +103,30 @@ def _steps(facts: BackupFacts | None, *, is_good: bool, reason: Reason) -> tuple
         yes(ConditionType.CAPTURED, Reason.CAPTURED, "the manifest was read back"),
         yes(ConditionType.UPLOADED, Reason.UPLOADED, facts.artefact.location),
         _verified(facts, is_good=is_good, reason=reason),
+        *_restore_tested(facts),
     )
 
 
 def _verified(facts: BackupFacts, *, is_good: bool, reason: Reason) -> Condition:
-    """Return the condition Verified: true at level Read only, and never known of a level that nobody asked for.
+    """Return the condition Verified: true from level Read on, and never known of a level that nobody asked for.
 
     What was asked for is the Job's matter: a policy may have changed its mind, or be gone, since the run began.
     """
-    if facts.verified_level == Level.READ:
+    if facts.verified_level in _READ:
         return yes(ConditionType.VERIFIED, Reason.VERIFIED, _WORDS[Level.READ])
     if is_good:
         return unknown(ConditionType.VERIFIED, Reason.NOT_REQUESTED, _WORDS[Level.CHECKSUM])
     because = reason if GUIDANCE[reason].condition == ConditionType.VERIFIED else Reason.VERIFICATION_FAILED
     return no(ConditionType.VERIFIED, because, facts.verification_message or "the verification did not pass")
+
+
+def _restore_tested(facts: BackupFacts) -> tuple[Condition, ...]:
+    """Return the condition RestoreTested; none where nobody asked for a test. What hindered one is no word against the backup."""
+    test = facts.restore_test
+    if test is None:
+        return ()
+    say = {Reason.RESTORE_TESTED: yes, Reason.NOT_REQUESTED: unknown}.get(test.reason, no)
+    return (say(ConditionType.RESTORE_TESTED, test.reason, test.message),)
 
 
 def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
@@ -130,6 +143,7 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
         start_time=start,
         finish_time=finish or status.finish_time,
         tables=facts.tables,
+        restore_seconds=facts.restore_test.seconds if facts.restore_test is not None else None,
         not_captured=tuple(one[:NOT_CAPTURED_LENGTH] for one in facts.not_captured[:MOST_NOT_CAPTURED]),
     )
 

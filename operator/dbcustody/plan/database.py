@@ -9,12 +9,13 @@ from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
 from dbcustody.api.database import LastBackup
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.contract import JobRequest, Verb
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine
 from dbcustody.plan.manifest import Work, job_manifest
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.summary import failed_conditions
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -26,6 +26,8 @@ IMAGE_TROUBLE: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
 CONTAINER_TROUBLE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+CRASH_LOOP: Final = "CrashLoopBackOff"
+"""Of a server that the worker waits for; the worker itself is never started twice in one pod."""
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 OUT_OF_MEMORY: Final = "OOMKilled"
 BACKOFF_SECONDS: Final = 5.0
@@ -165,7 +167,7 @@ def _is_refused_by_the_node(job: SeenJob, _: datetime) -> Verdict | None:
         return _blocked(Reason.POD_NOT_SCHEDULED, pod.unscheduled)
     if pod.waiting_reason in IMAGE_TROUBLE:
         return _blocked(Reason.IMAGE_NOT_AVAILABLE, f"{pod.waiting_reason}: {pod.waiting_message}")
-    if pod.waiting_reason in CONTAINER_TROUBLE:
+    if pod.waiting_reason in CONTAINER_TROUBLE or (pod.lacks_server and pod.waiting_reason == CRASH_LOOP):
         return _blocked(Reason.POD_NOT_CREATED, f"{pod.waiting_reason}: {pod.waiting_message}")
     return None
 

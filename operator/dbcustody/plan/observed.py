@@ -42,6 +42,8 @@ class SeenPod:
     """The scheduler's text while it finds no node."""
     waiting_reason: str = ""
     waiting_message: str = ""
+    lacks_server: bool = False
+    """Whether it is the throw-away server that it waits for, and not the worker itself."""
     is_running: bool = False
     is_disrupted: bool = False
     node: str = ""
@@ -57,11 +59,13 @@ class SeenPod:
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> SeenPod:
-        """Return what the pod *body* says; only its one container is looked at."""
+        """Return what the pod *body* says: of its one container, and of its throw-away server only why that does not start."""
         status, metadata = body.get("status") or {}, body["metadata"]
         conditions = {one["type"]: one for one in status.get("conditions") or ()}
         state = next((one.get("state") or {} for one in status.get("containerStatuses") or ()), {})
-        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        server = {} if {"running", "terminated"} & state.keys() else _hindrance(status)
+        ended = state.get("terminated") or {}
+        waiting = server or state.get("waiting") or {}
         scheduled, phase = conditions.get("PodScheduled") or {}, status.get("phase") or "Pending"
         return cls(
             name=metadata["name"],
@@ -73,6 +77,7 @@ class SeenPod:
             unscheduled=scheduled.get("message") or "" if scheduled.get("status") == "False" else None,
             waiting_reason=waiting.get("reason") or "",
             waiting_message=waiting.get("message") or "",
+            lacks_server=bool(server),
             is_running="running" in state and phase not in PHASES_OVER,
             node=(body.get("spec") or {}).get("nodeName") or "",
             is_unheard=_is_unheard(conditions, phase),
@@ -83,6 +88,12 @@ class SeenPod:
             ended_message=ended.get("message") or "",
             ended_time=_time(ended.get("finishedAt")),
         )
+
+
+def _hindrance(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return why a container does not start that has to start before the worker's; empty when none is waited for."""
+    states = (one.get("state") or {} for one in status.get("initContainerStatuses") or () if not one.get("started"))
+    return next((waiting for state in states if (waiting := state.get("waiting"))), {})
 
 
 def _is_unheard(conditions: Mapping[str, Mapping[str, Any]], phase: str) -> bool:
@@ -112,6 +123,8 @@ class SeenJob:
     outcome_message: str = ""
     start_time: datetime | None = None
     finish_time: datetime | None = None
+    has_server: bool = False
+    """Whether its pod has a throw-away server, without which the worker does not start."""
     has_ttl: bool = False
     """Whether the result was recorded: only then may the Job go."""
     pods: tuple[SeenPod, ...] = ()
@@ -138,6 +151,7 @@ class SeenJob:
             outcome_message=ended.get("message") or "",
             start_time=_time(status.get("startTime")),
             finish_time=_time(status.get("completionTime") or ended.get("lastTransitionTime")),
+            has_server=bool(((spec.get("template") or {}).get("spec") or {}).get("initContainers")),
             has_ttl=spec.get("ttlSecondsAfterFinished") is not None,
         )
 

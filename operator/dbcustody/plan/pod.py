@@ -1,5 +1,7 @@
 """The pod of a Job: one container that may do nothing but its work, under the `restricted` profile of Kubernetes.
 
+A restore test has a throw-away server beside it (`throwaway`), under the same profile.
+
 Every Secret is mounted as optional, so that the worker itself says which one is missing; no token of the API is mounted.
 """
 
@@ -19,6 +21,7 @@ from dbcustody.contract import (
     opened_by,
 )
 from dbcustody.naming import LABEL_STORAGE, label_value
+from dbcustody.plan.throwaway import server_parts, socket_mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +61,7 @@ def pod_template(
 
 
 def _pod_spec(request: JobRequest, template: JobTemplate, image: str) -> Json:
-    volumes = list(_volumes(request))
+    volumes, server = list(_volumes(request)), server_parts(request)
     spec: Json = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -75,6 +78,10 @@ def _pod_spec(request: JobRequest, template: JobTemplate, image: str) -> Json:
         "containers": [_container(request, template, image, [name for name, _ in volumes])],
         "volumes": [source for _, source in volumes] + [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
+    if server:
+        spec["initContainers"] = server["initContainers"]
+        spec["volumes"] += server["volumes"]
+        spec["containers"][0]["volumeMounts"].append(socket_mount())
     return spec | _placement(template)
 
 

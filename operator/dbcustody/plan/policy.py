@@ -13,6 +13,7 @@ from dbcustody.api.backup import Origin
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, merge, no, unknown, yes
 from dbcustody.api.database import Database, LastBackup
 from dbcustody.api.meta import Kind, reference_to
+from dbcustody.api.policy import Level
 from dbcustody.api.storage import BackupStorage
 from dbcustody.codec import format_time
 from dbcustody.errors import InvalidSpecError
@@ -33,6 +34,7 @@ from dbcustody.plan.observed import ANNOTATION_MANIFEST, SeenCronJob, SeenJob
 from dbcustody.plan.pruning import SeenPruning, plan_pruning
 from dbcustody.plan.recovery_point import Promise, Run, judge_recovery_point, judge_slots, newest_begun, newest_good
 from dbcustody.plan.request import Missing, Parties, PartyNames, parties_of, scheduled_work
+from dbcustody.plan.restore_test import judge_restore_tests, newest_tested
 from dbcustody.plan.schedule import next_time
 from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import Reason
@@ -87,7 +89,7 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
     pruned = plan_pruning(policy, found, _pruning(seen), now)
     seen = _believed(seen, pruned.status.vanished)
     status = _with_runs(replace(pruned.status, next_schedule_time=schedule.next_time), seen)
-    said = [*_schedule_conditions(policy, found, schedule), *pruned.said]
+    said = [*_schedule_conditions(policy, found, schedule), *pruned.said, *_restore_tests(policy, seen, status)]
     said.append(_recovery_point(policy, seen, now))
     actions: list[Action] = [*schedule.actions, *tidy(seen.jobs, policy.status.job_ref), *pruned.actions]
     if schedule.trouble is None:
@@ -147,13 +149,14 @@ def _without_parties(
     What the schedule promises is still judged, so that a policy without a database does not look as if it were backed up.
     """
     seen = _believed(seen, policy.status.vanished)
+    status = _from_now_on(policy, replace(_with_runs(policy.status, seen), next_schedule_time=None), now)
     said = (
         no(ConditionType.READY, missing.reason, missing.message),
         yes(ConditionType.RECONCILING, missing.reason, missing.message),
         unknown(ConditionType.SCHEDULE_ACCEPTED, missing.reason, missing.message),
         _recovery_point(policy, seen, now),
+        *_restore_tests(policy, seen, status),
     )
-    status = _from_now_on(policy, replace(_with_runs(policy.status, seen), next_schedule_time=None), now)
     actions = (*_remove_cron_job(policy, seen), *tidy(seen.jobs, policy.status.job_ref))
     return Plan(status=_said(policy, status, said, now), actions=actions, look_again_seconds=_look_again(seen))
 
@@ -210,6 +213,14 @@ def _summary(policy: BackupPolicy, storage: BackupStorage) -> tuple[Condition, .
     if policy.spec.suspend:
         return (yes(ConditionType.READY, Reason.SUSPENDED, "no runs are started while `spec.suspend` is true"),)
     return (yes(ConditionType.READY, Reason.READY),)
+
+
+def _restore_tests(policy: BackupPolicy, seen: SeenPolicy, status: BackupPolicyStatus) -> tuple[Condition, ...]:
+    """Return the condition RestoreVerified; none where level Restore was never asked for."""
+    level = policy.spec.verification.level
+    if level is not Level.RESTORE and find(policy.status.conditions, ConditionType.RESTORE_VERIFIED) is None:
+        return ()
+    return (judge_restore_tests(level, seen.runs, status.last_restore_test),)
 
 
 def _recovery_point(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Condition:
@@ -275,14 +286,17 @@ def _believed(seen: SeenPolicy, vanished: Sequence[str]) -> SeenPolicy:
 def _with_runs(status: BackupPolicyStatus, seen: SeenPolicy) -> BackupPolicyStatus:
     """Return *status* with the newest good and the newest run; what retention has removed meanwhile is not forgotten."""
     good, begun = newest_good(seen.runs), newest_begun(seen.runs)
-    attempt, success = status.last_attempt, status.last_success
+    attempt, success, tested = status.last_attempt, status.last_success, status.last_restore_test
     if success is not None and success.name in status.vanished:
         success = None
+    if tested is not None and tested.name in status.vanished:
+        tested = None
     if good is not None and good.data_time is not None:
         success = LastBackup(name=good.name, time=good.data_time)
     if begun is not None and begun.begun_time is not None:
         attempt = LastBackup(name=begun.name, time=begun.begun_time)
-    return replace(status, last_success=success, last_attempt=attempt)
+    tested = newest_tested(seen.runs, tested)
+    return replace(status, last_success=success, last_attempt=attempt, last_restore_test=tested)
 
 
 def _immediate(policy: BackupPolicy, seen: SeenPolicy) -> tuple[Action, ...]:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.condition import ConditionType, no, unknown, yes
+from dbcustody.api.condition import Condition, ConditionType, no, unknown, yes
 from dbcustody.api.policy import MissedSlot
 from dbcustody.codec import format_time
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from dbcustody.api.condition import Condition
 
 GRACE: Final = timedelta(seconds=30)
 """How much later than its deadline a slot is given up: the controller needs its time, and the news its way."""
@@ -53,6 +51,9 @@ class Run:
     location: str = ""
     """Where a good one lies."""
     manifest_sha256: str = ""
+    restore_test: Condition | None = None
+    """What it says of its restore test; None: nothing."""
+    restore_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

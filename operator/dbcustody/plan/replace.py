@@ -221,11 +221,14 @@ def let_go(case: RestoreCase) -> Found:
 
 
 def left_alone(case: RestoreCase) -> Found:
-    """Return the plan for a request whose namespace goes too: no Job can be made there any more, and what runs puts itself right."""
+    """Return the plan for a request whose namespace goes too: no Job can be made there any more, and what runs puts itself right.
+
+    It is let go first: whatever else is refused in such a namespace must not hold it up.
+    """
     message = "the namespace is being deleted; a database that was restored, or kept, may be left on the server"
     told = Tell(Reason.DATA_LEFT_IN_STORAGE, message)
     back = resuming(case.status.workloads)
-    return Plan(status=case.status, actions=(*back, told, *let_go(case).actions))
+    return Plan(status=case.status, actions=(*let_go(case).actions, told, *back))
 
 
 _BETWEEN: Final[dict[tuple[str, str | None], Callable[[RestoreCase], Found]]] = {

@@ -13,6 +13,7 @@ from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import JobRequest, KnownBackup, Verb
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, LABEL_DATABASE, LABEL_STORAGE
 from dbcustody.plan.manifest import Work
+from dbcustody.plan.throwaway import options_with_server
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -105,15 +106,22 @@ def options_of(spec: CaptureOptions) -> CaptureOptions:
 
 def options_for(backup: Backup, parties: Parties) -> CaptureOptions:
     """Return how *backup* is taken: as its policy says when it names one, else as it says itself."""
-    if backup.spec.policy_ref is not None and parties.policy is not None:
-        return options_of(parties.policy.spec)
-    return options_of(backup.spec)
+    is_ruled = backup.spec.policy_ref is not None and parties.policy is not None
+    spec = parties.policy.spec if is_ruled and parties.policy is not None else backup.spec
+    return options_with_server(options_of(spec), parties.database)
 
 
-def backup_work(backup: Backup, parties: Parties, *, image: str) -> Work:
-    """Return the work that takes *backup*."""
+def _every_nth(backup: Backup, parties: Parties) -> int:
+    """Return of how many backups one is restored; a backup that a person asks for is always restored."""
+    if backup.spec.origin is not Origin.SCHEDULED or parties.policy is None:
+        return 1
+    return parties.policy.spec.verification.every_nth or 1
+
+
+def backup_work(backup: Backup, parties: Parties, *, image: str, untestable: str | None = None) -> Work:
+    """Return the work that takes *backup*; *untestable* says why no server for a restore test can stand beside it (None: one can)."""
     options = options_for(backup, parties)
-    request = _request(Verb.BACKUP, backup, parties)
+    request = replace(_request(Verb.BACKUP, backup, parties), untestable=untestable)
     return replace(
         _work_for(backup, parties, image=image),
         request=replace(request, options=options, timeout_seconds=options.timeout_seconds),
@@ -150,11 +158,12 @@ def removal_work(backup: Backup, parties: Parties, *, image: str) -> Work:
 
 def scheduled_work(policy: BackupPolicy, parties: Parties, *, image: str) -> Work:
     """Return the work of *policy*'s CronJob; it names no backup, because each bears the name of its Job."""
-    options = options_of(policy.spec)
+    options = options_with_server(options_of(policy.spec), parties.database)
     request = replace(
         _policy_request(Verb.BACKUP, policy, parties),
         name="",
         options=options,
+        every_nth=policy.spec.verification.every_nth or 1,
         timeout_seconds=options.timeout_seconds,
     )
     work = _policy_work(policy, parties, request, image=image)
@@ -223,6 +232,7 @@ def _request(verb: Verb, backup: Backup, parties: Parties) -> JobRequest:
         storage_name=parties.storage.metadata.name,
         storage=replace(parties.storage.spec, job=None),
         policy_name=backup.spec.policy_ref.name if backup.spec.policy_ref is not None else None,
+        every_nth=_every_nth(backup, parties),
     )
 
 

@@ -10,21 +10,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.restore import MissingRoles, StatedObstacle, StatedPlan
+from dbcustody.api.restore import MissingRoles, OwnerMapping, SideEffect, StatedObstacle, StatedPlan
+from dbcustody.plan.difference import Locale, collation_remarks, owner_remarks, version_remarks
+from dbcustody.plan.ownership import map_faults
+from dbcustody.plan.part import Part, give_away, take_part
+from dbcustody.plan.privilege import Privileges
+from dbcustody.plan.selection import EVERYTHING, Choice
 from dbcustody.reason import Reason
 from dbcustody.repository.canonical import canonical, sha256_hex
 from dbcustody.repository.catalogue import RoleFacts
 
 if TYPE_CHECKING:
     from dbcustody.repository.catalogue import Catalogue, DatabaseFacts
+    from dbcustody.repository.contents import Contents
 
 LONGEST_NAME_BYTES: Final = 63
 """Longer names are cut by the server (https://www.postgresql.org/docs/current/sql-syntax-lexical.html)."""
 TEMPLATES: Final = frozenset({"template0", "template1"})
 _NAMES_SHOWN: Final = 10
+_LEFT_OUT_SHOWN: Final = 50
 _HASH_DIGITS: Final = 16
 _PROVIDER_SINCE: Final = {"icu": 15, "builtin": 17}
 _RULES_SINCE: Final = 16
+_OWNS_PUBLIC_SINCE: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +50,28 @@ class Landing:
     databases: frozenset[str] = frozenset()
     extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The versions that can be installed, by name."""
+    superusers: frozenset[str] = frozenset()
+    untrusted: frozenset[str] = frozenset()
+    """Extensions that ask for a superuser."""
+    guarded_settings: frozenset[str] = frozenset()
+    """Settings that only a superuser may set, and the role was not allowed to."""
+    alterable_roles: frozenset[str] = frozenset()
+    """Roles whose settings the role may change."""
+    collation_versions: Mapping[Locale, str] = field(default_factory=dict)
+    size_bytes: int | None = None
+    """What its databases take, as far as the role may know."""
+
+    @property
+    def privileges(self) -> Privileges:
+        """What the role may make."""
+        return Privileges(
+            is_superuser=self.is_superuser,
+            owns_public=self.major_version >= _OWNS_PUBLIC_SINCE,
+            memberships=self.memberships,
+            untrusted=self.untrusted,
+            guarded_settings=self.guarded_settings,
+            alterable_roles=self.alterable_roles,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +80,19 @@ class Wish:
 
     database: str
     missing_roles: MissingRoles = MissingRoles.FAIL
+    choice: Choice = EVERYTHING
+    owner_map: tuple[OwnerMapping, ...] = ()
+    acknowledged: frozenset[SideEffect] = frozenset()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Which role takes the place of which of the backup."""
+        return {pair.from_: pair.to for pair in self.owner_map}
+
+    @property
+    def needs_contents(self) -> bool:
+        """Whether it cannot be judged without the archive's table of contents."""
+        return bool(self.owner_map) or not self.choice.is_everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +113,74 @@ class RestorePlan:
     """False: everything belongs to the role that restores, and nobody gets rights."""
     remarks: tuple[str, ...] = ()
     """What will not be as it was."""
+    part: Part = field(repr=False, compare=False)
+    """What comes, and how."""
+    server_bytes: int | None = field(default=None, compare=False)
+    """What the databases of the server take; None: not known."""
 
 
-def plan_restoration(catalogue: Catalogue, source_major: int, landing: Landing, wish: Wish) -> RestorePlan:
-    """Return what has to be done to restore the backup with *catalogue*, of a server *source_major*, on *landing*."""
-    missing = [role for role in catalogue.roles if role.name not in landing.roles]
-    obstacles = (
-        *_name_obstacles(wish.database, landing),
-        *_version_obstacles(source_major, landing),
-        *_locale_obstacles(catalogue.database, landing),
-        *_role_obstacles(missing, landing, wish),
-        *_owner_obstacles(catalogue.database.owner, landing),
-        *_extension_obstacles(catalogue, landing),
-    )
-    creates = wish.missing_roles is MissingRoles.CREATE
+def plan_restoration(
+    catalogue: Catalogue, source_major: int, landing: Landing, wish: Wish, *, contents: Contents | None = None
+) -> RestorePlan:
+    """Return what has to be done to restore the backup with *catalogue*, of a server *source_major*, on *landing*.
+
+    Without the *contents* of the archive nobody looks for what the role may not make; a *wish* that is not for everything needs them.
+    """
+    part = take_part(catalogue, contents, wish.choice, names=wish.names, privileges=landing.privileges)
+    missing = [role for role in part.catalogue.roles if role.name not in landing.roles]
+    with_ownership = not (missing and wish.missing_roles is MissingRoles.SKIP_OWNERSHIP)
+    if contents is not None and with_ownership:
+        part = give_away(part, contents, landing.privileges, landing.superusers)
     return RestorePlan(
-        obstacles=obstacles,
-        roles_to_create=tuple(missing) if creates else (),
-        with_ownership=not (missing and wish.missing_roles is MissingRoles.SKIP_OWNERSHIP),
-        remarks=(*_role_remarks(missing, wish), *_extension_remarks(catalogue, landing), *_absent(catalogue)),
+        obstacles=(
+            *_name_obstacles(wish.database, landing),
+            *_version_obstacles(source_major, landing),
+            *_locale_obstacles(catalogue.database, landing),
+            *_choice_obstacles(part, catalogue, wish),
+            *_role_obstacles(missing, landing, wish),
+            *_successor_obstacles(wish, landing),
+            *_owner_obstacles(part, landing),
+            *_extension_obstacles(part.catalogue, landing),
+            *_skipping_obstacles(part, wish),
+        ),
+        roles_to_create=tuple(missing) if wish.missing_roles is MissingRoles.CREATE else (),
+        with_ownership=with_ownership,
+        remarks=(
+            *_role_remarks(missing, wish),
+            *_extension_remarks(part.catalogue, landing),
+            *_absent(catalogue),
+            *_choice_remarks(part, catalogue, wish),
+            *owner_remarks(wish.owner_map),
+            *version_remarks(source_major, landing.major_version),
+            *collation_remarks(catalogue.database, landing.collation_versions),
+        ),
+        part=part,
+        server_bytes=landing.size_bytes,
     )
 
 
 def state(plan: RestorePlan, manifest_sha256: str, database: str) -> StatedPlan:
-    """Return *plan* as it is told; its hash is of all that it will do: from which backup, into which database, with which roles."""
+    """Return *plan* as it is told; its hash is of all that it will do: from which backup, into which database, what, with which roles."""
+    part = plan.part
     stated = StatedPlan(
         hash="",
         obstacles=tuple(StatedObstacle(reason=one.reason.value, message=one.text) for one in plan.obstacles),
         roles_to_create=tuple(role.name for role in plan.roles_to_create),
         with_ownership=plan.with_ownership,
         remarks=plan.remarks,
+        skipped_objects=part.skipped,
+        server_bytes=plan.server_bytes,
     )
-    content = [manifest_sha256, database, list(stated.roles_to_create), stated.with_ownership, list(stated.remarks)]
+    content = [
+        manifest_sha256,
+        database,
+        list(stated.roles_to_create),
+        stated.with_ownership,
+        list(stated.remarks),
+        list(part.skipped),
+        sorted(part.names.items()),
+        sorted(part.selection.kept) if part.selection is not None else None,
+    ]
     return replace(stated, hash=sha256_hex(canonical(content))[:_HASH_DIGITS])
 
 
@@ -145,12 +224,56 @@ def _role_obstacles(missing: list[RoleFacts], landing: Landing, wish: Wish) -> l
     return []
 
 
-def _owner_obstacles(owner: str, landing: Landing) -> list[Obstacle]:
-    """Find out first what would fail last, after hours: that the role may not give the database away."""
-    if landing.is_superuser or owner not in landing.roles or owner in landing.memberships:
+def _owner_obstacles(part: Part, landing: Landing) -> list[Obstacle]:
+    """Find out first what would fail last, after hours: that the role may not give the database, or what is in it, away."""
+    owner = part.catalogue.database.owner
+    found = []
+    if not landing.is_superuser and owner in landing.roles and owner not in landing.memberships:
+        helps = f'GRANT "{owner}" TO "{landing.role}";'
+        found.append(f"the role may not give the database to its owner {owner}: {helps}")
+    others = [one for one in part.denied if one in landing.roles and one != owner]
+    if others:
+        helps = " ".join(f'GRANT "{one}" TO "{landing.role}";' for one in others[:_NAMES_SHOWN])
+        found.append(f"the role may not give things to their owners {_listed(others)}: {helps}")
+    return [Obstacle(Reason.PRIVILEGES_MISSING, f"{text} or let another role take the owner's place") for text in found]
+
+
+def _choice_obstacles(part: Part, catalogue: Catalogue, wish: Wish) -> list[Obstacle]:
+    """Tell of patterns that fit nothing, of tables that cannot be made alone or by the role, and of roles that nobody knows."""
+    wrong = [Obstacle(Reason.INVALID_SPEC, text) for text in (*part.faults, *map_faults(wish.owner_map, catalogue))]
+    return wrong + [
+        Obstacle(
+            Reason.PRIVILEGES_MISSING,
+            f"{text} because the role may not make it; restore as a superuser, or without the table",
+        )
+        for text in part.refused
+    ]
+
+
+def _successor_obstacles(wish: Wish, landing: Landing) -> list[Obstacle]:
+    absent = sorted({pair.to for pair in wish.owner_map} - landing.roles)
+    if not absent:
         return []
-    helps = f'GRANT "{owner}" TO "{landing.role}";'
-    return [Obstacle(Reason.PRIVILEGES_MISSING, f"the role may not give the database to its owner {owner}: {helps}")]
+    return [Obstacle(Reason.ROLES_MISSING, f"roles that shall take the place of others are missing: {_listed(absent)}")]
+
+
+def _skipping_obstacles(part: Part, wish: Wish) -> list[Obstacle]:
+    if not part.skipped or SideEffect.SKIPPED_OBJECTS in wish.acknowledged:
+        return []
+    text = f"the role may not make what the backup has: {_listed(list(part.skipped))}; to go without, acknowledge SkippedObjects"
+    return [Obstacle(Reason.ACKNOWLEDGEMENT_NEEDED, text)]
+
+
+def _choice_remarks(part: Part, catalogue: Catalogue, wish: Wish) -> list[str]:
+    """Tell what does not come because it was not chosen: by number what nobody asked for, by name what belongs to something that comes."""
+    if wish.choice.is_everything:
+        return []
+    said = [f"only what was chosen comes: {len(part.catalogue.tables)} of {len(catalogue.tables)} tables with rows"]
+    if catalogue.large_objects:
+        said.append(f"left out: {catalogue.large_objects} large objects, which belong to no table")
+    said += [f"left out: {title}" for title in part.left_out[:_LEFT_OUT_SHOWN]]
+    more = len(part.left_out) - _LEFT_OUT_SHOWN
+    return [*said, f"left out: and {more} more"] if more > 0 else said
 
 
 def _role_remarks(missing: list[RoleFacts], wish: Wish) -> list[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionType, no, unknown, yes
 from dbcustody.api.restore import Mode, RestoreProgress, RestoreStage
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -176,6 +177,7 @@ def _bounded(plan: StatedPlan) -> StatedPlan:
             replace(one, names=tuple(name[:NAME_LENGTH] for name in one.names[:MOST_NAMES]))
             for one in plan.side_effects
         ),
+        skipped_objects=_cut(plan.skipped_objects, NAME_LENGTH),
     )
 
 

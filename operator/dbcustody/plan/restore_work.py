@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.api.meta import Kind
 from dbcustody.api.restore import Mode
 from dbcustody.api.storage import AccessMode
+from dbcustody.codec import encode
 from dbcustody.contract import JobRequest, ReplaceTerms, RestoreTerms, Verb
 from dbcustody.plan.manifest import Work
 from dbcustody.plan.replacement import incoming_name
@@ -29,12 +30,19 @@ def mark_of(request: RestoreRequest) -> str:
     The uid is not in it: a request that was deleted and filed again is the same wish. Another wish under the same name is not.
     """
     spec, metadata = request.spec, request.metadata
+    further = {
+        "schemas": spec.schemas,
+        "tables": spec.tables,
+        "ownerMap": spec.owner_map,
+        "acknowledge": sorted(spec.acknowledge),
+    }
     asked = [
         canonical(spec.source or spec.undo_of).decode(),
         canonical(spec.target).decode(),
         canonical(spec.checks).decode(),
         spec.mode.value,
         spec.missing_roles.value,
+        *(canonical([name, encode(value)]).decode() for name, value in further.items() if encode(value)),
     ]
     return f"RestoreRequest {metadata.namespace}/{metadata.name} {sha256_hex(canonical(asked))[:_HASH_DIGITS]}"
 
@@ -104,6 +112,10 @@ def _terms(request: RestoreRequest, database: Database, undone: RestoreRequest |
         mark=mark,
         replace=_replace_terms(request, database, undone) if request.spec.mode is Mode.REPLACE else None,
         missing_roles=request.spec.missing_roles,
+        schemas=request.spec.schemas,
+        tables=request.spec.tables,
+        owner_map=request.spec.owner_map,
+        acknowledge=request.spec.acknowledge,
         parallelism=request.spec.parallelism,
         assertions=request.spec.checks.sql,
     )

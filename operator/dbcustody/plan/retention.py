@@ -5,7 +5,8 @@ The rules, and where they come from (research/backup-restore.md, F9-F13):
 - Only good backups of the whole database fill slots: the newest ones, and the last one of each hour, day, week, month and year that has
   one, by the time of the data, in the policy's time zone. A failed verification fills nothing, a Partial backup neither.
 - Servers of different system identifiers do not compete: after a major upgrade or a move, the old history stays as it was.
-- A backup goes only when a newer good one of its kind exists. The newest good, the newest verified, and held ones never go.
+- A backup goes only when a newer good one of its kind exists. The newest good, the newest verified, the newest restored as
+  a test, and held ones never go.
 - `keepWithinDays` counts from the finish to the newest good backup, not to the clock: when backups stop, nothing more expires.
 - Partial and unproven backups stay for as many days as the daily slots reach back, at least a week.
 - What cannot be believed freezes everything. What is believed and unlikely (data of the future, more than half of five or more at once)
@@ -60,6 +61,7 @@ class Because(StrEnum):
     UNPROVEN = "Unproven"
     LAST_GOOD = "LastGood"
     LAST_VERIFIED = "LastVerified"
+    LAST_RESTORE_TESTED = "LastRestoreTested"
     NO_NEWER_GOOD = "NoNewerGood"
     HELD = "Held"
     IN_DOUBT = "InDoubt"
@@ -175,7 +177,13 @@ def _judge(kin: Sequence[ReadBackup], terms: _Terms, grounds: _Grounds) -> None:
     _fill_slots([one for one in good if _is_full(one)], terms, grounds)
     _keep_for_days(kin, good, terms, grounds)
     verified = [one for one in kin if one.is_verified]
-    for newest, because in ((good[-1:], Because.LAST_GOOD), (verified[-1:], Because.LAST_VERIFIED)):
+    tested = [one for one in kin if one.is_restore_tested]
+    newest_ones = (
+        (good[-1:], Because.LAST_GOOD),
+        (verified[-1:], Because.LAST_VERIFIED),
+        (tested[-1:], Because.LAST_RESTORE_TESTED),
+    )
+    for newest, because in newest_ones:
         for one in newest:
             grounds[one.manifest.backup_id].append(_Ground(because))
     newest_good = kin.index(good[-1]) if good else -1

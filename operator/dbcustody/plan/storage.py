@@ -10,6 +10,7 @@ from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind, reference_to
 from dbcustody.contract import Verb
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine, tidy
 from dbcustody.plan.importing import plan_import
@@ -18,7 +19,7 @@ from dbcustody.plan.observed import SeenClaim, SeenJob
 from dbcustody.plan.request import ANY_NODE, storage_work
 from dbcustody.plan.rewrap import counted, plan_re_wrap
 from dbcustody.plan.summary import failed_conditions
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.condition import Condition

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from dbcustody.api.glance import ONE_SHOT
-from dbcustody.reason import GUIDANCE, Guidance, Reason
+from dbcustody.guidance import GUIDANCE, Guidance
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.glance import Glance, Said

@@ -130,13 +130,18 @@ class ReadBackup:
 
     @property
     def is_good(self) -> bool:
-        """Captured and level Checksum (which Read includes) passed, and nothing in doubt."""
+        """Captured and level Checksum (which Read and Restore include) passed, and nothing in doubt."""
         return not self.is_deleted and not self.doubts and bool(self.verified_levels)
 
     @property
     def is_verified(self) -> bool:
-        """Level Read passed, and nothing in doubt."""
-        return self.is_good and "Read" in self.verified_levels
+        """Level Read (which Restore includes) passed, and nothing in doubt."""
+        return self.is_good and not self.verified_levels.isdisjoint({"Read", "Restore"})
+
+    @property
+    def is_restore_tested(self) -> bool:
+        """Level Restore passed, and nothing in doubt."""
+        return self.is_good and "Restore" in self.verified_levels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

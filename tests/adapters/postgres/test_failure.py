@@ -58,7 +58,7 @@ AT = 'connection to server at "db" (10.0.0.7), port 5432 failed: '
         pytest.param(
             "could not write block 1 of temporary file: No space left on device",
             "53100",
-            Reason.CONNECTION_LOST,
+            Reason.SERVER_FULL,
             id="53100",
         ),
         pytest.param("canceling statement due to lock timeout", "55P03", Reason.LOCK_NOT_OBTAINED, id="55P03"),

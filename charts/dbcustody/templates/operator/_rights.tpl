@@ -8,6 +8,10 @@ rules:
   - apiGroups: [dbcustody.dev]
     resources: [restorerequests, approvals]
     verbs: [get, list, watch]
+  # A finalizer on those that take a database's place: the workloads that they stopped must come back whatever becomes of them.
+  - apiGroups: [dbcustody.dev]
+    resources: [restorerequests]
+    verbs: [patch]
   - apiGroups: [dbcustody.dev]
     resources: [databases/status, backupstorages/status, backuppolicies/status, backups/status, restorerequests/status, approvals/status]
     verbs: [patch]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from dbcustody.errors import DbcustodyError, RefusedError, UnavailableError
-from dbcustody.reason import GUIDANCE, ExitCode, Reason
+from dbcustody.guidance import GUIDANCE
+from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ _BY_STATE: Final = {
     "25P04": Reason.CONNECTION_LOST,
     "40001": Reason.CONNECTION_LOST,
     "57014": Reason.CONNECTION_LOST,
+    "53100": Reason.SERVER_FULL,
 }
 _BY_CLASS: Final = {"08": Reason.CONNECTION_LOST, "53": Reason.CONNECTION_LOST, "57": Reason.CONNECTION_LOST}
 
@@ -46,6 +48,7 @@ _BY_TEXT: Final = (
             r"invalid memory alloc request size|toast value .* (missing|corrupt)|found xmin|xmin .* precedes|unexpected zero page"
         ),
     ),
+    (Reason.SERVER_FULL, r"No space left on device"),
     (Reason.RECOVERY_CONFLICT, r"conflict with recovery|recovery conflict"),
     (
         Reason.AUTHENTICATION_FAILED,
@@ -85,7 +88,7 @@ _BY_TEXT: Final = (
             r"server closed the connection|terminating connection|connection to server was lost|the connection is (closed|lost)|"
             r"is starting up|is shutting down|is not yet accepting|in recovery mode|too many (clients|connections)|"
             r"remaining connection slots|Connection reset|Broken pipe|no connection to the server|"
-            r"canceling statement|could not receive data|could not send data|No space left on device|out of memory"
+            r"canceling statement|could not receive data|could not send data|out of memory"
         ),
     ),
 )

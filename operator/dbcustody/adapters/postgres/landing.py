@@ -6,32 +6,79 @@ PUBLIC, and rights, settings and owner come in the last transaction (superusers 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
+import psycopg.errors
 from psycopg import sql
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.grant import read_grants
 from dbcustody.adapters.postgres.setting import read_setting
+from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.repository.catalogue import DatabaseFacts, RoleFacts, RoleSetting
 
+Known = TypeVar("Known")
 _LANDING: Final = """
 select current_setting('server_version_num')::int / 10000, r.rolname, r.rolsuper, r.rolcreatedb, r.rolcreaterole,
-       (select array_agg(rolname::text) from pg_roles),
-       (select array_agg(rolname::text) from pg_roles where pg_has_role(oid, 'member')), (select array_agg(datname::text) from pg_database)
+       (select array_agg(rolname::text) from pg_roles), (select array_agg(datname::text) from pg_database)
 from pg_roles r where r.rolname = current_user
 """
-_EXTENSIONS: Final = "select name::text, array_agg(version) from pg_available_extension_versions group by name"
+_EXTENSIONS: Final = """
+select name::text, array_agg(version), bool_and(superuser and not trusted) from pg_available_extension_versions group by name
+"""
+_ROLES: Final = """
+select coalesce(array_agg(rolname::text) filter (where rolsuper), '{{}}'),
+       coalesce(array_agg(rolname::text) filter (where pg_has_role(oid, '{give}')), '{{}}'),
+       coalesce(array_agg(rolname::text) filter (where rolname = current_user
+           or {alter} and not rolsuper and (select rolcreaterole from pg_roles where rolname = current_user)), '{{}}')
+from pg_roles
+"""
+_RIGHTS: Final = {
+    14: {"give": "member", "alter": "true"},
+    16: {"give": "set", "alter": "pg_has_role(oid, 'member with admin option')"},
+}
+"""How a role becomes another's successor, and whose settings it may change; since PostgreSQL 16 a member need not be allowed to either."""
+_GUARDED: Final = """
+select lower(name) from (
+    select name from pg_settings where context in ('superuser', 'superuser-backend')
+    union select unnest(array['dynamic_library_path', 'session_preload_libraries'])
+) guarded
+"""
+"""The two that are named are hidden from roles that may not read them."""
+_SETTINGS: Final = {14: _GUARDED, 15: f"{_GUARDED} where not has_parameter_privilege(name, 'set')"}
+_SIZE: Final = "select sum(pg_database_size(oid))::bigint from pg_database where has_database_privilege(oid, 'connect')"
+_COLLATIONS: Final = """
+select 'libc', collcollate, pg_collation_actual_version(oid) from pg_collation where collprovider = 'c'
+union select 'icu', {locale}, pg_collation_actual_version(oid) from pg_collation where collprovider = 'i'
+"""
+_OF_DATABASES: Final = """
+union select case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+    case datlocprovider when 'c' then datcollate else {database_locale} end, pg_database_collation_actual_version(oid)
+from pg_database
+"""
+_LOCALES: Final = {
+    14: {"locale": "collcollate", "database_locale": ""},
+    15: {"locale": "colliculocale", "database_locale": "daticulocale"},
+    17: {"locale": "colllocale", "database_locale": "datlocale"},
+}
+_KNOWN_OF_DATABASES_SINCE: Final = 15
 _ATTRIBUTES: Final = frozenset(
     {"SUPERUSER", "CREATEDB", "CREATEROLE", "INHERIT", "NOINHERIT", "LOGIN", "NOLOGIN", "REPLICATION", "BYPASSRLS"}
 )
+_LOCALE_ERRORS: Final = (
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.InvalidParameterValue,
+    psycopg.errors.FeatureNotSupported,
+)
+"""What CREATE DATABASE raises for a locale that it does not have, a provider that it was built without, an encoding that does not fit."""
 _PROVIDERS: Final = {"icu": "icu icu_locale", "builtin": "builtin builtin_locale"}
 
 
@@ -39,8 +86,12 @@ def read_landing(session: Session) -> dict[str, Any]:
     """Return what the server of *session* has, and what the role may do there, as `plan.restoration.Landing` names it."""
     with translated("look at the server", otherwise=Reason.CONNECTION_LOST):
         row: Any = session.execute(_LANDING.encode()).fetchone()
-        extensions = {name: tuple(versions) for name, versions in session.execute(_EXTENSIONS.encode())}
-    major, role, is_superuser, creates_databases, creates_roles, roles, memberships, databases = row
+        major, role, is_superuser, creates_databases, creates_roles, roles, databases = row
+        extensions = list(session.execute(_EXTENSIONS.encode()))
+        superusers, memberships, alterable = _one(session, _ROLES.format_map(_since(_RIGHTS, major)))
+        guarded = [name for (name,) in session.execute(_since(_SETTINGS, major).encode())]
+        (size_bytes,) = _one(session, _SIZE)
+        versions = _read_collations(session, major)
     return {
         "major_version": major,
         "role": role,
@@ -50,8 +101,30 @@ def read_landing(session: Session) -> dict[str, Any]:
         "roles": frozenset(roles),
         "memberships": frozenset(memberships),
         "databases": frozenset(databases),
-        "extensions": extensions,
+        "extensions": {name: tuple(versions) for name, versions, _ in extensions},
+        "superusers": frozenset(superusers),
+        "untrusted": frozenset(name for name, _, needs_superuser in extensions if needs_superuser),
+        "guarded_settings": frozenset(guarded),
+        "alterable_roles": frozenset(alterable),
+        "collation_versions": versions,
+        "size_bytes": size_bytes,
     }
+
+
+def _since(known: Mapping[int, Known], major: int) -> Known:
+    """Return what of *known* is for the newest major version that is not newer than *major*."""
+    return known[max(one for one in known if one <= major)]
+
+
+def _one(session: Session, query: str) -> Any:
+    return session.execute(query.encode()).fetchone()
+
+
+def _read_collations(session: Session, major: int) -> dict[tuple[str, str], str]:
+    """Return of which version collations are on the server, by provider and locale, as far as it knows."""
+    query = _COLLATIONS + (_OF_DATABASES if major >= _KNOWN_OF_DATABASES_SINCE else "")
+    rows = session.execute(query.format_map(_since(_LOCALES, major)).encode())
+    return {(provider, locale): version for provider, locale, version in rows if version is not None}
 
 
 def read_database(session: Session, name: str) -> tuple[int, str | None] | None:
@@ -92,16 +165,27 @@ def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark
         options.append(sql.SQL("icu_rules {}").format(sql.Literal(facts.icu_rules)))
     database = sql.Identifier(name)
     with translated(f"create the database {name}", otherwise=Reason.RESTORE_FAILED):
-        session.execute(
-            sql.SQL("create database {} template template0 {} allow_connections false").format(
-                database, sql.SQL(" ").join(options)
-            )
-        )
+        statement = sql.SQL("create database {} template template0 {} allow_connections false")
+        with _locale_wanted(facts):
+            session.execute(statement.format(database, sql.SQL(" ").join(options)))
         session.execute(sql.SQL("revoke all on database {} from public").format(database))
         session.execute(sql.SQL("comment on database {} is {}").format(database, sql.Literal(remark)))
         session.execute(sql.SQL("alter database {} allow_connections true").format(database))
         row: Any = session.execute("select oid::bigint from pg_database where datname = %s", (name,)).fetchone()
     return int(row[0])
+
+
+@contextmanager
+def _locale_wanted(facts: DatabaseFacts) -> Iterator[None]:
+    """Say of a database that could not be made for its locale what it wanted; the server's own words differ from major to major."""
+    try:
+        yield
+    except _LOCALE_ERRORS as error:
+        named = facts.icu_locale or facts.collation
+        raise RefusedError(
+            f"the server cannot make a database of encoding {facts.encoding} with the locale {named} ({facts.locale_provider})",
+            reason=Reason.LOCALE_MISSING,
+        ) from error
 
 
 def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownership: bool, comment: str | None) -> None:

@@ -30,6 +30,7 @@ _TELLING: Final = frozenset(
         Reason.PRIVILEGES_MISSING,
         Reason.CONNECTION_LOST,
         Reason.HOST_UNREACHABLE,
+        Reason.SERVER_FULL,
         Reason.TLS_FAILED,
     }
 )

@@ -8,12 +8,12 @@ nothing can look like its end: COPY doubles each backslash of a value and writes
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.errors import DamagedError
+from dbcustody.repository.encoding import codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ _BY_ROOT: Final = b"-- load via partition root "
 _LARGE_OBJECT: Final = b"SELECT pg_catalog.lo_open("
 _ENCODING: Final = re.compile(rb"SET client_encoding = '(?P<name>\w+)'")
 _BACKSLASH_ESCAPES: Final = b"SET standard_conforming_strings = off"
-_FAMILIES: Final = ((re.compile(r"WIN(\d+)"), r"cp\1"), (re.compile(r"KOI8([RU])"), r"koi8_\1"))
 
 
 @dataclass(slots=True)
@@ -186,13 +185,3 @@ class ScriptCounter:
         if quoted and name.startswith(b'"'):
             name = name[1:-1].replace(b'""', b'"')
         return name.decode(self._codec, errors="surrogateescape")
-
-
-def codec_of(encoding: str) -> str:
-    """Return Python's name for PostgreSQL's *encoding*; what Python does not know is read as UTF-8."""
-    for pattern, replacement in _FAMILIES:
-        encoding = pattern.sub(replacement, encoding)
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        return "utf-8"

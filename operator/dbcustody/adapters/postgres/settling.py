@@ -20,6 +20,10 @@ _SEQUENCES: Final = (
     "select schemaname::text, sequencename::text, last_value, increment_by from pg_sequences where schemaname !~ '^pg_'"
 )
 
+_CONSTRAINTS: Final = """
+select n.nspname::text, c.relname || ' ' || o.conname
+from pg_constraint o join pg_class c on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace
+"""
 _HASH_ROOTS: Final = """
 select n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -42,16 +46,18 @@ def prepare_part(session: Session, schemas: Iterable[str], extensions: Iterable[
             session.execute(statement.format(sql.Identifier(name), sql.Identifier(schema)))
 
 
-def let_owner_create(session: Session, owner: str, *, allowed: bool) -> None:
-    """Let the database's *owner* to be own things in the schema public, or take that right away again.
+def let_create(session: Session, rights: Iterable[Name], *, allowed: bool) -> None:
+    """Let roles create in schemas, or take that right away again; *rights* are schemas, each with a role.
 
-    Whoever gets a table must be allowed to create one where it is (https://www.postgresql.org/docs/current/sql-altertable.html), and
-    until the hand-over the database's owner, whom public belongs to since PostgreSQL 15, is another one.
+    Whoever gets a table must be allowed to create one where it is (https://www.postgresql.org/docs/current/sql-altertable.html). Until
+    the hand-over the database's owner, whom the schema public belongs to since PostgreSQL 15, is another one.
     """
-    verb = "grant create on schema public to {}" if allowed else "revoke create on schema public from {}"
-    with translated("change who creates in the schema public", otherwise=Reason.RESTORE_FAILED):
-        if session.execute("select 1 from pg_namespace where nspname = 'public'").fetchone() is not None:
-            session.execute(sql.SQL(verb).format(sql.Identifier(owner)))
+    verb = "grant create on schema {} to {}" if allowed else "revoke create on schema {} from {}"
+    with translated("change who creates in schemas", otherwise=Reason.RESTORE_FAILED):
+        here = {name for (name,) in session.execute("select nspname::text from pg_namespace")}
+        for schema, role in rights:
+            if schema in here:
+                session.execute(sql.SQL(verb).format(sql.Identifier(schema), sql.Identifier(role)))
 
 
 def read_hash_roots(session: Session) -> dict[Name, Name]:
@@ -65,6 +71,12 @@ def read_positions(session: Session) -> dict[Name, tuple[int | None, int]]:
     """Return where each sequence stands (None: never used), and by how much it goes on."""
     with translated("look at the sequences", otherwise=Reason.RESTORE_FAILED):
         return {(schema, name): (value, step) for schema, name, value, step in session.execute(_SEQUENCES.encode())}
+
+
+def read_constraints(session: Session) -> frozenset[Name]:
+    """Return all constraints of tables: the schema, and the table's name and its own with a blank between, as pg_dump lists them."""
+    with translated("look at the constraints", otherwise=Reason.RESTORE_FAILED):
+        return frozenset((schema, name) for schema, name in session.execute(_CONSTRAINTS.encode()))
 
 
 def advance_sequences(session: Session, values: Mapping[Name, int]) -> None:

@@ -22,8 +22,12 @@ _SETTINGS: Final = """
 _LOCALE_15: Final = (
     "'localeProvider', case d.datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end"
 )
+_VERSION_14: Final = """
+(select max(pg_collation_actual_version(c.oid)) from pg_collation c where c.collprovider = 'c' and c.collcollate = d.datcollate)
+"""
+"""Of the locale: before PostgreSQL 15 a database does not remember by which version it was made."""
 _LOCALES: Final = {
-    14: "'localeProvider', 'libc'",
+    14: f"'localeProvider', 'libc', 'collationVersion', {_VERSION_14}",
     15: f"{_LOCALE_15}, 'icuLocale', d.daticulocale, 'collationVersion', d.datcollversion",
     16: f"{_LOCALE_15}, 'icuLocale', d.daticulocale, 'icuRules', d.daticurules, 'collationVersion', d.datcollversion",
     17: f"{_LOCALE_15}, 'icuLocale', d.datlocale, 'icuRules', d.daticurules, 'collationVersion', d.datcollversion",
