@@ -56,7 +56,7 @@ def test_what_is_installed_by_default() -> None:
     for document in rendered():
         counted[document["kind"]] = counted.get(document["kind"], 0) + 1
     assert counted == {
-        "ClusterRole": 6,
+        "ClusterRole": 7,
         "ClusterRoleBinding": 1,
         "CustomResourceDefinition": len(list((ROOT / "crds").glob("*.yaml"))),
         "Deployment": 1,
@@ -65,8 +65,8 @@ def test_what_is_installed_by_default() -> None:
         "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
-        "ValidatingAdmissionPolicy": 5,
-        "ValidatingAdmissionPolicyBinding": 5,
+        "ValidatingAdmissionPolicy": 6,
+        "ValidatingAdmissionPolicyBinding": 6,
     }
 
 
@@ -184,6 +184,6 @@ def test_the_readme_names_the_image_of_the_manifest() -> None:
 def test_roles_for_people_are_named_as_documented() -> None:
     """The README names them."""
     roles = of_kind(rendered(), "ClusterRole")
-    assert set(roles) == {"dbcustody-operator", *(f"dbcustody-{who}" for who in FOR_PEOPLE)}
+    assert set(roles) == {"dbcustody-operator", "dbcustody-scaler", *(f"dbcustody-{who}" for who in FOR_PEOPLE)}
     readme = (CHART / "README.md").read_text()
     assert [who for who in FOR_PEOPLE if f"`dbcustody-{who}`" not in readme] == []

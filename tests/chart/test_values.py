@@ -47,6 +47,7 @@ class Trial(NamedTuple):
 TRIALS = [Trial(*row) for row in (
     ("replicas", 3, OPERATOR, "spec/replicas", 3),
     ("watchNamespaces", ["a", "b"], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_NAMESPACES", "value": "a,b"}),
+    ("scaleNamespaces", ["a"], ("RoleBinding", "a/dbcustody-scaler"), "roleRef/name", "dbcustody-scaler"),
     ("freezeWindows", [FREEZE], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_FREEZE_WINDOWS", "value": FREEZE_TEXT}),
     ("image.repository", "registry.example.com:5000/team/x", OPERATOR, f"{CONTAINER}/image", "registry.example.com:5000/team/x:0.1.0"),
     ("image.tag", "v9", OPERATOR, f"{CONTAINER}/env/0/value", "dbcustody:v9"),
@@ -145,6 +146,8 @@ REFUSED = [
     pytest.param({"watchNamespaces": "shop"}, "/watchNamespaces", id="no list"),
     pytest.param({"watchNamespaces": ["Shop"]}, "/watchNamespaces/0", id="no namespace"),
     pytest.param({"watchNamespaces": ["a", "a"]}, "/watchNamespaces", id="twice"),
+    pytest.param({"scaleNamespaces": ["Shop"]}, "/scaleNamespaces/0", id="no namespace to scale in"),
+    pytest.param({"scaleNamespaces": ["a", "a"]}, "/scaleNamespaces", id="scaled twice"),
     pytest.param({"crds": {"keep": "yes"}}, "/crds/keep", id="text for yes or no"),
     pytest.param({"image": {"digest": "sha256:1"}}, "/image/digest", id="no digest"),
     pytest.param({"image": {"repository": ""}}, "/image/repository", id="no image"),
