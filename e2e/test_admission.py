@@ -13,7 +13,8 @@ from dbcustody.api.meta import Kind
 from dbcustody.naming import API_VERSION, GROUP
 from ground.helm import template
 from ground.process import wait_until
-from scene.specimen import ALONE, DATABASE, KEYRING, POLICY as NIGHTLY, RESTORE, S3, STORAGE
+from scene.specimen import ALONE, DATABASE, KEYRING, RESTORE, S3, STORAGE
+from scene.specimen import POLICY as NIGHTLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

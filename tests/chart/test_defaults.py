@@ -15,7 +15,11 @@ from ground.helm import helm, template
 from tests.chart.rendering import FOR_PEOPLE, MONITORING, deployment, of_kind, only, pod_specs, rendered
 from tests.chart.restricted import violations
 
-EVERYTHING: dict[str, Any] = {"networkPolicy": {"enabled": True}, "watchNamespaces": ["shop", "web"]}
+EVERYTHING: dict[str, Any] = {
+    "networkPolicy": {"enabled": True},
+    "watchNamespaces": ["shop", "web"],
+    "scaleNamespaces": ["shop"],
+}
 FAULTS = [
     pytest.param({"hostNetwork": True}, {}, "hostNetwork", id="host network"),
     pytest.param(
@@ -111,6 +115,29 @@ def test_every_pod_fits_the_restricted_profile(values: dict[str, Any]) -> None:
     assert [name for name, _ in pods] == ["dbcustody-operator"]
     assert [(name, violations(pod)) for name, pod in pods if violations(pod)] == []
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for _, pod in pods for one in pod["containers"])
+
+
+def test_two_replicas_on_two_nodes_and_one_may_be_drained() -> None:
+    """By default somebody takes over when the operator, or its node, is lost; and no drain waits for ever."""
+    documents = rendered()
+    specification = only(documents, "Deployment")["spec"]
+    (spread,) = specification["template"]["spec"]["topologySpreadConstraints"]
+    assert specification["replicas"] == 2
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert spread["labelSelector"]["matchLabels"] == specification["selector"]["matchLabels"]
+    assert only(documents, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_the_network_policy_lets_the_operator_do_its_work_and_nothing_else() -> None:
+    """In to the port of probes and metrics, out to DNS and the API server; only the operator's pods, and only when it is wanted."""
+    assert of_kind(rendered(), "NetworkPolicy") == {}
+    policy = only(rendered(EVERYTHING), "NetworkPolicy")["spec"]
+    (entrance,) = policy["ingress"]
+    (port,) = deployment()["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert [one["port"] for one in entrance["ports"]] in ([port["containerPort"]], [port["name"]])
+    names, servers = policy["egress"]
+    assert {(one["port"], one["protocol"]) for one in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert [one["port"] for one in servers["ports"]] == [443, 6443, 8443, 16443]
 
 
 @pytest.mark.parametrize(("pod", "container", "fault"), FAULTS)

@@ -10,7 +10,8 @@ from chartmaking.copies import CHART
 from chartmaking.values import Values
 from ground.cache import GroundError
 from ground.helm import template
-from tests.chart.rendering import MONITORING, at, deployment, merged, nested, of_kind, rendered
+from tests.chart.rendering import MONITORING, at, deployment, merged, nested, of_kind, pod_specs, rendered
+from tests.chart.restricted import violations
 from tests.chart.test_generated import leaves
 
 POD = "spec/template/spec"
@@ -111,6 +112,15 @@ def found(values: dict[str, Any], trial: Trial) -> Any:
     """Return what the chart has in the trial's place; None when there is no such object."""
     kind, name = trial.target
     return at(of_kind(rendered(values, apis=MONITORING), kind).get(name), trial.place)
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=[trial.path for trial in TRIALS])
+def test_no_value_takes_a_pod_out_of_the_restricted_profile(trial: Trial) -> None:
+    """Whatever is chosen, the operator runs where nothing else may."""
+    values = merged(trial.beside, nested(trial.path, trial.value))
+    pods = dict(pod_specs(rendered(values, apis=MONITORING)))
+    assert pods
+    assert [(name, violations(pod)) for name, pod in pods.items() if violations(pod)] == []
 
 
 def test_every_value_is_tried() -> None:

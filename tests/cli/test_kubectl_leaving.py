@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,10 @@ from dbcustody.reason import Reason
 from tests.fakes.counter import Counter, FakeServer
 from tests.fakes.glances import body, said
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 BACKUPS = ours("backups")
+NOT_OVER = (
+    "web/restorerequest/again: it is not over, and its database may be shut: `dbcustody restore --recover` opens it"
+)
 LET_GO = ("uninstall", "--release-finalizers")
 FORBIDDEN = RefusedError("leases is forbidden", reason=Reason.POD_NOT_CREATED)
 
@@ -96,8 +97,7 @@ def test_only_our_finalizer_goes_and_what_stays_is_told(counter: Counter, capsys
     assert out.splitlines() == ["team/backup/doomed", "web/restorerequest/again"]
     assert err.splitlines() == [
         "team/backup/doomed: goes at once; the data stays in s3://b/x: nobody deletes it with the resource",
-        "web/restorerequest/again: it is not over, and its database may be shut: `dbcustody restore --recover` opens it"
-        "; scale back by hand: Deployment web [2J (2)",
+        f"{NOT_OVER}; scale back by hand: Deployment web [2J (2)",
     ]
     assert finalizers(counter) == {**UNTOUCHED, "doomed": ["a/b"], "again": []}
     assert {call.verb for call in counter.kube.calls} <= {"get", "list", "patch"}
@@ -136,9 +136,14 @@ def test_what_is_done_has_to_be_said(counter: Counter, capsys: pytest.CaptureFix
     assert "goes with `helm uninstall`" in capsys.readouterr().err
 
 
-def have_operator(counter: Counter, *, namespace: str = "dbcustody", name: str = "dbcustody-operator", age: int = 2) -> None:
+def have_operator(
+    counter: Counter, *, namespace: str = "dbcustody", name: str = "dbcustody-operator", age: int = 2
+) -> None:
     """Have an operator hold its Lease since *age* seconds."""
-    spec = {"holderIdentity": "op-1_a", "renewTime": f"2026-01-31T11:59:{60 - age:02}.000000Z" if age < 60 else "2026-01-31T11:00:00Z"}
+    spec = {
+        "holderIdentity": "op-1_a",
+        "renewTime": f"2026-01-31T11:59:{60 - age:02}.000000Z" if age < 60 else "2026-01-31T11:00:00Z",
+    }
     counter.kube.keep(LEASES, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
 

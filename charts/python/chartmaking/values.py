@@ -207,7 +207,8 @@ class Policies(Section):
     )
     secrets_exempt: Exempt = Field(
         default=Exempt(),
-        description="Accounts that may name Secrets which they may not read, and ServiceAccounts whose tokens they may not create; GitOps controllers, if what they apply was reviewed",
+        description="Accounts that may name Secrets which they may not read, and ServiceAccounts whose tokens they may not create; "
+        "GitOps controllers, if what they apply was reviewed",
     )
     deletion_exempt: Exempt = Field(
         default=Exempt(),

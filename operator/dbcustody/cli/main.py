@@ -195,9 +195,7 @@ def retention_explain_command(at_time: str | None) -> None:
     sys.exit(explain(os.environ, at_time=at_time))
 
 
-@dbcustody_command.command(
-    "uninstall", context_settings={"ignore_unknown_options": True}, add_help_option=False
-)
+@dbcustody_command.command("uninstall", context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def uninstall_command(words: tuple[str, ...]) -> None:
     """Take our finalizer off the resources in a cluster whose operator is gone; the same as `kubectl dbcustody uninstall`."""
