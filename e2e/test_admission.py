@@ -13,7 +13,8 @@ from dbcustody.api.meta import Kind
 from dbcustody.naming import API_VERSION, GROUP
 from ground.helm import template
 from ground.process import wait_until
-from scene.specimen import ALONE, DATABASE, KEYRING, S3, STORAGE
+from scene.specimen import ALONE, DATABASE, KEYRING, RESTORE, S3, STORAGE
+from scene.specimen import POLICY as NIGHTLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,8 @@ VALUES: Final = {
     },
 }
 PEOPLE: Final = ("jane", "remover", "robot", "sweeper", "member")
-"""All of them may write our resources; jane may also read one Secret, and the remover has the verb `delete-data`."""
+"""All of them may write our resources; jane may also read one Secret and create tokens of one ServiceAccount, and the remover has
+the verb `delete-data`."""
 HERS: Final = {"name": "hers"}
 OTHERS: Final = {"name": "others"}
 
@@ -59,12 +61,15 @@ def rights() -> list[Json]:
     """Return what people may do in both namespaces."""
     ours = [{"apiGroups": [GROUP], "resources": ["*"], "verbs": ["get", "list", "create", "update", "patch", "delete"]}]
     secret = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hers"], "verbs": ["get"]}]
+    tokens = {"resources": ["serviceaccounts/token"], "resourceNames": ["hers"], "verbs": ["create"]}
+    account = [{"apiGroups": [""], **tokens}]
     deletion = [{"apiGroups": [GROUP], "resources": ["backups"], "verbs": ["delete-data"]}]
     return [
         *grant("writer", SPACE, ours, *PEOPLE),
         *grant("writer", ELSEWHERE, ours, *PEOPLE),
         *grant("reader", SPACE, secret, "jane"),
         *grant("remover", SPACE, deletion, "remover"),
+        *grant("keeper", SPACE, account, "jane"),
     ]
 
 
@@ -137,6 +142,7 @@ def _is_guarded(door: Door) -> Iterator[bool]:
         "jane", Kind.BACKUP_STORAGE, {"s3": S3, "encryption": {**KEYRING, "keyringSecretRef": OTHERS}}
     )
     yield "denied request" in door.ask("jane", Kind.BACKUP, {**ALONE, "deletionPolicy": "Delete"})
+    yield "denied request" in door.ask("jane", Kind.BACKUP, {**ALONE, **running_as("others")})
 
 
 def database(*, connection: Json = HERS, authority: Json = HERS, role: Json = HERS) -> Json:
@@ -213,6 +219,65 @@ def test_what_leaves_the_spec_alone_passes(door: Door, kind: Kind, spec: Json) -
     assert "patched" in door.change("jane", resource, {"metadata": {"labels": {"team": "a"}}})
     assert "must name in spec." in door.change("jane", resource, {"spec": {"suspend": True}})
     assert "patched" in door.change("robot", resource, {"spec": {"suspend": True}})
+
+
+def running_as(account: str) -> Json:
+    """Return the part of a spec that has Jobs run as *account*."""
+    return {"job": {"serviceAccountName": account}}
+
+
+RUNNING: Final = {
+    Kind.DATABASE: {"connection": {"secretRef": HERS}},
+    Kind.BACKUP_STORAGE: {"s3": S3, "acknowledgeUnencrypted": True},
+    Kind.BACKUP_POLICY: NIGHTLY,
+    Kind.BACKUP: ALONE,
+    Kind.RESTORE_REQUEST: RESTORE,
+}
+"""Every kind whose Jobs can run as somebody, with nothing else that jane may not say."""
+EVERY_RUNNING = pytest.mark.parametrize("kind", RUNNING, ids=str)
+
+
+@EVERY_RUNNING
+def test_an_account_that_its_author_may_not_be_is_refused(door: Door, kind: Kind) -> None:
+    """Nobody gets by a Job what a workload identity gives to another; the answer names the person and the account."""
+    answer = door.ask("jane", kind, {**RUNNING[kind], **running_as("others")})
+    assert "must name in spec.job.serviceAccountName a ServiceAccount that you may create tokens of" in answer
+    assert f"jane may not create serviceaccounts/token of others in namespace {SPACE}" in answer
+
+
+@EVERY_RUNNING
+def test_an_account_whose_tokens_its_author_may_create_is_accepted(door: Door, kind: Kind) -> None:
+    """By its name; whoever names none is not asked, and exempt accounts name what they want."""
+    accepted = f"{kind.lower()}.{GROUP}/shop"
+    assert door.ask("jane", kind, {**RUNNING[kind], **running_as("hers")}).startswith(accepted)
+    assert door.ask("jane", kind, RUNNING[kind]).startswith(accepted)
+    assert door.ask("robot", kind, {**RUNNING[kind], **running_as("others")}).startswith(accepted)
+
+
+def test_whoever_may_delete_data_may_not_for_that_be_another(door: Door) -> None:
+    """The exemption from the one policy is none from the other."""
+    assert "sweeper may not create" in door.ask("sweeper", Kind.BACKUP, {**ALONE, **running_as("hers")})
+
+
+def test_who_may_be_another_in_kubernetes_may_be_it_in_a_job(door: Door) -> None:
+    """`edit` may create tokens of every account of the namespace: with it nobody gains anything."""
+    edit = {"kind": "ClusterRole", "name": "edit", "apiGroup": "rbac.authorization.k8s.io"}
+    binding = grant("editor", SPACE, [], "sweeper")[1] | {"roleRef": edit}
+    door.apply([binding])
+    wanted = {**ALONE, **running_as("others")}
+    assert wait_until(lambda: door.ask("sweeper", Kind.BACKUP, wanted).startswith(f"backup.{GROUP}/shop"), 15)
+    door.cluster.kubectl("delete", "rolebinding", "editor", "-n", SPACE)
+
+
+def test_what_leaves_the_account_where_it_was_given_passes(door: Door) -> None:
+    """A hold and `cancel` are no matter of the account; a policy that runs as somebody is whole in his hands."""
+    backup = door.create("robot", Kind.BACKUP, {**ALONE, **running_as("others")}, name="run-as").strip()
+    request = door.create("robot", Kind.RESTORE_REQUEST, {**RESTORE, **running_as("others")}, name="run-as").strip()
+    policy = door.create("robot", Kind.BACKUP_POLICY, {**NIGHTLY, **running_as("others")}, name="run-as").strip()
+    assert "patched" in door.change("jane", backup, {"spec": {"legalHold": {"reason": "audit"}}})
+    assert "patched" in door.change("jane", request, {"spec": {"cancel": True}})
+    assert "patched" in door.change("jane", policy, {"metadata": {"labels": {"team": "a"}}})
+    assert "jane may not create" in door.change("jane", policy, {"spec": {"suspend": True}})
 
 
 REFUSED: Final = (

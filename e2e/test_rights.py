@@ -25,7 +25,8 @@ ALLOWED: Final = {
         ("dbcustody.dev", f"{kind}/status"): {"patch"}
         for kind in ("databases", "backupstorages", "backuppolicies", "backups")
     },
-    **{("dbcustody.dev", kind): {"get", "list", "watch"} for kind in ("restorerequests", "approvals")},
+    ("dbcustody.dev", "approvals"): {"get", "list", "watch"},
+    ("dbcustody.dev", "restorerequests"): {"get", "list", "watch", "patch"},
     **{("dbcustody.dev", f"{kind}/status"): {"patch"} for kind in ("restorerequests", "approvals")},
     ("batch", "jobs"): _ALL,
     ("batch", "cronjobs"): _ALL,

@@ -170,15 +170,20 @@ RIGHTS = {
     ("", "namespaces"): {"get"},
     ("", "persistentvolumeclaims"): {"get"},
     ("coordination.k8s.io", "leases"): {"create", "get", "update"},
+    **{("apps", f"{plural}/scale"): {"get", "patch"} for plural in ("deployments", "statefulsets")},
 }
-"""Section 1 of the architecture; there is no Secret among them."""
+"""Section 1 of the architecture; there is no Secret among them, and scaling is a role of its own that nothing is bound to."""
+
+
+def documents() -> list[Any]:
+    """Return the objects of deploy/rights.yaml."""
+    return list(yaml.safe_load_all((ROOT / "deploy" / "rights.yaml").read_text()))
 
 
 def granted() -> dict[tuple[str, str], set[str]]:
     """Return every verb that deploy/rights.yaml gives, by group and resource."""
-    documents: list[Any] = list(yaml.safe_load_all((ROOT / "deploy" / "rights.yaml").read_text()))
     found: dict[tuple[str, str], set[str]] = {}
-    for rule in (rule for document in documents for rule in document.get("rules", ())):
+    for rule in (rule for document in documents() for rule in document.get("rules", ())):
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 found.setdefault((group, resource), set()).update(rule["verbs"])
@@ -188,6 +193,10 @@ def granted() -> dict[tuple[str, str], set[str]]:
 def test_the_operator_has_the_documented_rights_and_no_other() -> None:
     """Least privilege, written down twice: nothing on Secrets, nothing with a star."""
     assert granted() == RIGHTS
+    bound = [one["roleRef"]["name"] for one in documents() if one["kind"].endswith("Binding")]
+    assert set(bound) == {"dbcustody-operator"}
+    (scaler,) = (one for one in documents() if any("apps" in rule["apiGroups"] for rule in one.get("rules", ())))
+    assert scaler["metadata"]["name"] == "dbcustody-scaler"
 
 
 def test_rights_are_those_that_the_code_can_use() -> None:

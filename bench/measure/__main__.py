@@ -28,6 +28,7 @@ SECTIONS: Final = (
     "pgbench",
     "memory",
     "fleet",
+    "installation",
     "latency",
     "rewrap",
 )

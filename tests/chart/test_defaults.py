@@ -15,7 +15,11 @@ from ground.helm import helm, template
 from tests.chart.rendering import FOR_PEOPLE, MONITORING, deployment, of_kind, only, pod_specs, rendered
 from tests.chart.restricted import violations
 
-EVERYTHING: dict[str, Any] = {"networkPolicy": {"enabled": True}, "watchNamespaces": ["shop", "web"]}
+EVERYTHING: dict[str, Any] = {
+    "networkPolicy": {"enabled": True},
+    "watchNamespaces": ["shop", "web"],
+    "scaleNamespaces": ["shop"],
+}
 FAULTS = [
     pytest.param({"hostNetwork": True}, {}, "hostNetwork", id="host network"),
     pytest.param(
@@ -56,7 +60,7 @@ def test_what_is_installed_by_default() -> None:
     for document in rendered():
         counted[document["kind"]] = counted.get(document["kind"], 0) + 1
     assert counted == {
-        "ClusterRole": 6,
+        "ClusterRole": 7,
         "ClusterRoleBinding": 1,
         "CustomResourceDefinition": len(list((ROOT / "crds").glob("*.yaml"))),
         "Deployment": 1,
@@ -65,8 +69,8 @@ def test_what_is_installed_by_default() -> None:
         "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
-        "ValidatingAdmissionPolicy": 5,
-        "ValidatingAdmissionPolicyBinding": 5,
+        "ValidatingAdmissionPolicy": 6,
+        "ValidatingAdmissionPolicyBinding": 6,
     }
 
 
@@ -111,6 +115,29 @@ def test_every_pod_fits_the_restricted_profile(values: dict[str, Any]) -> None:
     assert [name for name, _ in pods] == ["dbcustody-operator"]
     assert [(name, violations(pod)) for name, pod in pods if violations(pod)] == []
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for _, pod in pods for one in pod["containers"])
+
+
+def test_two_replicas_on_two_nodes_and_one_may_be_drained() -> None:
+    """By default somebody takes over when the operator, or its node, is lost; and no drain waits for ever."""
+    documents = rendered()
+    specification = only(documents, "Deployment")["spec"]
+    (spread,) = specification["template"]["spec"]["topologySpreadConstraints"]
+    assert specification["replicas"] == 2
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert spread["labelSelector"]["matchLabels"] == specification["selector"]["matchLabels"]
+    assert only(documents, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_the_network_policy_lets_the_operator_do_its_work_and_nothing_else() -> None:
+    """In to the port of probes and metrics, out to DNS and the API server; only the operator's pods, and only when it is wanted."""
+    assert of_kind(rendered(), "NetworkPolicy") == {}
+    policy = only(rendered(EVERYTHING), "NetworkPolicy")["spec"]
+    (entrance,) = policy["ingress"]
+    (port,) = deployment()["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert [one["port"] for one in entrance["ports"]] in ([port["containerPort"]], [port["name"]])
+    names, servers = policy["egress"]
+    assert {(one["port"], one["protocol"]) for one in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert [one["port"] for one in servers["ports"]] == [443, 6443, 8443, 16443]
 
 
 @pytest.mark.parametrize(("pod", "container", "fault"), FAULTS)
@@ -184,6 +211,6 @@ def test_the_readme_names_the_image_of_the_manifest() -> None:
 def test_roles_for_people_are_named_as_documented() -> None:
     """The README names them."""
     roles = of_kind(rendered(), "ClusterRole")
-    assert set(roles) == {"dbcustody-operator", *(f"dbcustody-{who}" for who in FOR_PEOPLE)}
+    assert set(roles) == {"dbcustody-operator", "dbcustody-scaler", *(f"dbcustody-{who}" for who in FOR_PEOPLE)}
     readme = (CHART / "README.md").read_text()
     assert [who for who in FOR_PEOPLE if f"`dbcustody-{who}`" not in readme] == []

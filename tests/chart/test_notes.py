@@ -23,6 +23,7 @@ RISKY = [
     pytest.param({"policies": {"actions": ["Audit"]}}, "policies.actions", id="policies without effect"),
     pytest.param({"policies": {"secretsExempt": {"groups": ["g"]}}}, "policies.secretsExempt", id="exempt from secrets"),
     pytest.param({"policies": {"deletionExempt": {"users": ["u"]}}}, "policies.deletionExempt", id="exempt from deletion"),
+    pytest.param({"watchNamespaces": ["a"], "scaleNamespaces": ["a", "b"]}, "scaleNamespaces", id="scaled, not served"),
     pytest.param({"networkPolicy": {"enabled": True}}, "networkPolicy.enabled", id="ports of the API server"),
 ]  # fmt: skip
 

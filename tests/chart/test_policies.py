@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 POLICY = "ValidatingAdmissionPolicy"
-NAMES = ("dbcustody-data-deletion", "dbcustody-database-secrets", "dbcustody-storage-secrets")
+ACCOUNTS = "dbcustody-job-accounts"
+NAMES = ("dbcustody-data-deletion", "dbcustody-database-secrets", "dbcustody-storage-secrets", ACCOUNTS)
 STAMPS = ("dbcustody-approver", "dbcustody-requester")
 """Policies about who asks and who approves, tried by test_approvals.py."""
 WRITER = "MutatingAdmissionPolicy"
@@ -49,9 +50,7 @@ def named_secrets(schema: Any, above: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("plural", EVERYWHERE)
 def test_every_secret_that_a_spec_can_name_is_asked_for(plural: str) -> None:
     """A field that enters a CRD tomorrow has to enter the policy with it."""
-    crd = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
-    specification = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    wanted = set(named_secrets(specification)) - OF_THE_KUBELET
+    wanted = set(named_secrets(_specification(plural))) - OF_THE_KUBELET
     asked = {
         one["expression"].removeprefix("object.spec.?").removesuffix(".?name.orValue('')").replace(".?", ".")
         for one in (policy(SECRETS[plural])["variables"] if plural in SECRETS else ())
@@ -86,6 +85,59 @@ def test_each_secret_is_judged_by_itself(name: str) -> None:
         assert ".namespace(request.namespace)" in expression
 
 
+def _kinds_with_accounts() -> set[str]:
+    """Return the plurals of the kinds whose spec can name a ServiceAccount."""
+    return {plural for plural in EVERYWHERE if list(_named_accounts(_specification(plural)))}
+
+
+def _named_accounts(schema: Any, above: str = "") -> Iterator[str]:
+    """Yield the dotted path of every property of a CRD's *schema* that names a ServiceAccount."""
+    for name, inner in (schema.get("properties") or {}).items():
+        path = f"{above}.{name}".lstrip(".")
+        if "serviceaccount" in name.lower():
+            yield path
+        else:
+            yield from _named_accounts(inner, path)
+            yield from _named_accounts(inner.get("items") or {}, path)
+
+
+@pytest.mark.parametrize("plural", EVERYWHERE)
+def test_every_account_that_a_spec_can_name_is_asked_for(plural: str) -> None:
+    """In one place alone, whatever the kind; a kind that can name one tomorrow has to enter the policy with it."""
+    judged = policy(ACCOUNTS)["matchConstraints"]["resourceRules"][0]["resources"]
+    found = list(_named_accounts(_specification(plural)))
+    assert found == (["job.serviceAccountName"] if plural in judged else [])
+
+
+def test_an_account_is_for_those_who_may_create_its_tokens() -> None:
+    """What a Job could get by it is what they can get without one; by the name, in the namespace of the request."""
+    (validation,) = policy(ACCOUNTS)["validations"]
+    (variable,) = policy(ACCOUNTS)["variables"]
+    assert variable == {"name": "account", "expression": "object.spec.?job.?serviceAccountName.orValue('')"}
+    assert " ".join(validation["expression"].split()) == (
+        "variables.account == '' || authorizer.group('').resource('serviceaccounts').subresource('token') "
+        ".namespace(request.namespace).name(variables.account).check('create').allowed()"
+    )
+
+
+def test_a_job_that_cannot_change_is_judged_once() -> None:
+    """Where the CRD says so, a hold and `cancel` are judged by nobody's rights to the account; elsewhere the whole spec counts."""
+    condition = policy(ACCOUNTS)["matchConditions"][0]["expression"]
+    fixed = {plural for plural in _kinds_with_accounts() if _is_job_fixed(plural)}
+    assert fixed == set(re.findall(r"'(\w+)'", condition.partition("request.resource.resource in ")[2]))
+    assert condition.endswith("? object.spec.?job != oldObject.spec.?job : object.spec != oldObject.spec)")
+
+
+def _is_job_fixed(plural: str) -> bool:
+    rules = _specification(plural).get("x-kubernetes-validations") or ()
+    return any("self.job == oldSelf.job" in one["rule"] for one in rules)
+
+
+def _specification(plural: str) -> Any:
+    crd = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
 def test_deletion_asks_for_a_verb_of_its_own() -> None:
     """Both creating and switching are judged; what already says Delete is not."""
     found = policy("dbcustody-data-deletion")
@@ -107,7 +159,7 @@ def test_a_policy_is_closed_bound_and_speaks_plainly(name: str) -> None:
     assert found["failurePolicy"] == "Fail"
     assert rule["apiGroups"] == ["dbcustody.dev"]
     assert rule["operations"] == ["CREATE", "UPDATE"]
-    assert len(rule["resources"]) == 1
+    assert len(rule["resources"]) == (len(_kinds_with_accounts()) if name == ACCOUNTS else 1)
     assert of_kind(rendered(), f"{POLICY}Binding")[name]["spec"] == {"policyName": name, "validationActions": ["Deny"]}
     for validation in found["validations"]:
         assert validation["message"].startswith("must ")
@@ -133,7 +185,7 @@ def test_an_update_that_leaves_the_spec_alone_passes() -> None:
 
 
 EXEMPT = [
-    pytest.param("secretsExempt", ("dbcustody-database-secrets", "dbcustody-storage-secrets"), id="secrets"),
+    pytest.param("secretsExempt", ("dbcustody-database-secrets", "dbcustody-storage-secrets", ACCOUNTS), id="secrets"),
     pytest.param("deletionExempt", ("dbcustody-data-deletion",), id="deletion"),
 ]
 

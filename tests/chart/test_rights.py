@@ -25,8 +25,33 @@ def rules(kind: str, documents: list[Any]) -> Any:
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
 def test_the_operator_has_the_rights_of_the_plain_manifests(kind: str, values: dict[str, Any]) -> None:
     """Run `make chart` when this fails: deploy/rights.yaml has changed."""
-    (plain,) = (one["rules"] for one in PLAIN if one["kind"] == kind)
+    (plain,) = (one["rules"] for one in PLAIN if (one["kind"], one["metadata"]["name"]) == (kind, OPERATOR))
     assert rules(kind, rendered(values)) == plain
+
+
+SCALER = "dbcustody-scaler"
+
+
+@pytest.mark.parametrize("values", [{}, {"scaleNamespaces": ["shop"]}], ids=["nowhere", "in one namespace"])
+def test_the_scaler_may_scale_and_nothing_else(values: dict[str, Any]) -> None:
+    """Its rules are those of the plain manifests, whether it is bound or not; no workload can be seen or changed by it."""
+    (plain,) = (one["rules"] for one in PLAIN if (one["kind"], one["metadata"]["name"]) == ("ClusterRole", SCALER))
+    assert of_kind(rendered(values), "ClusterRole")[SCALER]["rules"] == plain
+    assert plain == [
+        {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch"]}
+    ]
+
+
+def test_workloads_are_scaled_where_that_was_said_and_nowhere_else() -> None:
+    """A binding in each namespace of the list, to the operator's account; none for the cluster."""
+    documents = rendered({"scaleNamespaces": ["shop", "web"], "serviceAccount": {"name": "mine"}})
+    bound = {name: one for name, one in of_kind(documents, "RoleBinding").items() if one["roleRef"]["name"] == SCALER}
+    assert set(bound) == {f"shop/{SCALER}", f"web/{SCALER}"}
+    for binding in bound.values():
+        assert binding["roleRef"]["kind"] == "ClusterRole"
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "mine", "namespace": "custody"}]
+    unbound = [*of_kind(rendered(), "RoleBinding").values(), *of_kind(documents, "ClusterRoleBinding").values()]
+    assert SCALER not in {one["roleRef"]["name"] for one in unbound}
 
 
 def test_without_a_list_the_rights_hold_everywhere() -> None:

@@ -10,7 +10,8 @@ from chartmaking.copies import CHART
 from chartmaking.values import Values
 from ground.cache import GroundError
 from ground.helm import template
-from tests.chart.rendering import MONITORING, at, deployment, merged, nested, of_kind, rendered
+from tests.chart.rendering import MONITORING, at, deployment, merged, nested, of_kind, pod_specs, rendered
+from tests.chart.restricted import violations
 from tests.chart.test_generated import leaves
 
 POD = "spec/template/spec"
@@ -47,6 +48,7 @@ class Trial(NamedTuple):
 TRIALS = [Trial(*row) for row in (
     ("replicas", 3, OPERATOR, "spec/replicas", 3),
     ("watchNamespaces", ["a", "b"], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_NAMESPACES", "value": "a,b"}),
+    ("scaleNamespaces", ["a"], ("RoleBinding", "a/dbcustody-scaler"), "roleRef/name", "dbcustody-scaler"),
     ("freezeWindows", [FREEZE], OPERATOR, f"{CONTAINER}/env/2", {"name": "DBCUSTODY_FREEZE_WINDOWS", "value": FREEZE_TEXT}),
     ("image.repository", "registry.example.com:5000/team/x", OPERATOR, f"{CONTAINER}/image", "registry.example.com:5000/team/x:0.1.0"),
     ("image.tag", "v9", OPERATOR, f"{CONTAINER}/env/0/value", "dbcustody:v9"),
@@ -112,6 +114,15 @@ def found(values: dict[str, Any], trial: Trial) -> Any:
     return at(of_kind(rendered(values, apis=MONITORING), kind).get(name), trial.place)
 
 
+@pytest.mark.parametrize("trial", TRIALS, ids=[trial.path for trial in TRIALS])
+def test_no_value_takes_a_pod_out_of_the_restricted_profile(trial: Trial) -> None:
+    """Whatever is chosen, the operator runs where nothing else may."""
+    values = merged(trial.beside, nested(trial.path, trial.value))
+    pods = dict(pod_specs(rendered(values, apis=MONITORING)))
+    assert pods
+    assert [(name, violations(pod)) for name, pod in pods.items() if violations(pod)] == []
+
+
 def test_every_value_is_tried() -> None:
     """A value without a trial could do nothing at all."""
     assert {trial.path for trial in TRIALS} | ELSEWHERE == set(leaves(Values()))
@@ -145,6 +156,8 @@ REFUSED = [
     pytest.param({"watchNamespaces": "shop"}, "/watchNamespaces", id="no list"),
     pytest.param({"watchNamespaces": ["Shop"]}, "/watchNamespaces/0", id="no namespace"),
     pytest.param({"watchNamespaces": ["a", "a"]}, "/watchNamespaces", id="twice"),
+    pytest.param({"scaleNamespaces": ["Shop"]}, "/scaleNamespaces/0", id="no namespace to scale in"),
+    pytest.param({"scaleNamespaces": ["a", "a"]}, "/scaleNamespaces", id="scaled twice"),
     pytest.param({"crds": {"keep": "yes"}}, "/crds/keep", id="text for yes or no"),
     pytest.param({"image": {"digest": "sha256:1"}}, "/image/digest", id="no digest"),
     pytest.param({"image": {"repository": ""}}, "/image/repository", id="no image"),

@@ -20,12 +20,17 @@ WARNING crds.keep: `helm uninstall` deletes every Database, BackupStorage, Backu
 WARNING rbac.create: the operator has no rights but those that you give it; deploy/rights.yaml lists what it needs.
 {{- end }}
 {{- if not $v.policies.enabled }}
-WARNING policies.enabled: whoever may create a Database or BackupStorage can have our Jobs use any Secret of the namespace.
+WARNING policies.enabled: whoever may create a Database or BackupStorage can have our Jobs use any Secret and any ServiceAccount of the namespace.
 {{- else if not (has "Deny" $v.policies.actions) }}
 WARNING policies.actions: without Deny the admission policies refuse nothing.
 {{- end }}
 {{- with concat $v.policies.secretsExempt.users $v.policies.secretsExempt.groups }}
-WARNING policies.secretsExempt: {{ join ", " . }} can name Secrets that they may not read; review what they apply.
+WARNING policies.secretsExempt: {{ join ", " . }} can name Secrets that they may not read, and ServiceAccounts that are not theirs; review what they apply.
+{{- end }}
+{{- range $v.scaleNamespaces }}
+{{- if and $v.watchNamespaces (not (has . $v.watchNamespaces)) }}
+WARNING scaleNamespaces: {{ . }} is not among watchNamespaces, so nothing is restored there, and the right is for nothing.
+{{- end }}
 {{- end }}
 {{- with concat $v.policies.deletionExempt.users $v.policies.deletionExempt.groups }}
 WARNING policies.deletionExempt: {{ join ", " . }} can have backups deleted; review what they apply.

@@ -12,6 +12,8 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[3]
 CHART: Final = ROOT / "charts" / "dbcustody"
 _EXAMPLES: Final = ("20-database.yaml", "30-storage-s3.yaml", "40-policy.yaml", "50-backup.yaml")
+_DEFINED: Final = {"dbcustody-operator": "dbcustody.rights", "dbcustody-scaler": "dbcustody.scaling"}
+"""ClusterRoles of deploy/rights.yaml, and how the chart's templates call their rules."""
 _KEEP: Final = """\
   {{- if .Values.crds.keep }}
   annotations:
@@ -32,11 +34,17 @@ def crd_template(text: str) -> str:
 
 
 def rights_template(text: str) -> str:
-    """Return a template with the rules of the operator's ClusterRole, as *text* (deploy/rights.yaml) has them."""
-    (role,) = (part for part in text.split("---\n") if re.search(r"^kind: ClusterRole$", part, re.MULTILINE))
-    rules = role.partition("\nrules:\n")[2]
+    """Return a template with the rules of each ClusterRole, as *text* (deploy/rights.yaml) has them."""
     note = "{{- /* Made by `make chart` from deploy/rights.yaml. */ -}}\n"
-    return f'{note}{{{{- define "dbcustody.rights" -}}}}\nrules:\n{escaped(rules)}{{{{- end }}}}\n'
+    return note + "\n".join(_rules(text, role, name) for role, name in _DEFINED.items())
+
+
+def _rules(text: str, role: str, name: str) -> str:
+    """Return the definition *name* with the rules of the ClusterRole *role*."""
+    head = re.compile(rf"^kind: ClusterRole\nmetadata:\n  name: {role}$", re.MULTILINE)
+    (part,) = (part for part in text.split("---\n") if head.search(part))
+    rules = part.partition("\nrules:\n")[2]
+    return f'{{{{- define "{name}" -}}}}\nrules:\n{escaped(rules)}{{{{- end }}}}\n'
 
 
 def chart_yaml() -> str:

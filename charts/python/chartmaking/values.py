@@ -193,7 +193,8 @@ class Policies(Section):
     enabled: bool = Field(
         default=True,
         description=(
-            "Admission policies: who names a Secret must be allowed to get it; who has data deleted, to `delete-data`;"
+            "Admission policies: who names a Secret must be allowed to get it; who names a ServiceAccount, to create tokens"
+            " of it; who has data deleted, to `delete-data`;"
             " who asks and who approves is written down (Kubernetes 1.36 and newer)"
         ),
     )
@@ -206,7 +207,8 @@ class Policies(Section):
     )
     secrets_exempt: Exempt = Field(
         default=Exempt(),
-        description="Accounts that may name Secrets which they may not read; GitOps controllers, if what they apply was reviewed",
+        description="Accounts that may name Secrets which they may not read, and ServiceAccounts whose tokens they may not create; "
+        "GitOps controllers, if what they apply was reviewed",
     )
     deletion_exempt: Exempt = Field(
         default=Exempt(),
@@ -224,6 +226,12 @@ class Values(Section):
         default=[],
         json_schema_extra={"uniqueItems": True},
         description="Namespaces that are served; they must exist. Empty: all. With a list the operator has rights in these namespaces only",
+    )
+    scale_namespaces: list[Namespace] = Field(
+        default=[],
+        json_schema_extra={"uniqueItems": True},
+        description="Namespaces in which the operator may stop and start Deployments and StatefulSets, around a restore in mode `Replace`; "
+        "they must exist. Empty: none",
     )
     freeze_windows: Annotated[list[FreezeWindow], Field(max_length=50)] = Field(
         default=[],

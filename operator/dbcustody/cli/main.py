@@ -197,6 +197,15 @@ def retention_explain_command(at_time: str | None) -> None:
     sys.exit(explain(os.environ, at_time=at_time))
 
 
+@dbcustody_command.command("uninstall", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def uninstall_command(words: tuple[str, ...]) -> None:
+    """Take our finalizer off the resources in a cluster whose operator is gone; the same as `kubectl dbcustody uninstall`."""
+    from dbcustody.cli.kubectl.main import run  # noqa: PLC0415
+
+    sys.exit(run(["uninstall", *words], program="dbcustody"))
+
+
 def main() -> NoReturn:
     """Run the command line; every error is one message on standard error, and an exit code that says what kind it was."""
     from dbcustody.cli.ending import Exit, complain, exit_of, told  # noqa: PLC0415 - a Job's start is not to wait for it

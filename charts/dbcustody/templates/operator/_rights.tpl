@@ -38,3 +38,10 @@ rules:
     resources: [namespaces, persistentvolumeclaims]
     verbs: [get]
 {{- end }}
+
+{{- define "dbcustody.scaling" -}}
+rules:
+  - apiGroups: [apps]
+    resources: [deployments/scale, statefulsets/scale]
+    verbs: [get, patch]
+{{- end }}

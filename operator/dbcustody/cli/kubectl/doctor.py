@@ -38,7 +38,7 @@ CRDS: Final = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions")
 DEPLOYMENTS: Final = Resource("apps/v1", "deployments")
 CONFIG_MAPS: Final = Resource("v1", "configmaps")
 REVIEWS: Final = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews")
-_OPERATOR: Final = "app.kubernetes.io/name=dbcustody,app.kubernetes.io/component=operator"
+OPERATOR_LABELS: Final = "app.kubernetes.io/name=dbcustody,app.kubernetes.io/component=operator"
 _RIGHTS: Final = (
     ("list", Kind.DATABASE),
     ("list", Kind.BACKUP_STORAGE),
@@ -107,13 +107,13 @@ async def _crds(session: Session) -> Sequence[Finding]:
 
 
 async def _operator(session: Session, namespace: str) -> Sequence[Finding]:
-    deployments = [one async for one in session.kube.list(DEPLOYMENTS, namespace, labels=_OPERATOR)]
-    lease = await session.kube.get(LEASES, namespace, _lease_name(deployments))
+    deployments = [one async for one in session.kube.list(DEPLOYMENTS, namespace, labels=OPERATOR_LABELS)]
+    lease = await session.kube.get(LEASES, namespace, lease_name(deployments))
     now = session.server_time or session.now()
     return judge_deployment(deployments, namespace), judge_lease(lease, now)
 
 
-def _lease_name(deployments: Sequence[Any]) -> str:
+def lease_name(deployments: Sequence[Any]) -> str:
     """Return the name of the Lease, which the Deployment says when it is not the usual one."""
     pods = (one["spec"]["template"]["spec"] for one in deployments)
     said = (word for pod in pods for container in pod["containers"] for word in container.get("env") or ())

@@ -289,6 +289,30 @@ def doctor_command(operator_namespace: str) -> Command:
     return lambda session: doctor(session, operator_namespace=operator_namespace)
 
 
+@kubectl_command.command("uninstall")
+@click.option("--release-finalizers", "releases", is_flag=True, help="What is done; it has to be said.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+@click.option("--force", "is_forced", is_flag=True, help="Also while an operator is alive, or could not be looked for.")
+@click.option(
+    "--operator-namespace", default="dbcustody", show_default=True, metavar="NAME", help="Where the operator ran."
+)
+@in_cluster(everywhere=True)
+def uninstall_command(*, releases: bool, is_agreed: bool, is_forced: bool, operator_namespace: str) -> Command:
+    """Take our finalizer off every resource, when the operator is gone, so that nothing hangs in Terminating.
+
+    Says for each what stays where. Deletes nothing itself; what is being deleted already goes at once.
+    """
+    from dbcustody.cli.kubectl.leaving import release_finalizers  # noqa: PLC0415
+
+    if not releases:
+        raise InvalidSpecError(
+            "uninstall: must be told --release-finalizers; the release itself goes with `helm uninstall`"
+        )
+    return lambda session: release_finalizers(
+        session, operator_namespace=operator_namespace, is_agreed=is_agreed, is_forced=is_forced
+    )
+
+
 def _check_patience(*, waits: bool, seconds: float | None) -> None:
     if seconds is not None and not waits:
         raise InvalidSpecError("--timeout: goes with --wait only")
@@ -303,9 +327,9 @@ def _read_time(text: str) -> datetime:
         raise InvalidSpecError(f"--before: {text[:40]!r} is no time with a zone, as 2027-01-31T02:00:00Z") from error
 
 
-def run(words: Sequence[str] | None = None, door: Door | None = None) -> int:
-    """Run the command line and return its exit code; every error is one message on standard error."""
-    program = PROGRAM if COMPLETE in os.environ else "kubectl dbcustody"
+def run(words: Sequence[str] | None = None, door: Door | None = None, *, program: str = "kubectl dbcustody") -> int:
+    """Run the command line as *program* and return its exit code; every error is one message on standard error."""
+    program = PROGRAM if COMPLETE in os.environ else program
     try:
         code = kubectl_command.main(words, prog_name=program, complete_var=COMPLETE, standalone_mode=False, obj=door)
     except SystemExit as end:
