@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from demo import firstact, kept, secondact
+from demo import firstact, kept, secondact, thirdact
 from demo.behind import Behind
 from demo.narration import CommandFailedError, Narrator, fail
 from demo.server import Servers, find_programs
@@ -53,6 +53,7 @@ def _play(*, keep: bool) -> int:
         narrator.chapter("Meanwhile, Kubernetes")
         cluster, image = behind.wait(narrator)
         secondact.play(narrator, servers, cluster, image)
+        thirdact.play(narrator)
         narrator.chapter("The end")
         narrator.say(f"All of it was real; it took {narrator.seconds:.0f} s")
         if keep:

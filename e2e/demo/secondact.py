@@ -124,12 +124,12 @@ def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> No
 def _first_backup(narrator: Narrator) -> None:
     narrator.chapter("A policy: every night, and once at once")
     narrator.type("kubectl apply -f examples/40-policy.yaml")
-    narrator.watch("kubectl get backups -w", lambda line: _is_over(line, "shop-nightly"))
+    narrator.watch("kubectl get backups -w", lambda line: is_over(line, "shop-nightly"))
     narrator.type("kubectl get pgdb,pgstore,pgbp")
     narrator.type("kubectl describe backups | sed -n '/^Status:/,$p' | sed -n 1,60p")
 
 
-def _is_over(line: str, name: str) -> bool:
+def is_over(line: str, name: str) -> bool:
     """Return whether *line* of `kubectl get backups -w` says that the backup whose name begins with *name* is good; PROGRESS says Done."""
     words = line.split()
     return len(words) > 1 and words[0].startswith(name) and words[1] == "True"
@@ -170,7 +170,7 @@ def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
     left = {"second", "third"}
 
     def are_over(line: str) -> bool:
-        left.difference_update([name for name in left if _is_over(line, name)])
+        left.difference_update([name for name in left if is_over(line, name)])
         return not left
 
     narrator.watch("kubectl get backups -w", are_over)
@@ -200,7 +200,7 @@ def _restore_beside(narrator: Narrator, servers: Servers) -> None:
         '-p \'{"spec":{"roles":{"restore":{"secretRef":{"name":"shop-restorer"}}}}}\''
     )
     narrator.type("sed s/shop-before-upgrade/third/ examples/60-restore.yaml | kubectl create -f -")
-    narrator.watch("kubectl get restorerequests -w", lambda line: _is_over(line, "shop-yesterday"))
+    narrator.watch("kubectl get restorerequests -w", lambda line: is_over(line, "shop-yesterday"))
     narrator.type("kubectl get pgrst shop-yesterday -o jsonpath='{.status.checks}{\"\\n\"}'")
     for url in ("SHOP", "RESTORED"):
         narrator.type(f'psql "${url}" -c "{_NAMES}"')
