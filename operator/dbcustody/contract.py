@@ -102,7 +102,6 @@ class ReplaceTerms:
     confirm: str
     """What was confirmed: the Database's name, an @, and the identifier of the server."""
     keep_old_seconds: int
-    acknowledged: tuple[SideEffect, ...] = ()
     undoes: str | None = None
     """The mark of a swap that is to be taken back: the database that was put away for it is put back, and nothing is restored."""
     kept_time: datetime | None = None

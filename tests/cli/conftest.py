@@ -6,7 +6,7 @@ import base64
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import pytest
 from ground.postgres import PostgresServer
 from ground.root import client_folder
 from ground.s3 import S3Server
+from tests.fakes.till import databases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,7 @@ def variables(server: PostgresServer) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "DATABASE_URL": f"{server.url('shop')}?sslmode=disable",
         "BACKUP_ENCRYPTION_KEY": base64.b64encode(KEY).decode(),
         "DBCUSTODY_CLIENTS": f"{client_folder(17)}:{client_folder(18)}",
@@ -135,3 +137,30 @@ def at_bucket(
         "BACKUP_S3_SECRET_ACCESS_KEY": s3.secret_key,
     }
     return Person(variables={**variables, **bucket}, secrets=secrets)
+
+
+@pytest.fixture
+def cashier(at_folder: Person, server: PostgresServer) -> Iterator[Person]:
+    """Return a person with a database `till` whose backup `good` has one row, and which says something else by now."""
+    server.execute(
+        "create role till_owner",
+        "create role clerk login createdb password 'clerk-pw'",
+        "create database till owner till_owner",
+    )
+    server.execute("create table said (word text)", "insert into said values ('good')", database="till")
+    url = f"{server.url('till')}?sslmode=disable"
+    person = replace(at_folder, variables={**at_folder.variables, "DATABASE_URL": url})
+    done = person.run("backup", "--name", "good")
+    assert done.code == 0, done.err
+    server.execute("update said set word = 'spoilt'", database="till")
+    yield person
+    for name in databases(server):
+        server.execute(f'drop database "{name}" with (force)')
+    server.execute("drop role till_owner", "drop role clerk")
+
+
+@pytest.fixture
+def confirm(server: PostgresServer) -> str:
+    """Return the text that confirms a replacement of `till`."""
+    (identifier,) = server.execute("select system_identifier::text from pg_control_system()")[0]
+    return f"till@{identifier}"

@@ -145,6 +145,13 @@ def test_a_restore_of_a_bare_storage(counter: Counter) -> None:
     "words",
     [
         ("restore", "monday"),
+        ("restore", "monday", "--into", "x", "--replace", "shop"),
+        ("restore", "monday", "--into", "x", "--confirm", "shop@7"),
+        ("restore", "monday", "--into", "x", "--keep-old", "0"),
+        ("restore", "monday", "--replace", "shop", "--on", "shop"),
+        ("restore", "monday", "--undo", "back"),
+        ("restore", "--replace", "shop"),
+        ("restore", "monday", "--replace", "shop", "--acknowledge", "Everything"),
         ("restore", "--into", "x"),
         ("restore", "monday", "--policy", "nightly", "--into", "x"),
         ("restore", "--policy", "nightly", "--before", "yesterday", "--into", "x"),

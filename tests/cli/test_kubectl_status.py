@@ -9,7 +9,7 @@ import pytest
 from dbcustody.api.meta import Kind
 from dbcustody.codec import format_time
 from tests.fakes.counter import Counter
-from tests.fakes.glances import backup, body, policy, said
+from tests.fakes.glances import backup, body, kept, policy, replacement, said
 from tests.fakes.seen import ago
 
 READY = said("Ready", "True", "Ready")
@@ -103,3 +103,20 @@ def test_an_empty_namespace_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Perhaps the wrong one was named."""
     assert Counter().type("status", "-n", "typo") == 0
     assert capsys.readouterr().out.startswith("no Database in namespace typo\n")
+
+
+def test_what_can_be_put_back_is_told_and_needs_nobody(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the command; 0 all the same. Machines get it, too."""
+    over = (said("Finished", "True", "Succeeded"), said("Succeeded", "True", "Succeeded"))
+    counter.kube.have(replacement("back", *over, oldDatabase=kept()))
+    assert counter.type("status") == 0
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "nothing needs a person",
+        "",
+        "old databases that can be put back:",
+        "- shop in team, until 2026-02-01T12:00:00Z (in 24h): shop_replaced_0",
+        "  $ kubectl dbcustody restore --undo back -n team --wait",
+    ]
+    assert counter.type("status", "-o", "json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["kept"]
+    assert (one["name"], one["until"]) == ("shop_replaced_0", "2026-02-01T12:00:00Z")

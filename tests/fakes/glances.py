@@ -69,3 +69,16 @@ def request(name: str, *conditions: Json, into: str = "shop_again", **more: Any)
     """Return a RestoreRequest for a new database on the server of `shop`."""
     spec = {"source": {"backupRef": {"name": "monday"}}, "target": {"databaseRef": {"name": "shop"}, "database": into}}
     return body(Kind.RESTORE_REQUEST, name, *conditions, spec=spec, **more)
+
+
+def replacement(
+    name: str, *conditions: Json, source: Json | None = None, more: Json | None = None, **status: Any
+) -> Json:
+    """Return a RestoreRequest in the place of `shop`."""
+    spec = {"source": source or {"backupRef": {"name": "monday"}}, "target": {"databaseRef": {"name": "shop"}}}
+    return body(Kind.RESTORE_REQUEST, name, *conditions, spec={**spec, "mode": "Replace", **(more or {})}, **status)
+
+
+def kept(name: str = "shop_replaced_0", *, left_seconds: float = LONG, **more: Any) -> Json:
+    """Return an old database as status tells it, which may be dropped in *left_seconds*."""
+    return {"name": name, "keptTime": format_time(ago(60)), "dropAfter": format_time(ago(-left_seconds)), **more}

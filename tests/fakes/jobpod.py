@@ -55,6 +55,8 @@ class JobPod:
     mounts: Mapping[str, Mapping[str, str]]
     variables: Mapping[str, str] = field(default_factory=dict)
     """More of the environment."""
+    volume: Path | None = None
+    """The folder that is mounted as the storage's volume; None: there is none."""
     prelude: str = ""
     """What Python does before the work begins."""
 
@@ -66,6 +68,8 @@ class JobPod:
                 (self.folder / "mounts" / mount / name).write_text(content)
         (self.folder / "mounts" / "keyring").mkdir(parents=True)
         (self.folder / "mounts" / "keyring" / "k1").write_bytes(KEY)
+        if self.volume is not None:
+            (self.folder / "mounts" / "volume").symlink_to(self.volume)
         environment = {
             "PATH": os.defpath,
             REQUEST_VARIABLE: dump_request(self.request),

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MARK: Final = "RestoreRequest web/back 0123456789ab"
 UNDO: Final = "RestoreRequest web/undo ba9876543210"
-BACKUP_ID: Final = "20260131T110000Z-nightly-0a1b2c3d"
 IDENTITY: Final = "select system_identifier::text from pg_control_system()"
 LIKENESS: Final = """
 select d.datallowconn, d.datconnlimit, pg_get_userbyid(d.datdba), (select array_agg(a::text order by a::text) from unnest(d.datacl) a),
@@ -49,6 +48,11 @@ class Swapper:
         """What the old database is called afterwards."""
         return kept_name(self.custodian.database, self.mark)
 
+    @property
+    def backup_id(self) -> str:
+        """Of the backup that was restored, as it is told."""
+        return self.custodian.stock().live[-1].manifest.backup_id
+
     def request(self, verb: Verb, **terms: Any) -> JobRequest:
         """Return the request of a Job that does *verb*."""
         (identity,) = self.custodian.server.execute(IDENTITY)[0]
@@ -56,7 +60,7 @@ class Swapper:
         asked = RestoreTerms(
             database=incoming_name(self.mark),
             mark=self.mark,
-            backup_id=BACKUP_ID,
+            backup_id=self.backup_id,
             parallelism=2,
             replace=ReplaceTerms(**wanted),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -11,8 +12,9 @@ import pytest
 
 from dbcustody.contract import Verb
 from dbcustody.reason import ExitCode, Reason
+from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
-from tests.fakes.custodian import Custodian, in_volume
+from tests.fakes.custodian import CUSTODY, Custodian, in_volume
 from tests.fakes.swaps import MARK, UNDO, Swapper
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def swapper(server: PostgresServer, tmp_path: Path) -> Iterator[Swapper]:
     folder = tmp_path / "storage"
     folder.mkdir()
     swapper = Swapper(Custodian(server=server, open_store=in_volume(folder)))
+    swapper.custodian.take()
     yield swapper
     for name in set(swapper.databases()) - {"postgres"}:
         server.execute(f'drop database "{name}" with (force)')
@@ -255,7 +258,6 @@ def test_another_swap_is_under_way(swapper: Swapper) -> None:
     swapper.make_waiting()
     from dbcustody.adapters.postgres import connect  # noqa: PLC0415 - here alone
     from dbcustody.adapters.postgres.lock import hold_swap  # noqa: PLC0415
-    from tests.fakes.custodian import CUSTODY  # noqa: PLC0415
 
     with connect(swapper.custodian.tools().target(Verb.SWAP).at("postgres")) as other:
         hold_swap(other, CUSTODY)
@@ -287,3 +289,16 @@ def test_a_transaction_that_fails_changes_nothing(swapper: Swapper) -> None:
     settled = swapper.ask(Verb.SETTLE_RESTORE)
     assert (settled.reason, settled.exit_code) == (Reason.JOB_LOST, ExitCode.DONE)
     assert not [name for name in swapper.databases() if name.startswith("dbcustody_")]
+
+
+def test_people_who_were_erased_meanwhile_do_not_come_back(swapper: Swapper) -> None:
+    """Between the restore and the swap, and between a swap and its undo: the ledger is read again, and nothing is changed."""
+    swapper.make_waiting()
+    store = swapper.custodian.open_store()
+    store.put_once(ledger_entry_key(CUSTODY, 1), b"{}")
+
+    assert (swapper.refusal(Verb.SWAP).reason, swapper.words()) == (Reason.ERASURES_PENDING, ["old"])
+    undo = replace(swapper, mark=UNDO, terms={"undoes": MARK, "kept_time": datetime.now(UTC) - timedelta(hours=1)})
+    assert (undo.refusal(Verb.SWAP).reason, swapper.words()) == (Reason.ERASURES_PENDING, ["old"])
+    later = replace(undo, terms={"undoes": MARK, "kept_time": datetime.now(UTC) + timedelta(hours=1)})
+    assert later.refusal(Verb.SWAP).reason is Reason.NOTHING_TO_UNDO

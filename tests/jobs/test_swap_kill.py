@@ -54,6 +54,8 @@ def swapper(server: PostgresServer, tmp_path: Path) -> Iterator[Swapper]:
     folder = tmp_path / "storage"
     folder.mkdir()
     swapper = Swapper(Custodian(server=server, open_store=in_volume(folder)))
+    prepare(swapper)
+    swapper.custodian.take()
     yield swapper
     clear(swapper)
 
@@ -80,6 +82,7 @@ def run(swapper: Swapper, folder: Path, *, at: int, when: str) -> tuple[int, int
         folder,
         swapper.request(Verb.SWAP),
         {"connection": connection_of(server)},
+        volume=folder.parent / "storage",
         prelude=_COUNTING.format(at=at, when=when),
     )
     with pod:

@@ -11,7 +11,7 @@ from dbcustody.api.approval import Approvable, Approval, ApprovalSpec, Decision,
 from dbcustody.api.backup import Backup
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind, ObjectRef
-from dbcustody.api.restore import MissingRoles, RestoreRequest
+from dbcustody.api.restore import MissingRoles, Mode, RestoreRequest, SideEffect
 from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import is_dns_label
 from dbcustody.plan.asking import (
@@ -85,6 +85,7 @@ def test_a_wish_becomes_a_request() -> None:
         into="shop_again", storage="main", custody_id="team.shop", missing_roles=MissingRoles.CREATE, parallelism=4
     )
     spec = RestoreRequest.from_body(restore_body("again", wish, database="shop")).spec
+    assert spec.source is not None
     assert (spec.source.storage_ref, spec.source.custody_id) == (ObjectRef(name="main"), "team.shop")
     assert (spec.source.backup_ref, spec.source.policy_ref, spec.source.backup_id) == (None, None, None)
     assert (spec.target.database_ref.name, spec.target.database) == ("shop", "shop_again")
@@ -101,12 +102,21 @@ def test_a_wish_becomes_a_request() -> None:
         ({"storage": "main", "custody_id": "team.shop"}, "needs --on"),
         ({"backup": "a", "custody_id": "team.shop"}, "--storage only"),
         ({"policy": "a", "backup_id": "b"}, "--storage only"),
+        ({"backup": "a", "replace": "shop"}, "exactly one must be given: --into, --replace or --undo"),
+        ({"backup": "a", "confirm": "shop@7"}, "go with --replace or --undo only"),
+        ({"backup": "a", "keep_old_seconds": 0}, "go with --replace or --undo only"),
+        ({"backup": "a", "no_safety_backup": True}, "go with --replace or --undo only"),
+        ({"backup": "a", "acknowledge": (SideEffect.CRON_JOBS,)}, "go with --replace or --undo only"),
+        ({"into": None, "backup": "a", "replace": "shop", "database": "shop"}, "--on: goes with --into only"),
+        ({"into": None, "backup": "a", "undo": "back"}, "--undo: takes no source"),
+        ({"into": None, "replace": "shop"}, "exactly one source"),
+        ({"into": None, "backup": "a"}, "exactly one must be given"),
     ],
 )
 def test_half_a_wish_is_refused(words: dict[str, Any], said: str) -> None:
     """Before anything is asked of the cluster."""
     with pytest.raises(InvalidSpecError, match=said):
-        check_wish(RestoreWish(into="new", **words))
+        check_wish(RestoreWish(**{"into": "new", **words}))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +125,26 @@ def test_half_a_wish_is_refused(words: dict[str, Any], said: str) -> None:
         {"backup": "a"},
         {"policy": "a", "before": NOW},
         {"storage": "main", "custody_id": "team.shop", "database": "shop", "backup_id": "b"},
+        {"into": None, "replace": "shop", "storage": "main", "custody_id": "team.shop"},
+        {"into": None, "undo": "back"},
     ],
 )
 def test_a_whole_wish_is_not(words: dict[str, Any]) -> None:
-    """Each of the three sources alone."""
-    check_wish(RestoreWish(into="new", **words))
+    """Each of the three sources alone, and none for what is put back."""
+    check_wish(RestoreWish(**{"into": "new", **words}))
+
+
+def test_a_place_is_taken_as_it_was_confirmed() -> None:
+    """What was not said is as the CRD has it; an undo names no source."""
+    wish = RestoreWish(replace="shop", backup="a", confirm="shop@7")
+    taken = RestoreRequest.from_body(restore_body("back", wish, database="shop")).spec
+    assert (taken.mode, taken.confirm, taken.target.database, taken.undo_of) == (Mode.REPLACE, "shop@7", None, None)
+    assert (taken.safety_backup, taken.keep_old_seconds, taken.acknowledge) == (True, 86_400, ())
+    undo = RestoreWish(undo="back", confirm="shop@7", keep_old_seconds=0, no_safety_backup=True, approval=True)
+    body = restore_body("undo", undo, database="shop")
+    undone = RestoreRequest.from_body(body).spec
+    assert ("source" in body["spec"], undone.undo_of, undone.keep_old_seconds) == (False, ObjectRef(name="back"), 0)
+    assert (undone.safety_backup, undone.approval.required) == (False, True)
 
 
 def test_the_database_of_a_resource_is_found() -> None:

@@ -10,8 +10,8 @@ import pytest
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind
 from dbcustody.codec import format_time
-from dbcustody.plan.estate import age_text, rows_of
-from tests.fakes.glances import backup, body, policy, said
+from dbcustody.plan.estate import age_text, kept_of, rows_of
+from tests.fakes.glances import backup, body, kept, policy, replacement, said
 from tests.fakes.seen import NOW, ago
 
 READY = said("Ready", "True", "Ready")
@@ -62,6 +62,26 @@ def test_what_is_not_known_is_not_invented() -> None:
     first, second = rows_of([bare, odd, silent])
     assert (first.name, first.ready, first.recovery_point, first.last_backup) == ("a", "Unknown", None, None)
     assert (second.ready, second.recovery_point, second.storages, second.next_run) == ("Unknown", "Unknown", (), None)
+
+
+def test_what_is_kept_can_be_put_back() -> None:
+    """What goes first comes first; what is dropped, or due, is not offered any more."""
+    found = kept_of(
+        read(
+            body(Kind.DATABASE, "shop", READY),
+            replacement("late", oldDatabase=kept("b", left_seconds=7200)),
+            replacement("soon", oldDatabase=kept("a", left_seconds=60)),
+            replacement("due", oldDatabase=kept(left_seconds=0)),
+            replacement("gone", oldDatabase=kept(droppedTime=format_time(ago(1)))),
+            replacement("none"),
+        ),
+        NOW,
+    )
+    assert [(one.database, one.name, one.request, one.until) for one in found] == [
+        ("shop", "a", "soon", NOW + timedelta(seconds=60)),
+        ("shop", "b", "late", NOW + timedelta(hours=2)),
+    ]
+    assert found[0].command == "kubectl dbcustody restore --undo soon -n team --wait"
 
 
 @pytest.mark.parametrize(

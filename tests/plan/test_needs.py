@@ -10,7 +10,7 @@ import pytest
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind
 from dbcustody.plan.needs import MOST_FAILURES, Need, needs_of, unreadable
-from tests.fakes.glances import LONG, backup, body, policy, request, said
+from tests.fakes.glances import LONG, backup, body, kept, policy, replacement, request, said
 from tests.fakes.seen import NOW
 
 Json = dict[str, Any]
@@ -163,6 +163,121 @@ def test_a_plan_that_waits_for_a_person_is_told_at_once() -> None:
     assert reasons(request("again", *nobody)) == [("again", "ApprovalUnavailable")]
     idle = (said("Ready", "False", "Superseded"), said("Stalled", "True", "Superseded"))
     assert reasons(body(Kind.APPROVAL, "yes", *idle), body(Kind.APPROVAL, "no", observedGeneration=-1)) == []
+
+
+def test_workloads_that_stay_down_are_told_however_it_ended() -> None:
+    """A swap that was done is good; that nobody is served is not. After a week it is no news."""
+    down = said("WorkloadsResumed", "False", "WorkloadsStopped", "not scaled back: Deployment web (3)")
+    stopped = [
+        {"kind": "Deployment", "name": "web", "replicas": 3, "resumed": False},
+        {"kind": "StatefulSet", "name": "worker", "replicas": 1, "resumed": True},
+    ]
+    good = (said("Finished", "True", "Succeeded"), said("Succeeded", "True", "Succeeded"))
+    (need,) = told(replacement("back", *good, down, workloads=stopped))
+    assert (need.reason, need.message) == ("WorkloadsStopped", "not scaled back: Deployment web (3)")
+    assert need.command == "kubectl scale deployment/web --replicas=3 -n team"
+    assert told(replacement("back", *good, down, workloads=stopped, finishTime="2026-01-20T12:00:00Z")) == []
+    assert told(replacement("back", *good, said("WorkloadsResumed", "True", "WorkloadsResumed"))) == []
+    assert told(replacement("back", said("Finished", "False", "Running"), down)) == []
+
+
+def test_an_old_database_that_stays_is_told() -> None:
+    """One that is kept needs nobody; one whose time was over a while ago does."""
+    good = (said("Finished", "True", "Succeeded"), said("Succeeded", "True", "Succeeded"))
+    assert told(replacement("back", *good, oldDatabase=kept())) == []
+    assert told(replacement("back", *good, oldDatabase=kept(left_seconds=-299))) == []
+    assert (
+        told(replacement("back", *good, oldDatabase=kept(left_seconds=-LONG, droppedTime="2026-01-31T11:00:00Z"))) == []
+    )
+    (need,) = told(replacement("back", *good, oldDatabase=kept(left_seconds=-301)))
+    assert (need.reason, need.command) == ("TargetInUse", "kubectl describe restorerequests.dbcustody.dev/back -n team")
+
+
+def test_a_restore_made_good_is_of_the_same_place() -> None:
+    """A replacement that failed is made good by one that did not."""
+    over = (said("Finished", "True"), said("Succeeded", "True"))
+    good = replacement("good", *over, finishTime="2026-01-31T11:59:59Z")
+    bad = replacement(
+        "bad", said("Finished", "True"), said("Succeeded", "False", "SessionsHeld"), finishTime="2026-01-31T11:00:00Z"
+    )
+    assert reasons(bad, good) == []
+    assert reasons(bad, request("good", *over, finishTime="2026-01-31T11:59:59Z")) == [("bad", "SessionsHeld")]
+
+
+def refused(reason: str, **more: Any) -> Json:
+    """Return a replacement that came to nothing before anything was touched."""
+    return replacement("back", said("Finished", "True", reason), said("Succeeded", "False", reason), **more)
+
+
+EFFECTS = {"hash": "a", "sideEffects": [{"kind": "CronJobs", "names": ["clean"]}, {"kind": "Subscriptions"}]}
+STORED = {
+    "storageRef": {"name": "main"}, "custodyId": "team.shop", "backupId": "b", "beforeTime": "2026-01-30T12:00:00Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("resource", "command"),
+    [
+        (
+            refused("AcknowledgementNeeded", plan=EFFECTS, more={"acknowledge": ["CronJobs"]}),
+            "restore monday --replace shop --acknowledge CronJobs --acknowledge Subscriptions -n team --wait",
+        ),
+        (refused("NotConfirmed"), "restore monday --replace shop -n team --wait"),
+        (
+            refused("NotConfirmed", source=STORED),
+            "restore --before 2026-01-30T12:00:00Z --storage main --custody team.shop --backup-id b --replace shop -n team --wait",
+        ),
+        (
+            refused("NotConfirmed", source={"policyRef": {"name": "nightly"}}),
+            "restore --policy nightly --replace shop -n team --wait",
+        ),
+        (
+            refused("AcknowledgementNeeded", more={"source": None, "undoOf": {"name": "before"}}),
+            "restore --undo before -n team --wait",
+        ),
+    ],
+)
+def test_what_was_refused_is_asked_anew(resource: Json, command: str) -> None:
+    """With everything that the plan says has to be accepted; the person who types it is asked to confirm."""
+    (need,) = told(resource)
+    assert need.command == f"kubectl dbcustody {command}"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        ended("beside", "NotConfirmed"),
+        refused("NotConfirmed", more={"source": None}),
+        refused("NotConfirmed", more={"target": None}),
+        refused("WorkloadsStopped"),
+    ],
+)
+def test_what_nobody_can_ask_anew_is_looked_at(resource: Json) -> None:
+    """A resource that does not say enough is described."""
+    (need,) = told(resource)
+    assert need.command.startswith("kubectl describe restorerequests.dbcustody.dev/")
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        (
+            'Deployment web: deployments.apps "web" is forbidden: User "system:serviceaccount:db:op" cannot patch resource',
+            "kubectl auth can-i patch deployments.apps --subresource=scale -n team --as=system:serviceaccount:db:op",
+        ),
+        ("Deployment web: no", "kubectl describe restorerequests.dbcustody.dev/back -n team"),
+    ],
+)
+def test_who_may_not_scale_is_named(message: str, command: str) -> None:
+    """Once the answer is yes, the request goes on by itself."""
+    (need,) = told(replacement("back", said("Ready", "False", "ScaleForbidden", message)))
+    assert (need.reason, need.command) == ("ScaleForbidden", command)
+
+
+def test_a_forbidden_scaling_that_is_said_elsewhere_is_described() -> None:
+    """Without the condition there is no word of who."""
+    (need,) = told(refused("ScaleForbidden"))
+    assert need.command.startswith("kubectl describe ")
 
 
 def test_who_waits_his_turn_needs_nobody() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbcustody.api.restore import SideEffect, StatedPlan
-from dbcustody.contract import ReplaceTerms
+from dbcustody.contract import ReplaceTerms, RestoreTerms
 from dbcustody.plan.replacement import Live, incoming_name, judge_replacement, kept_name, undo_plan, with_replacement
 from dbcustody.reason import Reason
 
@@ -23,7 +23,9 @@ LIVE = Live(
     may_create_databases=True,
     system_identifier="7",
 )
-TERMS = ReplaceTerms(custody_id="team.shop", confirm="shop@7", keep_old_seconds=60)
+TERMS = RestoreTerms(
+    database="incoming", mark="m", replace=ReplaceTerms(custody_id="team.shop", confirm="shop@7", keep_old_seconds=60)
+)
 
 
 def reasons(live: Live, **terms: Any) -> list[tuple[str, str]]:
@@ -77,7 +79,7 @@ def test_what_hangs_on_it_has_to_be_accepted() -> None:
     """Each kind by name; an active reader is not accepted at all."""
     kinds = [one for one in SideEffect if one is not SideEffect.SKIPPED_OBJECTS]
     assert [text.split(maxsplit=1)[0] for reason, text in reasons(HUNG) if reason == "AcknowledgementNeeded"] == kinds
-    assert [(reason, "mirror" in text) for reason, text in reasons(HUNG, acknowledged=tuple(SideEffect))] == [
+    assert [(reason, "mirror" in text) for reason, text in reasons(HUNG, acknowledge=tuple(SideEffect))] == [
         ("TargetInUse", True)
     ]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.database import LastBackup
+from dbcustody.api.database import LastBackup, Server
 from dbcustody.api.meta import Kind, Metadata, ObjectRef, read_metadata
+from dbcustody.api.restore import OldDatabase, RestoreSource
 from dbcustody.codec import decode
 from dbcustody.naming import GROUP
 
@@ -36,10 +37,35 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a restore goes."""
+    """Where a restore goes; *database* None: into the Database's own place."""
 
     database_ref: ObjectRef
-    database: str
+    database: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """A workload that is stopped for a swap; *replicas* is what it had."""
+
+    kind: str
+    name: str
+    replicas: int = 0
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What hangs on a database whose place is to be taken."""
+
+    kind: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The part of a plan that a person has to accept."""
+
+    side_effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +77,10 @@ class Wanted:
     storage_ref: ObjectRef | None = None
     target: Target | None = None
     suspend: bool = False
+    source: RestoreSource | None = None
+    undo_of: ObjectRef | None = None
+    acknowledge: tuple[str, ...] = ()
+    workloads: tuple[Scaled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +104,10 @@ class Found:
     finish_time: datetime | None = None
     artefact: Stored | None = None
     missing_grants: tuple[str, ...] = ()
+    server: Server | None = None
+    plan: Told | None = None
+    workloads: tuple[Scaled, ...] = ()
+    old_database: OldDatabase | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

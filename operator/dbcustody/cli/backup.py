@@ -55,15 +55,16 @@ def take_backup(
     def work(stop: threading.Event) -> int:
         display = make_display()
         with set_up(settings, environ, report=display.report, stop=stop) as bench, display:
-            _say_compression(settings, require_clients(bench.tools))
-            result = _back_up(bench, display, name or bench.tools.job_name)
+            say_compression(settings, require_clients(bench.tools))
+            result = back_up(bench, display, name or bench.tools.job_name)
             pruned = _prune(bench, confirm) if prune and result.exit_code is ExitCode.DONE else None
         return _conclude(bench, result, pruned)
 
     return interruptible(work)
 
 
-def _say_compression(settings: Standalone, newest_client: int) -> None:
+def say_compression(settings: Standalone, newest_client: int) -> None:
+    """Say when the clients at hand cannot compress as was wished."""
     wanted = settings.compression.algorithm
     if newest_client < NAMED_SINCE and wanted in {Algorithm.ZSTD, Algorithm.LZ4}:
         complain(
@@ -72,7 +73,7 @@ def _say_compression(settings: Standalone, newest_client: int) -> None:
         )
 
 
-def _back_up(bench: Bench, display: Display, name: str) -> JobResult:
+def back_up(bench: Bench, display: Display, name: str) -> JobResult:
     """Return the Job's result; a run that ended before its commit takes along what it had stored."""
     try:
         return backup_job.run(bench.request(Verb.BACKUP, name=name), bench.tools)

@@ -25,6 +25,7 @@ from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 class Exit(IntEnum):
@@ -43,6 +44,9 @@ class Exit(IntEnum):
 _BY_REASON: Final = {
     Reason.INVALID_SPEC: Exit.USAGE,
     Reason.RETENTION_NEEDS_CONFIRMATION: Exit.NEEDS_CONFIRMATION,
+    Reason.NOT_CONFIRMED: Exit.NEEDS_CONFIRMATION,
+    Reason.ACKNOWLEDGEMENT_NEEDED: Exit.NEEDS_CONFIRMATION,
+    Reason.SESSIONS_HELD: Exit.LOCKED,
     Reason.LOCK_NOT_OBTAINED: Exit.LOCKED,
     Reason.DATABASE_BUSY: Exit.LOCKED,
     Reason.SKIPPED: Exit.LOCKED,
@@ -60,6 +64,7 @@ _REMEDIES: Final = {
     Reason.TLS_FAILED: "a connection is encrypted unless DATABASE_URL says sslmode=disable; sslrootcert= names the authority to trust",
     Reason.DATABASE_BUSY: "BACKUP_WAIT_SECONDS says how long to wait for one's turn",
     Reason.SKIPPED: "BACKUP_WAIT_SECONDS says how long to wait for one's turn",
+    Reason.ACKNOWLEDGEMENT_NEEDED: "say --acknowledge with each kind that is accepted",
     Reason.KEY_MISMATCH: "BACKUP_ENCRYPTION_KEY must be the key that the storage was begun with",
 }
 """What helps at the command line, where the message alone does not say it."""
@@ -97,14 +102,17 @@ def complain(message: str, *, kind: str = "error") -> None:
         click.echo(f"  - {line}", err=True)
 
 
-def interruptible(work: Callable[[threading.Event], int]) -> int:
+def interruptible(
+    work: Callable[[threading.Event], int], *, left: str = "the next backup sweeps up what it left"
+) -> int:
     """Return what *work* returns; SIGINT and SIGTERM set the event that it is given, and a second one does not wait for it.
 
-    Raises what *work* raises; an error that is the consequence of being stopped becomes an InterruptedRunError.
+    *left* says what helps when the work does not end within a grace. Raises what *work* raises; an error that is the consequence of being
+    stopped becomes an InterruptedRunError.
     """
     collect_rarely()
     stop = threading.Event()
-    with _listening(stop), Deadline(float("inf"), stop, overdue=_give_up):
+    with _listening(stop), Deadline(float("inf"), stop, overdue=lambda: _give_up(left)):
         try:
             return work(stop)
         except InterruptedRunError:
@@ -115,20 +123,43 @@ def interruptible(work: Callable[[threading.Event], int]) -> int:
             raise
 
 
-def _give_up() -> None:
-    complain("cancelled: the work did not end when told to, and was cut off; the next backup sweeps up what it left")
+def unhurried(stop: threading.Event) -> AbstractContextManager[None]:
+    """Let signals set *stop* and do nothing else while the block runs, however many come, also of a terminal that goes away.
+
+    For the moments in which what others work with is shut, and has to be opened before anything ends.
+    """
+    return _heard_by(lambda *_: stop.set(), (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
+
+def asking() -> AbstractContextManager[None]:
+    """Let signals end the block at once, with KeyboardInterrupt: a person is asked, and nothing is under way."""
+
+    def hear(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    return _heard_by(hear)
+
+
+def _give_up(left: str) -> None:
+    complain(f"cancelled: the work did not end when told to, and was cut off; {left}")
     sys.stderr.flush()
     os._exit(Exit.CANCELLED)
 
 
-@contextmanager
-def _listening(stop: threading.Event) -> Iterator[None]:
+def _listening(stop: threading.Event) -> AbstractContextManager[None]:
     def hear(*_: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    return _heard_by(hear)
+
+
+@contextmanager
+def _heard_by(
+    hear: Callable[..., None], numbers: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
+) -> Iterator[None]:
+    before = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield
     finally:

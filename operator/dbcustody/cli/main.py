@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 import dbcustody
+from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.logs import set_up_remarks, where_raised
 
@@ -120,46 +121,47 @@ def verify_command(name: str | None, *, level: str) -> None:
     "--owner-map", metavar="FROM=TO", multiple=True, help="A role of the server in the place of one of the backup."
 )
 @click.option(
-    "--acknowledge",
-    type=click.Choice(["SkippedObjects"], case_sensitive=False),
-    multiple=True,
-    help="SkippedObjects: go without what only a superuser may make.",
+    "--replace", "replaces", is_flag=True, help="Into the place of the database of DATABASE_URL, which is kept."
 )
-def restore_command(
-    name: str | None,
-    *,
-    as_list: bool,
-    as_json: bool,
-    database: str | None,
-    to: str | None,
-    jobs: int,
-    missing_roles: str,
-    tables: tuple[str, ...],
-    no_tables: tuple[str, ...],
-    schemas: tuple[str, ...],
-    no_schemas: tuple[str, ...],
-    owner_map: tuple[str, ...],
-    acknowledge: tuple[str, ...],
-) -> None:
-    """Restore the backup NAME into a new database, and compare it with what was backed up before anybody may enter."""
-    from dbcustody.api.restore import MissingRoles, Patterns, SideEffect  # noqa: PLC0415
-    from dbcustody.cli.backups import list_backups  # noqa: PLC0415
-    from dbcustody.cli.restore import Choice, read_mapping, restore_backup  # noqa: PLC0415
+@click.option(
+    "--confirm",
+    metavar="DATABASE@SYSTEMID",
+    help="Of --replace and --undo: the database that DATABASE_URL names, an @, and the identifier of its server.",
+)
+@click.option(
+    "--keep-old",
+    "keep_old_seconds",
+    type=click.IntRange(0, 31_536_000),
+    default=86_400,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the old database is meant to be kept; 0 drops it at once.",
+)
+@click.option("--no-safety-backup", is_flag=True, help="With --replace: take no backup of what is there first.")
+@click.option(
+    "--acknowledge",
+    "acknowledged",
+    multiple=True,
+    type=click.Choice(SIDE_EFFECTS, case_sensitive=False),
+    help="A side effect of the plan that is accepted; may be given several times.",
+)
+@click.option(
+    "--undo", metavar="[OLD]", is_flag=False, flag_value="", help="Put the old database OLD back in its place,"
+)
+@click.option("--last", is_flag=True, help="or the one that was put away last.")
+@click.option("--drop-old", metavar="OLD", help="Drop the old database OLD.")
+@click.option("--yes", "is_agreed", is_flag=True, help="With --drop-old: do not ask.")
+@click.option(
+    "--recover", "recovers", is_flag=True, help="Open the database if a swap that was broken off left it shut."
+)
+def restore_command(**words: Any) -> None:
+    """Restore the backup NAME into a new database, and compare it with what was backed up before anybody may enter.
 
-    if as_list:
-        sys.exit(list_backups(os.environ, as_json=as_json))
-    choice = Choice(
-        name=name,
-        to=to,
-        database=database,
-        jobs=jobs,
-        missing_roles=MissingRoles(missing_roles),
-        schemas=Patterns(include=schemas, exclude=no_schemas),
-        tables=Patterns(include=tables, exclude=no_tables),
-        owner_map=tuple(read_mapping(one) for one in owner_map),
-        acknowledged=frozenset(SideEffect(one) for one in acknowledge),
-    )
-    sys.exit(restore_backup(os.environ, choice))
+    With --replace it then takes the place of the database that runs, by a swap of names; the old one is kept, shut.
+    """
+    from dbcustody.cli.restoring import run  # noqa: PLC0415 - see the module's docstring
+
+    sys.exit(run(os.environ, words))
 
 
 @dbcustody_command.command("hold")

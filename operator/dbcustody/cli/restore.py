@@ -11,7 +11,7 @@ import click
 
 from dbcustody.api.restore import MissingRoles, OwnerMapping, Patterns, SideEffect
 from dbcustody.cli.backups import find_backup, look, state_of
-from dbcustody.cli.ending import Exit, complain, interruptible
+from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_standalone, recognise_url
 from dbcustody.cli.figures import count_text, table_text, time_text
 from dbcustody.cli.progress import make_display
@@ -88,7 +88,7 @@ def restore_backup(environ: Mapping[str, str], choice: Choice) -> int:
         with set_up(settings, environ, stop=stop) as bench:
             require_clients(bench.tools)
             server, database = _destination(bench, choice)
-            name = choice.name or _ask(bench)
+            name = choice.name or ask_which(bench)
             storage, backup = find_backup(bench, name, read_only=True)
             if not backup.is_good:
                 complain(f"backup {name}: was never verified; all that is read of it is checked now", kind="note")
@@ -114,7 +114,7 @@ def _destination(bench: Bench, choice: Choice) -> tuple[PostgresTarget, str]:
     return target.at(MAINTENANCE_DATABASE), choice.database or target.database
 
 
-def _ask(bench: Bench) -> str:
+def ask_which(bench: Bench) -> str:
     """Return the name of the backup that the person at the terminal chooses; raises InvalidSpecError where nobody can be asked."""
     _, inventory = look(bench)
     backups = [one for one in inventory.live if not one.is_stranger]
@@ -127,7 +127,8 @@ def _ask(bench: Bench) -> str:
         for number, one in enumerate(backups, start=1)
     ]
     click.echo(table_text(("", "NAME", "SNAPSHOT", "STATE"), rows), err=True)
-    number = click.prompt("which one", type=click.IntRange(1, len(backups)), default=len(backups), err=True)
+    with asking():
+        number = click.prompt("which one", type=click.IntRange(1, len(backups)), default=len(backups), err=True)
     return backups[number - 1].manifest.name
 
 

@@ -59,6 +59,8 @@ class Bench:
     settings: Standalone
     custody_id: str
     tools: Tools
+    started: datetime
+    """When the command began."""
 
     def request(self, verb: Verb, *, name: str = "", read_only: bool = False) -> JobRequest:
         """Return the request that the operator would write for the same work; *read_only* promises that nothing is written."""
@@ -107,20 +109,20 @@ def _bench(
     witness: Witness,
 ) -> Bench:
     custody_id = settings.custody_id or default_custody_id(known_database(settings.database))
-    attempt = str(uuid.uuid4())
+    attempt, started = str(uuid.uuid4()), datetime.now(UTC)
     tools = Tools(
         now=lambda: datetime.now(UTC),
         report=report,
         stop=stop or threading.Event(),
         attempt=attempt,
-        job_name=backup_name(settings.database, custody_id, attempt=attempt, now=datetime.now(UTC)),
+        job_name=backup_name(settings.database, custody_id, attempt=attempt, now=started),
         target=lambda verb: _target(settings, verb, custody_id),
         store=lambda: _open_store(settings),
         keyring=lambda: settings.keyring,
         clients=client_folders(settings, environ),
         test_server=lambda: _test_server(settings, custody_id),
     )
-    return Bench(settings=settings, custody_id=custody_id, tools=witness.watching(tools))
+    return Bench(settings=settings, custody_id=custody_id, tools=witness.watching(tools), started=started)
 
 
 def default_custody_id(database: Recognised) -> str:

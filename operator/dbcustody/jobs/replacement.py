@@ -19,6 +19,7 @@ from dbcustody.adapters.postgres.surroundings import read_database
 from dbcustody.adapters.postgres.swapping import Place, find_place, read_occupants, read_places
 from dbcustody.codec import decode
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.jobs.chosen import terms_of
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.imprint import Imprint, Stage, read_imprints
 from dbcustody.plan.replacement import Live, Replacement, judge_replacement
@@ -78,9 +79,10 @@ def _replaced(found: Marked, **changes: Place | int | str | None) -> Marked:
 
 def replace_terms(request: JobRequest) -> ReplaceTerms:
     """Return what *request* says about taking another's place; raises InvalidSpecError when it does not say."""
-    if request.restore is None or request.restore.replace is None:
+    found = terms_of(request).replace
+    if found is None:
         raise InvalidSpecError(f"request {request.verb.value}: restore.replace: is missing; must be given")
-    return request.restore.replace
+    return found
 
 
 def look_at_live(session: Session, request: JobRequest, tools: Tools) -> Replacement:
@@ -93,7 +95,7 @@ def look_at_live(session: Session, request: JobRequest, tools: Tools) -> Replace
     place = find_live(session, target)
     name = request.database_name or ""
     return judge_replacement(
-        _read_live(session, target, place), replace_terms(request), database_name=name, maintenance=maintenance
+        _read_live(session, target, place), terms_of(request), database_name=name, maintenance=maintenance
     )
 
 

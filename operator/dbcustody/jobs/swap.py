@@ -181,8 +181,8 @@ def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     check_stop(tools)
     _tell(tools, "Swapping")
     allow_connections(session, live, allowed=False)
-    empty(session, live, patience_seconds=EMPTYING_SECONDS)
-    empty(session, incoming, patience_seconds=EMPTYING_SECONDS)
+    empty(session, live, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
+    empty(session, incoming, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     check_stop(tools)
     exchange(session, wanted)
 

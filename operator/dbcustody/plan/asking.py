@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.approval import ApprovalSpec, Decision, RequestRef
 from dbcustody.api.meta import Kind, ObjectRef
-from dbcustody.api.restore import MissingRoles, RestoreRequestSpec, RestoreSource, RestoreTarget
+from dbcustody.api.restore import (
+    MissingRoles,
+    Mode,
+    RestoreRequestSpec,
+    RestoreSource,
+    RestoreTarget,
+    SideEffect,
+    WantedApproval,
+)
 from dbcustody.codec import encode
 from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import API_VERSION, GROUP, MAX_NAME_LENGTH
@@ -75,9 +83,13 @@ def backup_body(name: str, *, database: str, policy: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreWish:
-    """What was typed: where from, where to, and how."""
+    """What was typed: where from, where to, and how; exactly one of *into*, *replace* and *undo* says what is wanted."""
 
-    into: str
+    into: str | None = None
+    replace: str | None = None
+    """The Database whose place is taken."""
+    undo: str | None = None
+    """The RestoreRequest whose swap is taken back."""
     backup: str | None = None
     policy: str | None = None
     before: datetime | None = None
@@ -87,11 +99,39 @@ class RestoreWish:
     database: str | None = None
     missing_roles: MissingRoles = MissingRoles.FAIL
     parallelism: int = 2
+    confirm: str | None = None
+    keep_old_seconds: int | None = None
+    """None: what the CRD says."""
+    acknowledge: tuple[SideEffect, ...] = ()
+    no_safety_backup: bool = False
+    approval: bool = False
+
+    @property
+    def is_swap(self) -> bool:
+        """Whether a database takes another's place."""
+        return self.into is None
 
 
 def check_wish(wish: RestoreWish) -> None:
-    """Raise InvalidSpecError when *wish* names no source, several, or half of one."""
-    if sum(one is not None for one in (wish.backup, wish.policy, wish.storage)) != 1:
+    """Raise InvalidSpecError when *wish* wants nothing, several things, or half of one."""
+    if sum(one is not None for one in (wish.into, wish.replace, wish.undo)) != 1:
+        raise InvalidSpecError("exactly one must be given: --into, --replace or --undo")
+    if not wish.is_swap and (
+        wish.confirm or wish.acknowledge or wish.no_safety_backup or wish.keep_old_seconds is not None
+    ):
+        raise InvalidSpecError(
+            "--confirm, --keep-old, --acknowledge, --no-safety-backup: go with --replace or --undo only"
+        )
+    if wish.is_swap and wish.database is not None:
+        raise InvalidSpecError("--on: goes with --into only")
+    _check_source(wish)
+
+
+def _check_source(wish: RestoreWish) -> None:
+    named = sum(one is not None for one in (wish.backup, wish.policy, wish.storage))
+    if wish.undo is not None and named:
+        raise InvalidSpecError("--undo: takes no source; what was put away is put back")
+    if wish.undo is None and named != 1:
         raise InvalidSpecError("exactly one source must be named: BACKUP, --policy, or --storage with --custody")
     if wish.before is not None and wish.policy is None:
         raise InvalidSpecError("--before: goes with --policy only")
@@ -99,13 +139,35 @@ def check_wish(wish: RestoreWish) -> None:
         raise InvalidSpecError("--storage: needs --custody, the custody id below which the backups lie")
     if wish.storage is None and (wish.custody_id or wish.backup_id):
         raise InvalidSpecError("--custody and --backup-id: go with --storage only")
-    if wish.storage is not None and wish.database is None:
+    if wish.storage is not None and not wish.is_swap and wish.database is None:
         raise InvalidSpecError("--storage: needs --on, the Database on whose server the new database is made")
 
 
 def restore_body(name: str, wish: RestoreWish, *, database: str) -> dict[str, Any]:
-    """Return the RestoreRequest *name* for *wish*, on the server of *database*."""
-    source = RestoreSource(
+    """Return the RestoreRequest *name* for *wish*, on the server of *database*, or in its place."""
+    spec = RestoreRequestSpec(
+        source=_source(wish) if wish.undo is None else None,
+        target=RestoreTarget(database_ref=ObjectRef(name=database), database=wish.into),
+        missing_roles=wish.missing_roles,
+        parallelism=wish.parallelism,
+        approval=WantedApproval(required=wish.approval),
+    )
+    if wish.is_swap:
+        keep = wish.keep_old_seconds
+        spec = replace(
+            spec,
+            mode=Mode.REPLACE,
+            confirm=wish.confirm,
+            undo_of=_ref(wish.undo),
+            safety_backup=not wish.no_safety_backup,
+            keep_old_seconds=spec.keep_old_seconds if keep is None else keep,
+            acknowledge=wish.acknowledge,
+        )
+    return _body(Kind.RESTORE_REQUEST, name, encode(spec))
+
+
+def _source(wish: RestoreWish) -> RestoreSource:
+    return RestoreSource(
         backup_ref=_ref(wish.backup),
         policy_ref=_ref(wish.policy),
         storage_ref=_ref(wish.storage),
@@ -113,13 +175,6 @@ def restore_body(name: str, wish: RestoreWish, *, database: str) -> dict[str, An
         backup_id=wish.backup_id,
         before_time=wish.before,
     )
-    spec = RestoreRequestSpec(
-        source=source,
-        target=RestoreTarget(database_ref=ObjectRef(name=database), database=wish.into),
-        missing_roles=wish.missing_roles,
-        parallelism=wish.parallelism,
-    )
-    return _body(Kind.RESTORE_REQUEST, name, encode(spec))
 
 
 def approval_body(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.meta import Kind
 from dbcustody.plan.asking import database_of
+from dbcustody.plan.command import undo_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +39,35 @@ def rows_of(resources: Sequence[Glance]) -> tuple[Row, ...]:
     """Return a row for each Database among *resources*, by namespace and name."""
     databases = (one for one in resources if one.kind is Kind.DATABASE)
     return tuple(_row(one, resources) for one in sorted(databases, key=lambda one: (one.namespace, one.name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An old database that a swap put away, which can be put back until *until*."""
+
+    namespace: str
+    database: str
+    name: str
+    request: str
+    until: datetime
+    command: str
+
+
+def kept_of(resources: Sequence[Glance], now: datetime) -> tuple[Kept, ...]:
+    """Return what is kept of databases whose place was taken, what is dropped first coming first."""
+    found = (
+        Kept(
+            namespace=one.namespace,
+            database=database_of(one) or "",
+            name=old.name,
+            request=one.name,
+            until=old.drop_after,
+            command=undo_command(one),
+        )
+        for one in resources
+        if (old := one.status.old_database) is not None and old.dropped_time is None and old.drop_after > now
+    )
+    return tuple(sorted(found, key=lambda one: (one.until, one.namespace, one.request)))
 
 
 def age_text(moment: datetime | None, now: datetime) -> str:

@@ -6,15 +6,15 @@ a list that is never empty is a list that nobody reads.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.glance import ONE_SHOT
 from dbcustody.api.meta import Kind
-from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE, GROUP, LABEL_POLICY, label_value
+from dbcustody.naming import GROUP
 from dbcustody.plan.asking import database_of
+from dbcustody.plan.command import command_for
 from dbcustody.plan.verdict import guidance_of, remedy_of
 from dbcustody.reason import ExitCode, Reason
 
@@ -36,9 +36,6 @@ _ALARMS: Final = {
     Kind.BACKUP_STORAGE: ("KeysCurrent",),
 }
 """Conditions that are bad news although work goes on."""
-_AGAIN: Final = frozenset({
-    Reason.JOB_LOST.value, Reason.JOB_DELETED.value, Reason.VERIFICATION_FAILED.value, Reason.ARCHIVE_DAMAGED.value,
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +62,7 @@ def needs_of(resources: Sequence[Glance], now: datetime) -> tuple[Need, ...]:
         key=lambda one: (one.namespace, one.place),
     )
     told = [need for one in lasting for need in _lasting(one, now, policies)]
+    told += [need for one in resources if one.kind is Kind.RESTORE_REQUEST for need in _left_behind(one, now, policies)]
     failed = sorted(_failures(resources, now, policies), key=lambda one: str(_ended(one)), reverse=True)
     return (*told, *(_failure(one, policies) for one in failed[:MOST_FAILURES]))
 
@@ -116,6 +114,24 @@ def _wrong(resource: Glance, now: datetime) -> Iterator[Said]:
     yield from (said for said in alarms if said is not None and said.status == "False" and _is_bad(said))
 
 
+def _left_behind(request: Glance, now: datetime, policies: Sequence[Glance]) -> Iterator[Need]:
+    """Yield what a request that is over left to a person, however it ended."""
+    stopped, old, ended = request.said("WorkloadsResumed"), request.status.old_database, _ended(request)
+    is_news = ended is None or now - ended <= RECENT
+    if _is_over(request) and is_news and stopped is not None and stopped.status == "False":
+        yield _need(request, stopped, policies)
+    if old is not None and old.dropped_time is None and now - old.drop_after > GRACE:
+        yield Need(
+            resource=request.place,
+            namespace=request.namespace,
+            reason=Reason.TARGET_IN_USE.value,
+            message=f"the old database {old.name} is still there, although its time is over",
+            remedy="see in the events of the request why it cannot be dropped",
+            command=command_for(request, "", policies),
+            since=old.drop_after,
+        )
+
+
 def _waits_its_turn(resource: Glance, ready: Said) -> bool:
     """Return whether a run that is not over has nothing to do but wait, however long: behind another dump, or for a lock."""
     return resource.kind in ONE_SHOT and remedy_of(ready.reason).startswith("wait")
@@ -148,7 +164,7 @@ def _failures(resources: Iterable[Glance], now: datetime, policies: Sequence[Gla
 
 
 def _subject(resource: Glance, policies: Sequence[Glance]) -> tuple[str, ...]:
-    into = resource.spec.target.database if resource.spec.target is not None else ""
+    into = (resource.spec.target.database or "") if resource.spec.target is not None else ""
     return resource.kind.value, resource.namespace, database_of(resource, policies) or "", into
 
 
@@ -169,28 +185,6 @@ def _need(resource: Glance, said: Said, policies: Sequence[Glance]) -> Need:
         reason=said.reason,
         message=said.message,
         remedy=remedy_of(said.reason),
-        command=_command(resource, said.reason, policies),
+        command=command_for(resource, said.reason, policies),
         since=said.last_transition_time,
     )
-
-
-def _command(resource: Glance, reason: str, policies: Sequence[Glance]) -> str:
-    """Return what a person would type next, ready to be pasted into a shell."""
-    there = ["-n", resource.namespace]
-    if reason == Reason.RETENTION_NEEDS_CONFIRMATION.value and resource.status.prune_hash:
-        agreed = f"{ANNOTATION_CONFIRM_PRUNE}={resource.status.prune_hash}"
-        return shlex.join(["kubectl", "annotate", resource.place, *there, agreed, "--overwrite"])
-    if reason == Reason.APPROVAL_PENDING.value:
-        return shlex.join(["kubectl", "dbcustody", "approve", resource.name, *there])
-    if reason == Reason.PRIVILEGES_MISSING.value and resource.status.missing_grants:
-        lines = r'jsonpath={range .status.missingGrants[*]}{@}{"\n"}{end}'
-        return shlex.join(["kubectl", "get", resource.place, *there, "-o", lines])
-    if reason == Reason.RECOVERY_POINT_MISSED.value:
-        label = f"{LABEL_POLICY}={label_value(resource.name)}"
-        return shlex.join(["kubectl", "get", f"backups.{GROUP}", *there, "-l", label])
-    database = database_of(resource, policies)
-    if resource.kind is Kind.BACKUP and reason in _AGAIN and database is not None:
-        policy = resource.spec.policy_ref
-        by = ["--policy", policy.name] if policy is not None else []
-        return shlex.join(["kubectl", "dbcustody", "backup", "now", database, *there, *by])
-    return shlex.join(["kubectl", "describe", resource.place, *there])

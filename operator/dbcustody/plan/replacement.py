@@ -15,7 +15,7 @@ from dbcustody.reason import Reason
 from dbcustody.repository.canonical import canonical, sha256_hex
 
 if TYPE_CHECKING:
-    from dbcustody.contract import ReplaceTerms
+    from dbcustody.contract import RestoreTerms
 
 OPERATED: Final = frozenset({"CloudNativePG", "Zalando", "Crunchy"})
 """Conventions of Secrets that say that another operator looks after the server."""
@@ -61,15 +61,15 @@ class Replacement:
     side_effects: tuple[StatedSideEffect, ...] = ()
 
 
-def judge_replacement(live: Live, terms: ReplaceTerms, *, database_name: str, maintenance: str) -> Replacement:
+def judge_replacement(live: Live, terms: RestoreTerms, *, database_name: str, maintenance: str) -> Replacement:
     """Return what stands in the way of taking the place of *live*, which the Database *database_name* names, and what hangs on it."""
-    effects = find_side_effects(live)
+    effects, confirm = find_side_effects(live), terms.replace.confirm if terms.replace is not None else ""
     obstacles = (
         *_unfit(live, maintenance),
-        *_unconfirmed(live, terms, database_name),
+        *_unconfirmed(live, confirm, database_name),
         *_without_rights(live),
         *_in_use(live),
-        *_unacknowledged(effects, terms),
+        *_unacknowledged(effects, terms.acknowledge),
     )
     return Replacement(live=live, obstacles=obstacles, side_effects=effects)
 
@@ -130,7 +130,7 @@ def _unfit(live: Live, maintenance: str) -> list[Obstacle]:
     return []
 
 
-def _unconfirmed(live: Live, terms: ReplaceTerms, database_name: str) -> list[Obstacle]:
+def _unconfirmed(live: Live, confirm: str, database_name: str) -> list[Obstacle]:
     if live.system_identifier is None:
         helps = f'GRANT EXECUTE ON FUNCTION pg_control_system() TO "{live.role}";'
         return [
@@ -139,9 +139,9 @@ def _unconfirmed(live: Live, terms: ReplaceTerms, database_name: str) -> list[Ob
             )
         ]
     wanted = f"{database_name}@{live.system_identifier}"
-    if terms.confirm == wanted:
+    if confirm == wanted:
         return []
-    return [Obstacle(Reason.NOT_CONFIRMED, f"confirmed is {terms.confirm}, and this would replace {wanted}")]
+    return [Obstacle(Reason.NOT_CONFIRMED, f"confirmed is {confirm}, and this would replace {wanted}")]
 
 
 def _without_rights(live: Live) -> list[Obstacle]:
@@ -174,12 +174,12 @@ def _in_use(live: Live) -> list[Obstacle]:
     return found
 
 
-def _unacknowledged(effects: tuple[StatedSideEffect, ...], terms: ReplaceTerms) -> list[Obstacle]:
+def _unacknowledged(effects: tuple[StatedSideEffect, ...], acknowledged: tuple[SideEffect, ...]) -> list[Obstacle]:
     return [
         Obstacle(
             Reason.ACKNOWLEDGEMENT_NEEDED,
             f"{one.kind.value} stay with the old database or are lost: {', '.join(one.names)}; accept that in `acknowledge`",
         )
         for one in effects
-        if one.kind not in terms.acknowledged
+        if one.kind not in acknowledged
     ]

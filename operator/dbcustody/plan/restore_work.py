@@ -127,7 +127,6 @@ def _replace_terms(request: RestoreRequest, database: Database, undone: RestoreR
         custody_id=database.custody_id,
         confirm=spec.confirm or "",
         keep_old_seconds=spec.keep_old_seconds,
-        acknowledged=spec.acknowledge,
         undoes=mark_of(undone) if undone is not None else None,
         kept_time=old.kept_time if old is not None else None,
     )

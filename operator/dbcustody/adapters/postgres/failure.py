@@ -48,8 +48,8 @@ _BY_TEXT: Final = (
             r"invalid memory alloc request size|toast value .* (missing|corrupt)|found xmin|xmin .* precedes|unexpected zero page"
         ),
     ),
-    (Reason.SERVER_FULL, r"No space left on device"),
     (Reason.RECOVERY_CONFLICT, r"conflict with recovery|recovery conflict"),
+    (Reason.SERVER_FULL, r"No space left on device"),
     (
         Reason.AUTHENTICATION_FAILED,
         r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects",

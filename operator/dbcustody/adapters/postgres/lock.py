@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 LOCK_CLASS: Final = 0x64626375
 POLL_SECONDS: Final = 1.0
 
+_OTHER_SWAPS: Final = """
+select coalesce(a.application_name, ''), l.pid
+from pg_catalog.pg_locks l
+join pg_catalog.pg_database d on d.oid = l.database
+left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.classid = %s and l.objid <> all(%s::bigint[])
+  and d.datname = current_database() and l.pid <> pg_backend_pid()
+limit 1
+"""
+
 
 class LockObject(IntEnum):
     """What is locked, within one database."""
@@ -182,6 +192,19 @@ def hold_swap(
             raise UnavailableError("another swap of this database is under way", reason=Reason.DATABASE_BUSY)
         if stop is not None and stop.wait(POLL_SECONDS):
             raise InterruptedRunError("lock of a swap: stopped while waiting for it; nothing was done")
+
+
+def refuse_other_swaps(session: Session) -> None:
+    """Raise UnavailableError (DatabaseBusy) when anybody else swaps databases on the server, under whatever custody.
+
+    *session* is in the maintenance database, where each swap holds its lock.
+    """
+    own = [int(one) for one in LockObject]
+    with translated("look for swaps of databases", otherwise=Reason.CONNECTION_LOST):
+        row = session.execute(_OTHER_SWAPS.encode(), (LOCK_CLASS, own)).fetchone()
+    if row is not None:
+        holder = Holder(application=row[0], pid=row[1])
+        raise UnavailableError(f"a swap of databases is under way: {holder}", reason=Reason.DATABASE_BUSY)
 
 
 def swap_object(custody_id: str) -> int:

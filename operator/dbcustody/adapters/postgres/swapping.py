@@ -16,11 +16,12 @@ from psycopg import sql
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.grant import read_grants
 from dbcustody.adapters.postgres.landing import handing_over
-from dbcustody.errors import RefusedError
+from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import DatabaseFacts
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
     from dbcustody.adapters.postgres.session import Session
@@ -129,8 +130,11 @@ def allow_connections(session: Session, place: Place, *, allowed: bool) -> None:
         session.execute(words)
 
 
-def empty(session: Session, place: Place, *, patience_seconds: float) -> None:
-    """End every session in the database, which is shut already; raises RefusedError (SessionsHeld) naming those that stay."""
+def empty(session: Session, place: Place, *, patience_seconds: float, stop: threading.Event) -> None:
+    """End every session in the database, which is shut already.
+
+    Raises RefusedError (SessionsHeld) naming those that stay, InterruptedRunError as soon as *stop* is set: nobody is served meanwhile.
+    """
     deadline, again = time.monotonic() + patience_seconds, 0.0
     while occupants := read_occupants(session, place.oid):
         now = time.monotonic()
@@ -140,7 +144,8 @@ def empty(session: Session, place: Place, *, patience_seconds: float) -> None:
             again = now + _END_AGAIN_SECONDS
             with translated(f"end the sessions in {place.name}", otherwise=Reason.SWAP_FAILED):
                 session.execute(_END.encode(), (place.oid,))
-        time.sleep(POLL_SECONDS)
+        if stop.wait(POLL_SECONDS):
+            raise InterruptedRunError(f"database {place.name}: stopped while its sessions were being ended")
 
 
 def held(place: Place, occupants: tuple[Occupant, ...]) -> RefusedError:

@@ -9,6 +9,7 @@ import click
 from dbcustody.adapters.kube import ours
 from dbcustody.api.meta import Kind
 from dbcustody.cli.ending import Exit, complain
+from dbcustody.cli.kubectl.confirming import confirmed, tell_kept
 from dbcustody.cli.kubectl.following import follow
 from dbcustody.errors import ConflictError, InvalidSpecError
 from dbcustody.plan.asking import (
@@ -44,17 +45,27 @@ async def backup_now(
 async def restore(session: Session, wish: RestoreWish, *, name: str | None, waits: bool, seconds: float | None) -> int:
     """Have what *wish* names restored, print the request's name, and wait for it when *waits*; returns the exit code."""
     check_wish(wish)
-    database = wish.database or await _own_database(session, wish)
+    if wish.is_swap:
+        database, wish = await confirmed(session, wish)
+    else:
+        database = wish.database or await _own_database(session, wish)
     made = await create(
-        session,
-        Kind.RESTORE_REQUEST,
-        f"restore-{wish.into}",
-        lambda one: restore_body(one, wish, database=database),
-        name=name,
+        session, Kind.RESTORE_REQUEST, _front(wish), lambda one: restore_body(one, wish, database=database), name=name
     )
     if not waits:
         return Exit.DONE
-    return await follow(session, Kind.RESTORE_REQUEST, made, seconds=seconds)
+    if wish.approval:
+        click.echo(f"waits for somebody else: kubectl dbcustody approve {made} -n {session.home}", err=True)
+    code = await follow(session, Kind.RESTORE_REQUEST, made, seconds=seconds)
+    if wish.is_swap:
+        await tell_kept(session, made)
+    return code
+
+
+def _front(wish: RestoreWish) -> str:
+    if wish.into is not None:
+        return f"restore-{wish.into}"
+    return f"replace-{wish.replace}" if wish.undo is None else f"undo-{wish.undo}"
 
 
 async def cancel(session: Session, name: str) -> int:

@@ -9,7 +9,7 @@ import click
 from dbcustody.adapters.kube import ours
 from dbcustody.api.approval import Approvable, Decision, RequestRef
 from dbcustody.api.meta import Kind
-from dbcustody.api.restore import StatedPlan
+from dbcustody.api.restore import Mode, StatedPlan
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.kubectl.asking import create
 from dbcustody.cli.kubectl.session import see
@@ -79,6 +79,9 @@ def _lines(kind: Approvable, name: str, plan: StatedPlan, body: Mapping[str, Any
     status, requester = body["status"], _requester(body) or "nobody knows who"
     yield f"{kind.value} {name} (asked for by {requester}): plan {plan.hash}"
     yield f"  {status.get('source', '')} -> {status.get('target', '')}"
+    if (body.get("spec") or {}).get("mode") == Mode.REPLACE:
+        yield "  takes the place of the database that runs there, which is put aside, shut"
+    yield from (f"  {one.kind.value}, accepted: {', '.join(one.names)}" for one in plan.side_effects)
     if plan.roles_to_create:
         yield f"  roles that are created: {', '.join(plan.roles_to_create)}"
     if not plan.with_ownership:

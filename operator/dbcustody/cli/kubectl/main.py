@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 import dbcustody
+from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def backup_now_command(
 @click.option("--storage", metavar="NAME", help="Instead of BACKUP: what lies in this BackupStorage,")
 @click.option("--custody", "custody_id", metavar="ID", help="below this custody id,")
 @click.option("--backup-id", metavar="ID", help="by this id; by default the newest good one.")
-@click.option("--into", metavar="NEW", required=True, help="The new database; one that exists is never written into.")
+@click.option("--into", metavar="NEW", help="The new database; one that exists is never written into.")
 @click.option("--on", "database", metavar="DATABASE", help="On whose server; by default the Database of the backup.")
 @click.option(
     "--missing-roles",
@@ -142,24 +143,56 @@ def backup_now_command(
     help="What to do about roles that the server does not have.",
 )
 @click.option("--parallelism", type=click.IntRange(1, 64), default=2, show_default=True, help="How much at a time.")
+@click.option("--replace", metavar="DATABASE", help="Instead of --into: into the place of what DATABASE is.")
+@click.option("--undo", metavar="RESTOREREQUEST", help="Instead of BACKUP: put back what this one put away.")
+@click.option(
+    "--confirm",
+    metavar="DATABASE@SYSTEMID",
+    help="Of --replace and --undo; by default it is asked for at the terminal.",
+)
+@click.option(
+    "--keep-old",
+    "keep_old_seconds",
+    type=click.IntRange(0, 31_536_000),
+    metavar="SECONDS",
+    help="How long the old database is kept, shut, before it is dropped; by default a day.",
+)
+@click.option("--no-safety-backup", is_flag=True, help="Take no backup of what is there first.")
+@click.option(
+    "--acknowledge",
+    multiple=True,
+    type=click.Choice(SIDE_EFFECTS, case_sensitive=False),
+    help="A side effect of the plan that is accepted; may be given several times.",
+)
+@click.option("--approval", is_flag=True, help="Have somebody else agree to the plan first.")
 @_NAME
 @_WAIT
 @_TIMEOUT
 @in_cluster()
 def restore_command(
-    *, before: str | None, missing_roles: str, name: str | None, waits: bool, seconds: float | None, **words: Any
+    *,
+    before: str | None,
+    missing_roles: str,
+    acknowledge: tuple[str, ...],
+    name: str | None,
+    waits: bool,
+    seconds: float | None,
+    **words: Any,
 ) -> Command:
     """Have BACKUP brought back into a new database beside what runs, and print the name of the RestoreRequest.
 
+    With --replace it then takes the place of what runs, which is kept, shut, and can be put back with --undo.
+
     Ctrl-C stops the waiting, not the restore: `kubectl dbcustody cancel` does that.
     """
-    from dbcustody.api.restore import MissingRoles  # noqa: PLC0415
+    from dbcustody.api.restore import MissingRoles, SideEffect  # noqa: PLC0415
     from dbcustody.cli.kubectl.asking import restore  # noqa: PLC0415
     from dbcustody.plan.asking import RestoreWish  # noqa: PLC0415
 
     _check_patience(waits=waits, seconds=seconds)
     moment = None if before is None else _read_time(before)
-    wish = RestoreWish(before=moment, missing_roles=MissingRoles(missing_roles), **words)
+    accepted = tuple(SideEffect(one) for one in acknowledge)
+    wish = RestoreWish(before=moment, missing_roles=MissingRoles(missing_roles), acknowledge=accepted, **words)
     return lambda session: restore(session, wish, name=name, waits=waits, seconds=seconds)
 
 

@@ -10,9 +10,9 @@ import click
 from dbcustody.api.meta import Kind
 from dbcustody.cli.ending import Exit
 from dbcustody.cli.figures import table_text
-from dbcustody.codec import encode
+from dbcustody.codec import encode, format_time
 from dbcustody.logs import redact_text
-from dbcustody.plan.estate import age_text, rows_of
+from dbcustody.plan.estate import age_text, kept_of, rows_of
 from dbcustody.plan.needs import needs_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.cli.kubectl.session import Session
-    from dbcustody.plan.estate import Row
+    from dbcustody.plan.estate import Kept, Row
     from dbcustody.plan.needs import Need
 
 _HEADER = ("DATABASE", "READY", "LAST-BACKUP", "VERIFIED", "NEXT-RUN", "STORAGE", "RECOVERY-POINT")
@@ -30,18 +30,19 @@ async def status(session: Session, *, as_json: bool) -> int:
     """Show how everything is; returns 0, or 2 when something needs a person."""
     resources, strange = await session.all(*(kind for kind in Kind if kind is not Kind.APPROVAL))
     now = session.now()
-    rows, needs = rows_of(resources), (*strange, *needs_of(resources, now))
-    click.echo(_as_json(rows, needs) if as_json else _as_text(session, rows, needs, now))
+    rows, kept, needs = rows_of(resources), kept_of(resources, now), (*strange, *needs_of(resources, now))
+    if as_json:
+        click.echo(
+            json.dumps(_redacted({"databases": encode(rows), "kept": encode(kept), "needs": encode(needs)}), indent=2)
+        )
+    else:
+        click.echo(_as_text(session, rows, [*_told_needs(needs, now), *_told_kept(kept, now)]))
     return Exit.PENDING if needs else Exit.DONE
 
 
 def plain(text: str) -> str:
     """Return *text* on one line, without what looks like a secret, and without what a terminal would obey."""
     return redact_text("".join(one if one.isprintable() else " " for one in text))
-
-
-def _as_json(rows: Sequence[Row], needs: Sequence[Need]) -> str:
-    return json.dumps(_redacted({"databases": encode(rows), "needs": encode(needs)}), indent=2)
 
 
 def _redacted(value: Any) -> Any:
@@ -53,15 +54,32 @@ def _redacted(value: Any) -> Any:
     return redact_text(value) if isinstance(value, str) else value
 
 
-def _as_text(session: Session, rows: Sequence[Row], needs: Sequence[Need], now: datetime) -> str:
+def _as_text(session: Session, rows: Sequence[Row], told: Sequence[str]) -> str:
+    now = session.now()
     everywhere = session.namespace is None
     where = "any namespace" if everywhere else f"namespace {session.namespace}"
     front = ("NAMESPACE",) if everywhere else ()
     cells = [((row.namespace,) if everywhere else ()) + _cells(row, now) for row in rows]
     table = table_text((*front, *_HEADER), cells) if rows else f"no Database in {where}"
-    head = f"{len(needs)} things need a person:" if len(needs) != 1 else "1 thing needs a person:"
-    told = [head, *(_paragraph(need, now) for need in needs)] if needs else ["nothing needs a person"]
     return "\n".join([table, "", *told])
+
+
+def _told_needs(needs: Sequence[Need], now: datetime) -> list[str]:
+    head = f"{len(needs)} things need a person:" if len(needs) != 1 else "1 thing needs a person:"
+    return [head, *(_paragraph(need, now) for need in needs)] if needs else ["nothing needs a person"]
+
+
+def _told_kept(kept: Sequence[Kept], now: datetime) -> list[str]:
+    """Return what can still be taken back, which nobody has to do anything about."""
+    told = (
+        f"- {one.database} in {one.namespace}, until {format_time(one.until)} ({age_text(one.until, now)}): {one.name}\n  $ {one.command}"
+        for one in kept
+    )
+    return (
+        ["", "old databases that can be put back:", *("\n".join(map(plain, one.split("\n"))) for one in told)]
+        if kept
+        else []
+    )
 
 
 def _cells(row: Row, now: datetime) -> tuple[str, ...]:
