@@ -68,7 +68,7 @@ demo-stop: $(VENV)/ready ## take down what `make demo KEEP=1` left
 	@PYTHONPATH=e2e $(PYTHON) -m demo --stop
 
 bench: setup ## speed and memory, as ratios within one run; results in bench/results/
-	@PYTHONPATH=e2e:bench $(PYTHON) -m measure
+	@PYTHONPATH=e2e:bench:charts/python $(PYTHON) -m measure
 
 chart: $(VENV)/ready ## what the chart repeats of crds/, deploy/ and its values: schema, table, copies
 	@PYTHONPATH=e2e:charts/python $(PYTHON) -m chartmaking
