@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from dbcustody.contract import Verb
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.swap import swap, swap_order
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
@@ -20,6 +22,8 @@ from tests.fakes.swaps import MARK, UNDO, Swapper
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from dbcustody.adapters.postgres.session import Session
 
 pytestmark = pytest.mark.postgres
 SETTINGS = {"max_prepared_transactions": "5", "wal_level": "logical"}
@@ -302,3 +306,25 @@ def test_people_who_were_erased_meanwhile_do_not_come_back(swapper: Swapper) -> 
     assert (undo.refusal(Verb.SWAP).reason, swapper.words()) == (Reason.ERASURES_PENDING, ["old"])
     later = replace(undo, terms={"undoes": MARK, "kept_time": datetime.now(UTC) + timedelta(hours=1)})
     assert later.refusal(Verb.SWAP).reason is Reason.NOTHING_TO_UNDO
+
+
+def test_what_has_to_be_replayed_comes_before_anybody_may_enter(swapper: Swapper) -> None:
+    """An undo lets the replay into what was put away while others are kept out; when it fails, what runs goes on."""
+    swapper.make_waiting()
+    swapper.ask(Verb.SWAP)
+    undo, tools = replace(swapper, mark=UNDO, terms={"undoes": MARK}), swapper.custodian.tools()
+    seen = []
+
+    def fail(session: Session) -> None:
+        seen.append(session.execute("select word from public.said").fetchall())
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            swapper.custodian.server.connect(swapper.kept, user="restorer", password="r").close()
+        raise RefusedError("the replay failed", reason=Reason.ERASURES_PENDING)
+
+    with pytest.raises(RefusedError, match="the replay failed"):
+        swap(replace(swap_order(undo.request(Verb.SWAP), tools), replay=fail), tools)
+
+    assert (seen, swapper.words()) == ([[("old",)]], ["new"])
+    with pytest.raises(psycopg.OperationalError, match="not currently accepting"):
+        swapper.words(swapper.kept)
+    assert undo.ask(Verb.SWAP).reason is Reason.SWAPPED
