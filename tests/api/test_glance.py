@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import yaml
 
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind, ObjectRef
@@ -47,3 +49,16 @@ def test_status_is_about_one_generation(generation: int, *, is_current: bool) ->
     metadata = {"name": "nightly", "generation": generation}
     assert Glance.from_body(Kind.BACKUP_POLICY, {**BODY, "metadata": metadata}).is_current is is_current
     assert not Glance.from_body(Kind.BACKUP_POLICY, {"metadata": metadata}).is_current
+
+
+STATES = sorted(
+    (Path(__file__).parents[2] / "deploy/argocd/resource_customizations/dbcustody.dev/_/testdata").glob("*.yaml")
+)
+
+
+@pytest.mark.parametrize("path", STATES, ids=lambda path: path.stem)
+def test_whatever_the_operator_says_can_be_looked_at(path: Path) -> None:
+    """Kinds share names of fields and not always their meaning: no state of any of them is passed over."""
+    body = yaml.safe_load(path.read_text())
+    found = Glance.from_body(Kind(body["kind"]), body)
+    assert found.name == body["metadata"]["name"]

@@ -126,7 +126,7 @@ class Glance:
             kind=kind,
             metadata=read_metadata(body),
             spec=decode(Wanted, body.get("spec") or {}, "spec"),
-            status=decode(Found, body.get("status") or {}, "status"),
+            status=decode(Found, _without_other_plans(kind, body.get("status") or {}), "status"),
         )
 
     @property
@@ -162,3 +162,10 @@ class Glance:
         """Return whether the condition *kind* stands and says no."""
         found = self.said(kind)
         return found is not None and found.status == "False"
+
+
+def _without_other_plans(kind: Kind, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *status* without a plan that is not of a restore: a policy's is a list of what retention does."""
+    if kind is Kind.RESTORE_REQUEST:
+        return status
+    return {name: value for name, value in status.items() if name != "plan"}
