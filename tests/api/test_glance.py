@@ -62,3 +62,11 @@ def test_whatever_the_operator_says_can_be_looked_at(path: Path) -> None:
     body = yaml.safe_load(path.read_text())
     found = Glance.from_body(Kind(body["kind"]), body)
     assert found.name == body["metadata"]["name"]
+
+
+def test_a_policy_s_plan_is_no_restore_s() -> None:
+    """What retention does with each backup stands under the same name as what a restore will do."""
+    planned = {"plan": [{"name": "nightly-1", "keep": True}]}
+    assert Glance.from_body(Kind.BACKUP_POLICY, BODY | {"status": planned}).status.plan is None
+    told = {"plan": {"hash": "0", "sideEffects": [{"kind": "CronJobs"}]}}
+    assert Glance.from_body(Kind.RESTORE_REQUEST, BODY | {"status": told}).status.plan is not None
