@@ -23,18 +23,16 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 REPLICAS = 2
-SCALE = {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch"]}
 _CONTENT = "SELECT (SELECT sum(hashtext(c::text)) FROM customers c), (SELECT count(*) FROM orders)"
 LEAST_KILLS = 6
 """On the real cluster a restart takes its time; `tests/handlers/test_kill_points.py` has every single request of the operator."""
 
 
 def let_scale(tenant: Tenant) -> None:
-    """Let the operator scale what is in the namespace."""
+    """Let the operator scale what is in the namespace, by the role that is installed for that."""
     group = "apis/rbac.authorization.k8s.io/v1/namespaces"
-    tenant.api.ask("POST", f"{group}/{tenant.name}/roles", {"metadata": {"name": "scaler"}, "rules": [SCALE]})
     subject = {"kind": "ServiceAccount", "name": "dbcustody-operator", "namespace": OPERATOR_NAMESPACE}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "scaler"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "dbcustody-scaler"}
     binding = {"metadata": {"name": "scaler"}, "roleRef": role, "subjects": [subject]}
     tenant.api.ask("POST", f"{group}/{tenant.name}/rolebindings", binding)
 
