@@ -210,12 +210,20 @@ def held_up(tenancy: Callable[[], AbstractContextManager[Tenant]]) -> Iterator[t
             yield tenant, between
 
 
-def hold_rows(between: Proxy) -> Fault:
-    """Let the archive's definitions through, and hold up its rows: the database is made then, and nothing is in it yet."""
-    definitions = Fault(r"GET .*/whole\.pgc", where=Where.ANSWER, holds=True)
-    definitions.release.set()
-    between.add(definitions)
-    return between.add(Fault(r"GET .*/whole\.pgc", where=Where.ANSWER, holds=True))
+def restore_held_up(tenant: Tenant, between: Proxy, new: str) -> Fault:
+    """File the restore and hold up its rows: the database *new* is made then, and nothing is in it yet.
+
+    The archive's head is read before that, by the plan and by the restore, as often as they like.
+    """
+    fault = between.add(Fault(r"GET .*/whole\.pgc", where=Where.ANSWER, holds=True))
+    tenant.restore("again", BY_BACKUP, new)
+    while True:
+        assert fault.struck.wait(100), between.requests[-20:]
+        if new in databases(tenant):
+            return fault
+        following = between.add(Fault(r"GET .*/whole\.pgc", where=Where.ANSWER, holds=True))
+        fault.release.set()
+        fault = following
 
 
 def worker(tenant: Tenant, request: str) -> Json:
@@ -239,10 +247,7 @@ def test_a_restore_that_is_ended_in_the_middle_leaves_nothing(
     """While rows are loaded: cancel, SIGKILL of the worker, deletion of the request; within a minute nothing is left, and that is said."""
     with held_up(tenancy) as (tenant, between):
         new, before = again(tenant), databases(tenant)
-        fault = hold_rows(between)
-        tenant.restore("again", BY_BACKUP, new)
-        assert fault.struck.wait(100), between.requests[-20:]
-        assert new in databases(tenant)
+        fault = restore_held_up(tenant, between, new)
         if how == "killed":
             assert kill(worker(tenant, "again")) > 0
         elif how == "cancelled":
@@ -268,9 +273,7 @@ def test_a_restore_survives_the_operator(
     """Both replicas are killed while rows are loaded; whoever comes next takes up what the Job says."""
     with held_up(tenancy) as (tenant, between):
         new = again(tenant)
-        fault = hold_rows(between)
-        tenant.restore("again", BY_BACKUP, new)
-        assert fault.struck.wait(100), between.requests[-20:]
+        fault = restore_held_up(tenant, between, new)
         for pod in operator.pods():
             kill(pod)
         fault.release.set()
