@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dbcustody.api.meta import Kind
 from ground.kubernetes import programs
 from scene.evidence import OPERATOR_NAMESPACE, conditions
 from scene.tenant import Tenant
@@ -112,7 +113,7 @@ def test_a_doctor_finds_nothing(person: Person) -> None:
     out, _ = person.type("doctor", "--operator-namespace", OPERATOR_NAMESPACE)
     bad = [line for line in out.splitlines() if not line.startswith("OK")]
     assert bad == []
-    assert out.count("CRD ") == 5
+    assert out.count("CRD ") == len(Kind)
     _, err = person.type("doctor", "--operator-namespace", "nowhere", expect=1)
     assert err == ""
 
