@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from dataclasses import replace
 from subprocess import PIPE
 from typing import TYPE_CHECKING
@@ -166,8 +167,9 @@ def test_ctrl_c_at_the_question(cashier: Person, server: PostgresServer) -> None
     said = ""
     while "to go on" not in said:
         said += process.stderr.read(1)
+    time.sleep(0.5)  # a signal between the prompt and the read behind it is heard by Python only when that returns
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     os.close(terminal)
     assert (process.returncode, words(server), others(server)) == (130, ["spoilt"], {})
 
