@@ -310,7 +310,7 @@ def test_locale_is_missing(
         catalogue = read_catalogue_of(*arguments)
         return replace(catalogue, database=replace(catalogue.database, collation="qq_QQ.utf8", ctype="qq_QQ.utf8"))
 
-    monkeypatch.setattr("dbcustody.jobs.proof.read_catalogue_of", of_another_place)
+    monkeypatch.setattr("dbcustody.jobs.source.read_catalogue_of", of_another_place)
     found = untested()
     tester.terms = replace(TEST, locale_fallback=LocaleFallback.C)
     passed = outcome(tester.take("with-c"))

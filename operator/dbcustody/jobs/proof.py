@@ -13,8 +13,8 @@ from dbcustody.api.policy import CaptureOptions, Level
 from dbcustody.contract import Verb
 from dbcustody.errors import DamagedError
 from dbcustody.jobs.evidence import Standing, record_verified
-from dbcustody.jobs.reading import read_catalogue_of, read_with_care
-from dbcustody.jobs.source import Source
+from dbcustody.jobs.reading import read_with_care
+from dbcustody.jobs.source import open_source
 from dbcustody.jobs.stock import open_data_key, take_stock
 from dbcustody.jobs.tools import custody_id_of
 from dbcustody.jobs.trial import RestoreTest, Trial, try_restore
@@ -94,7 +94,7 @@ def _test(storage: OpenStorage, standing: Standing, request: JobRequest, tools: 
     if request.verb is Verb.SETTLE and tools.test_server() is None:
         return Trial(reason=Reason.INTERRUPTED, message="the run ended before its restore test did")
     options = request.options or CaptureOptions()
-    source = _source(storage, standing)
+    source = open_source(storage, standing)
     test = RestoreTest(source=source, terms=options.verification, parallelism=options.parallelism)
     try:
         return read_with_care(lambda: try_restore(test, tools))
@@ -107,15 +107,3 @@ def _why_not_due(storage: OpenStorage, standing: Standing, request: JobRequest, 
         return None
     inventory = take_stock(storage, custody_id_of(request), tools)
     return why_not_due(inventory, standing.manifest.backup_id, request.every_nth)
-
-
-def _source(storage: OpenStorage, standing: Standing) -> Source:
-    manifest = standing.manifest
-    key = open_data_key(storage, manifest.place, standing.key_ids) if manifest.encryption else None
-    return Source(
-        storage=storage,
-        manifest=manifest,
-        manifest_sha256=standing.manifest_sha256,
-        data_key=key,
-        catalogue=read_catalogue_of(storage, manifest, key),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
@@ -60,21 +60,16 @@ def find_marked(session: Session, mark: str) -> Marked:
 
 def _with(found: Marked, place: Place, imprint: Imprint, mark: str) -> Marked:
     if imprint.undoes == mark:
-        return _replaced(found, undone=place)
+        return replace(found, undone=place)
     if imprint.mark != mark:
         return found
     match imprint.stage:
         case Stage.UNDER_WAY | Stage.READY:
-            return _replaced(found, waiting=place, replaces_oid=imprint.replaces_oid)
+            return replace(found, waiting=place, replaces_oid=imprint.replaces_oid)
         case Stage.HANDED_OVER:
-            return _replaced(found, swapped=place)
+            return replace(found, swapped=place)
         case Stage.KEPT:
-            return _replaced(found, kept=place, kept_until=imprint.until)
-
-
-def _replaced(found: Marked, **changes: Place | int | str | None) -> Marked:
-    values = {name: getattr(found, name) for name in Marked.__slots__}
-    return Marked(**{**values, **changes})
+            return replace(found, kept=place, kept_until=imprint.until)
 
 
 def replace_terms(request: JobRequest) -> ReplaceTerms:

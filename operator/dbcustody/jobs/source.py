@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from dbcustody.adapters.postgres import Client
+    from dbcustody.jobs.evidence import Standing
     from dbcustody.jobs.tools import Tools
     from dbcustody.plan.part import Part
     from dbcustody.repository.contents import Contents
@@ -85,7 +86,7 @@ class Source:
             yield from read_object(self.storage, self.manifest, self.data_key, name)
 
 
-def open_source(storage: OpenStorage, backup: ReadBackup) -> Source:
+def open_source(storage: OpenStorage, backup: ReadBackup | Standing) -> Source:
     """Return *backup* opened; raises KeyMissing, KeyMismatch, ArchiveDamaged, FormatUnknown, and the errors of the store."""
     manifest = backup.manifest
     key = open_data_key(storage, manifest.place, backup.key_ids) if manifest.encryption else None
