@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from dbcustody.jobs.swap import swap, swap_order
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
+from ground.process import wait_until
 from tests.fakes.custodian import CUSTODY, Custodian, in_volume
 from tests.fakes.swaps import MARK, UNDO, Swapper
 
@@ -35,7 +37,7 @@ def server() -> Iterator[PostgresServer]:
     with PostgresServer(17, settings=SETTINGS) as started:
         started.execute(
             'create role "Owner of shop"',
-            "create role reader login",
+            "create role reader login password 'r'",
             "create role restorer login createdb password 'r'",
             'grant "Owner of shop" to restorer',
         )
@@ -328,3 +330,19 @@ def test_what_has_to_be_replayed_comes_before_anybody_may_enter(swapper: Swapper
     with pytest.raises(psycopg.OperationalError, match="not currently accepting"):
         swapper.words(swapper.kept)
     assert undo.ask(Verb.SWAP).reason is Reason.SWAPPED
+
+
+def test_nobody_slips_into_what_was_put_away(swapper: Swapper) -> None:
+    """What was put away still has the rights of its time: it lets nobody connect before they are gone, not for a moment."""
+    swapper.make_waiting()
+    swapper.ask(Verb.SWAP)
+    undo, server = replace(swapper, mark=UNDO, terms={"undoes": MARK}), swapper.custodian.server
+    blocked = "select 1 from pg_locks where relation = 'pg_db_role_setting'::regclass and not granted"
+    with ThreadPoolExecutor(1) as pool, server.connect() as blocker:
+        with blocker.transaction():
+            blocker.execute("lock table pg_db_role_setting in share mode")
+            swapped = pool.submit(undo.ask, Verb.SWAP)
+            assert wait_until(lambda: bool(server.execute(blocked)), 30)
+            with pytest.raises(psycopg.OperationalError, match="not currently accepting"):
+                server.connect(swapper.kept, user="reader", password="r").close()
+        assert swapped.result().reason is Reason.SWAPPED

@@ -102,20 +102,19 @@ def find_live(session: Session, target: PostgresTarget) -> Place:
     return place
 
 
-def read_facts(target: PostgresTarget) -> DatabaseFacts:
-    """Return settings, rights, owner and comment of the database *target*, read in it."""
-    with connect(target) as session:
-        return decode(DatabaseFacts, read_database(session))
+def read_facts(session: Session, name: str) -> DatabaseFacts:
+    """Return settings, rights, owner and comment of the database *name*, which nobody has to enter for that."""
+    return decode(DatabaseFacts, read_database(session, name))
 
 
 def _read_live(session: Session, target: PostgresTarget, place: Place) -> Live:
     landing, server = read_landing(session), read_server(session)
     name = place.name
-    servers, cron, facts = _read_inside(target, place)
+    servers, cron = _read_inside(target, place)
     return Live(
         name=name,
         oid=place.oid,
-        owner=facts.owner if facts is not None else "",
+        owner=read_facts(session, name).owner,
         role=landing["role"],
         is_superuser=landing["is_superuser"],
         may_create_databases=landing["may_create_databases"],
@@ -134,10 +133,9 @@ def _read_live(session: Session, target: PostgresTarget, place: Place) -> Live:
     )
 
 
-def _read_inside(target: PostgresTarget, place: Place) -> tuple[tuple[str, ...], tuple[str, ...], DatabaseFacts | None]:
-    """Return the foreign servers, the cron jobs and the facts of a database; nothing of one that lets nobody in."""
+def _read_inside(target: PostgresTarget, place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the foreign servers and the cron jobs of a database; nothing of one that lets nobody in."""
     if not place.is_open:
-        return (), (), None
+        return (), ()
     with connect(target) as session:
-        facts = decode(DatabaseFacts, read_database(session))
-        return read_foreign_servers(session), read_cron_jobs(session, place.name), facts
+        return read_foreign_servers(session), read_cron_jobs(session, place.name)

@@ -10,9 +10,10 @@ from dbcustody.adapters.envelope import DataKey
 from dbcustody.adapters.postgres import find_clients
 from dbcustody.errors import DamagedError, RefusedError
 from dbcustody.jobs.custody import OpenStorage
+from dbcustody.jobs.readahead import read_ahead
 from dbcustody.jobs.reading import read_catalogue_of, read_object
 from dbcustody.jobs.stock import open_data_key
-from dbcustody.jobs.tools import check_stop, entries_below
+from dbcustody.jobs.tools import entries_below
 from dbcustody.jobs.verification import able_clients, archives_of, client_major
 from dbcustody.plan.selection import DATA
 from dbcustody.reason import Reason
@@ -67,10 +68,8 @@ class Source:
         return dict(sorted(archives.items(), key=lambda one: -sum(sizes[name] for name in one[1])))
 
     def pieces(self, objects: tuple[str, ...], tools: Tools) -> Iterator[bytes]:
-        """Yield the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to stop."""
-        for piece in self._read(objects):
-            check_stop(tools)
-            yield piece
+        """Return the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to stop."""
+        return read_ahead(self._read(objects), tools.stop)
 
     def read_contents(self, objects: tuple[str, ...] | None = None) -> Contents:
         """Return the table of contents of the archive of *objects* (None: the definitions); only its head is read.

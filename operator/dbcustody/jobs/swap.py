@@ -166,7 +166,7 @@ def _alone(session: Session, order: SwapOrder, tools: Tools) -> Iterator[None]:
 def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     found, live = find_marked(session, order.mark), find_live(session, order.live)
     incoming = _prepare(session, order, found, live)
-    facts = read_facts(order.live)
+    facts = read_facts(session, live.name)
     now = tools.now()
     until = now + timedelta(seconds=order.keep_old_seconds)
     wanted = Exchange(
@@ -223,10 +223,7 @@ def _prepare_kept(session: Session, order: SwapOrder, live: Place) -> Place:
             f"undo of {live.name}: what was put away is not there, or another database runs in its place now; restore a backup",
             reason=Reason.NOTHING_TO_UNDO,
         )
-    if not place.is_open:
-        allow_connections(session, place, allowed=True)
-    facts = read_facts(order.live.at(place.name))
-    shut(session, place, facts, order.live.user)
+    shut(session, place, read_facts(session, place.name), order.live.user)
     with connect(order.live.at(place.name)) as inside:
         order.replay(inside)
     return replace(place, is_open=True)

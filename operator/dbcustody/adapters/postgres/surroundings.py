@@ -38,7 +38,7 @@ select json_strip_nulls(json_build_object(
     'collation', d.datcollate, 'ctype', d.datctype, {locale},
     'connectionLimit', d.datconnlimit, 'acl', d.datacl::text[],
     'comment', shobj_description(d.oid, 'pg_database'), 'settings', {settings}))
-from pg_database d where d.datname = current_database()
+from pg_database d where d.datname = coalesce(%s, current_database())
 """
 _ROLES: Final = """
 with recursive here as (
@@ -84,11 +84,11 @@ select (select count(*) from pg_foreign_table),
 """
 
 
-def read_database(session: Session) -> Json:
-    """Return the database as such: owner, ACL, locale, settings."""
+def read_database(session: Session, name: str | None = None) -> Json:
+    """Return the database as such: owner, ACL, locale, settings; *name* may be any of the server (None: the session's), also a shut one."""
     major = session.info.server_version // 10_000
     locale = _LOCALES[max(known for known in _LOCALES if known <= major)]
-    return dict(_json(session, _DATABASE.format(locale=locale, settings=_SETTINGS)))
+    return dict(_json(session, _DATABASE.format(locale=locale, settings=_SETTINGS), (name,)))
 
 
 def read_roles(session: Session) -> list[Json]:
@@ -122,11 +122,11 @@ def describe_elsewhere(session: Session) -> tuple[str, ...]:
     return tuple(text.format(count) for count, text in counted if count)
 
 
-def _json(session: Session, query: str) -> Any:
-    return _row(session, query)[0]
+def _json(session: Session, query: str, values: tuple[Any, ...] = ()) -> Any:
+    return _row(session, query, values)[0]
 
 
-def _row(session: Session, query: str) -> tuple[Any, ...]:
+def _row(session: Session, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     with translated("read what belongs to the database", otherwise=Reason.CONNECTION_LOST):
-        row = session.execute(query.encode()).fetchone()
+        row = session.execute(query.encode(), values or None).fetchone()
     return (None,) if row is None else row
