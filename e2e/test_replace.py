@@ -147,6 +147,8 @@ def test_in_the_place_and_back(operator: Deployment, tenant: Tenant) -> None:
         assert content(tenant) == damaged
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_operator_is_killed_all_the_way(
     operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
 ) -> None:

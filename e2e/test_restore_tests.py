@@ -103,6 +103,7 @@ def test_backup_that_does_not_come_back_is_none(
     assert storehouse.levels("first") == {"Checksum"}
 
 
+@pytest.mark.slow
 def test_server_that_cannot_be_had_costs_no_backup(
     housed: Tenant, storehouse: Storehouse, verification: dict[str, Any]
 ) -> None:
