@@ -87,7 +87,7 @@ def test_an_operator_that_dies_between_is_followed_by_one_that_goes_on(begin: An
     found = plane.reconcile()
     request, beside = request_in(next(action for action in found.actions if isinstance(action, StartJob)))
 
-    assert request.untestable
+    assert "ImagePullBackOff: no such image" in request.untestable
     assert beside is None
     plane.ends(plane.last_job.name, result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts()))
     plane.reconcile()
@@ -105,3 +105,19 @@ def test_a_job_that_only_its_storage_holds_up_is_left_alone() -> None:
 
     assert not found.actions
     assert words(plane, ConditionType.READY) == ("False", "ImageNotAvailable")
+
+
+def test_why_is_told_in_general_when_the_status_says_something_else_by_then() -> None:
+    """The operator died before it made the new Job, and its storage was away for a while: that there was a server before is still known."""
+    plane = manual()
+    hang(plane)
+    plane.reconcile(dies_after=1)
+    there = plane.seen.storage
+    plane.seen = replace(plane.seen, storage=None)
+    plane.jobs.clear()
+    assert not plane.reconcile().actions
+    plane.seen = replace(plane.seen, storage=there)
+    request, beside = request_in(next(one for one in plane.reconcile().actions if isinstance(one, StartJob)))
+
+    assert request.untestable == "the throw-away server of an earlier attempt did not start"
+    assert beside is None

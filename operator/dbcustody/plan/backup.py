@@ -15,7 +15,7 @@ from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.contract import Verb
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import Count, DeleteBackup, LetJobGo, MarkJob, Plan, StartJob
-from dbcustody.plan.backup_case import FOR_A_POD, Case, SeenBackup
+from dbcustody.plan.backup_case import FOR_A_POD, UNTESTED, Case, SeenBackup
 from dbcustody.plan.backup_outcome import closed, decides, outcome_conditions, succeeded, with_facts
 from dbcustody.plan.hold import is_settled, plan_hold
 from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_seconds, deletion_of, judge
@@ -179,17 +179,18 @@ def _goes_on_untested(case: Case) -> Plan[BackupStatus] | None:
     told = _with_last_reason(case.status.attempts, Reason.TEST_SERVER_UNAVAILABLE)
     attempts = _bounded((*told, Attempt(ordinal=attempt.ordinal + 1, job_name=name)))
     status = replace(case.status, attempts=attempts, job_ref=None, progress=waiting(FOR_A_POD, case.now))
-    actions = (deletion_of(job), StartJob(_backup_job(case, found, name, untestable=trouble)))
-    return _going_on(
-        case, status, Reason.TEST_SERVER_UNAVAILABLE, f"goes on without restore test: {trouble}", actions=actions
-    )
+    said = _going_on(case, status, Reason.TEST_SERVER_UNAVAILABLE, f"{UNTESTED}{trouble}")
+    assert said.status is not None  # noqa: S101 - it says what goes on
+    written = replace(case, backup=replace(case.backup, status=said.status))
+    return replace(said, actions=(deletion_of(job), StartJob(_backup_job(written, found, name))))
 
 
-def _backup_job(case: Case, parties: Parties, name: str, *, untestable: str | None = None) -> dict[str, Any]:
-    """Return the Job *name* that takes the Backup, without a throw-away server when that of an earlier attempt did not start."""
-    if case.is_untested:
-        untestable = untestable or "the throw-away server of an earlier attempt did not start"
-    work = backup_work(case.backup, parties, image=case.seen.image, untestable=untestable)
+def _backup_job(case: Case, parties: Parties, name: str) -> dict[str, Any]:
+    """Return the Job *name* that takes the Backup, without a throw-away server when that of an earlier attempt did not start.
+
+    It follows from the status alone, so that an operator that comes after the status was written makes the same one.
+    """
+    work = backup_work(case.backup, parties, image=case.seen.image, untestable=case.why_untested)
     return job_manifest(work, name=name, owner=reference_to(Kind.BACKUP, case.backup.metadata))
 
 

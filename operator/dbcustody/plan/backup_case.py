@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOR_A_POD: Final = "the Job's pod"
 """What a Backup waits for until its Job was heard of."""
+UNTESTED: Final = "goes on without restore test: "
+"""How it is said that a throw-away server did not start; what follows is why."""
 WORTH_HEARING: Final = timedelta(seconds=60)
 """A run that works for this long is heard by an operator that is there: see `progress.RAREST_SECONDS`."""
 
@@ -112,6 +114,16 @@ class Case:
     def is_untested(self) -> bool:
         """Whether an attempt was given up because its throw-away server did not start: those after it are ours, and have none."""
         return any(one.reason == Reason.TEST_SERVER_UNAVAILABLE for one in self.status.attempts)
+
+    @property
+    def why_untested(self) -> str | None:
+        """Why it has no throw-away server any more, as far as the status still tells; None: it may have one."""
+        if not self.is_untested:
+            return None
+        said = find(self.status.conditions, ConditionType.RECONCILING)
+        if said is None or said.reason is not Reason.TEST_SERVER_UNAVAILABLE:
+            return "the throw-away server of an earlier attempt did not start"
+        return said.message.removeprefix(UNTESTED)
 
     @property
     def has_own_job(self) -> bool:
