@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GROUND := PYTHONPATH=e2e $(PYTHON) -m ground
-PURE := tests/api tests/gitops tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_fuzz.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_reference.py tests/test_documents.py tests/test_settings.py tests/test_troubleshooting.py tests/chart/test_generated.py
+PURE := tests/api tests/gitops tests/migration tests/plan tests/repository tests/test_codec.py tests/test_contract.py tests/test_decryptor.py tests/test_decryptor_bits.py tests/test_fuzz.py tests/test_house.py tests/test_naming.py tests/test_reason.py tests/test_reference.py tests/test_documents.py tests/test_settings.py tests/test_troubleshooting.py tests/chart/test_generated.py
 REST := $(addprefix --ignore=,$(PURE))
 PYTEST := $(PYTHON) -m pytest
 PYTHONS := python3.12 python3.13 python3.14
