@@ -38,6 +38,7 @@ EXITS: Final = {
     Exit.ERROR: "it failed; the message says why",
     Exit.PENDING: "`kubectl dbcustody`: not so in the time that was given, or something needs a person",
     Exit.NEEDS_CONFIRMATION: "a confirmation is missing or is another: of retention, or of what is replaced",
+    Exit.NEEDS_RESOLUTION: "a migration may be half in, and a person has to look",
     Exit.LOCKED: "the database was busy",
     Exit.INTEGRITY: "integrity: damaged, forged, or the rows differ",
     Exit.USAGE: "wrong usage, or wrong settings",

@@ -131,6 +131,14 @@ class Reason(StrEnum):
     WORKLOADS_STOPPED = "WorkloadsStopped"
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
+    # migrations
+    MIGRATION_FAILED = "MigrationFailed"
+    HISTORY_BROKEN = "HistoryBroken"
+    LEDGER_UNKNOWN = "LedgerUnknown"
+    NEEDS_RESOLUTION = "NeedsResolution"
+    SOURCE_INVALID = "SourceInvalid"
+    IRREVERSIBLE = "Irreversible"
+    NOT_WRITABLE = "NotWritable"
     # a second person
     APPROVED = "Approved"
     APPROVAL_PENDING = "ApprovalPending"

@@ -157,6 +157,26 @@ def read_standalone(variables: Mapping[str, str], *, needs_database: bool = True
     return settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrating:
+    """What the commands that migrate are told: no storage is needed for them."""
+
+    database: Recognised
+    custody_id: str | None
+
+
+def read_migrating(variables: Mapping[str, str]) -> Migrating:
+    """Return the settings of the commands that migrate; raises InvalidSpecError with every problem in one message, a line each."""
+    reader = _Reader(variables)
+    custody_id = reader.text("DBCUSTODY_CUSTODY_ID")
+    if custody_id is not None:
+        reader.check("DBCUSTODY_CUSTODY_ID", check_custody_id, custody_id)
+    database = _read_database(reader, is_needed=True)
+    if reader.problems or database is None:
+        raise InvalidSpecError("\n".join(reader.problems))
+    return Migrating(database=database, custody_id=custody_id)
+
+
 def _read_bucket(reader: _Reader) -> S3Settings | None:
     bucket = reader.text("BACKUP_S3_BUCKET")
     if bucket is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -195,6 +196,105 @@ def retention_explain_command(at_time: str | None) -> None:
     from dbcustody.cli.retention import explain  # noqa: PLC0415
 
     sys.exit(explain(os.environ, at_time=at_time))
+
+
+@dbcustody_command.group("migrate")
+def migrate_group() -> None:
+    """Migrations: SQL files in a folder, carried out once each, in the order of their names, and written down in the database."""
+
+
+_folder = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("migrations"),
+    show_default=True,
+    help="Where the migrations lie.",
+)
+_out_of_order = click.option(
+    "--out-of-order", "allows_out_of_order", is_flag=True, help="Also older ones that came late."
+)
+_wait = click.option(
+    "--wait",
+    "lock_wait_seconds",
+    type=click.IntRange(0, 86_400),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a backup or another migration of the same database is waited for.",
+)
+
+
+@migrate_group.command("status")
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def migrate_status_command(folder: Path, *, as_json: bool) -> None:
+    """Show what is applied and pending, and every difference between files and database. Writes nothing.
+
+    Exit codes: 0 nothing pending, 2 pending, 4 a person has to resolve something, 7 files and database differ.
+    """
+    from dbcustody.cli.migrating import Wish, status  # noqa: PLC0415 - see the module's docstring
+
+    sys.exit(status(os.environ, Wish(folder=folder), as_json=as_json))
+
+
+@migrate_group.command("new")
+@click.argument("name")
+@_folder
+@click.option("--down", "has_down", is_flag=True, help="Also a file for the way back.")
+def migrate_new_command(name: str, folder: Path, *, has_down: bool) -> None:
+    """Write an empty migration NAME, later than every other. Applies nothing, and overwrites nothing."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dbcustody.cli.migrating import new  # noqa: PLC0415
+
+    sys.exit(new(folder, name, has_down=has_down, now=datetime.now(UTC)))
+
+
+@migrate_group.command("deploy")
+@_folder
+@_out_of_order
+@_wait
+def migrate_deploy_command(folder: Path, **more: Any) -> None:
+    """Carry out what is pending in the database of DATABASE_URL.
+
+    Each migration is in as a whole or not at all, is written down, and waits for locks in short tries, so that nobody queues behind it.
+    """
+    from dbcustody.cli.migrating import Wish, deploy  # noqa: PLC0415
+
+    sys.exit(deploy(os.environ, Wish(folder=folder, **more)))
+
+
+@migrate_group.command("rollback")
+@click.option("--to", "target", required=True, metavar="MIGRATION", help="The last that stays; `base`: none does.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+@_folder
+@_wait
+def migrate_rollback_command(target: str, folder: Path, *, is_agreed: bool, **more: Any) -> None:
+    """Undo what came after MIGRATION, newest first, by the `.down.sql` files."""
+    from dbcustody.cli.migrating import Wish, rollback  # noqa: PLC0415
+
+    sys.exit(rollback(os.environ, Wish(folder=folder, **more), target=target, is_agreed=is_agreed))
+
+
+@migrate_group.command("resolve")
+@click.option("--applied", metavar="MIGRATION", help="It was found to be in: by hand, or by another tool.")
+@click.option("--rolled-back", metavar="MIGRATION", help="Nothing of it was found to be in.")
+@click.option("--reason", required=True, help="Why; it is written down for whoever asks later.")
+@_folder
+@_wait
+def migrate_resolve_command(
+    applied: str | None, rolled_back: str | None, reason: str, folder: Path, **more: Any
+) -> None:
+    """Declare where a migration stands. Runs nothing of it."""
+    from dbcustody.cli.migrating import Wish, resolve  # noqa: PLC0415
+    from dbcustody.migration.ledger import State  # noqa: PLC0415
+
+    if (applied is None) is (rolled_back is None):
+        raise click.UsageError("exactly one of --applied and --rolled-back must be given")
+    state = State.RESOLVED_APPLIED if applied is not None else State.RESOLVED_ROLLED_BACK
+    name = applied or rolled_back or ""
+    sys.exit(resolve(os.environ, Wish(folder=folder, **more), name=name, state=state, reason=reason))
 
 
 @dbcustody_command.command("uninstall", context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -1,0 +1,112 @@
+"""Our own schema in a managed database, made and brought up to date by Alembic.
+
+Alembic keeps what it is at in variables of the process (a second upgrade in another thread goes into the first one's database), so this
+is called by processes that work on one database, and never by the operator.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from dbcustody.adapters.postgres.failure import explain, translated
+from dbcustody.errors import RefusedError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.session import Session
+
+SCHEMA: Final = "dbcustody"
+_VERSIONS: Final = "ledger_version"
+_PACKAGED: Final = Path(__file__).parents[2] / "ledger_migrations"
+_IN_A_CHECKOUT: Final = Path(__file__).parents[4] / "migrations"
+
+
+def read_version(session: Session) -> str | None:
+    """Return the revision of the ledger in the session's database; None: there is none."""
+    with translated("look for the ledger of migrations", otherwise=Reason.MIGRATION_FAILED):
+        there = session.execute("select to_regclass(%s) is not null", (f"{SCHEMA}.{_VERSIONS}",)).fetchone()
+        if there != (True,):
+            return None
+        row = session.execute("select version_num from dbcustody.ledger_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def newest_version() -> str:
+    """Return the revision of the ledger that this version of dbcustody writes."""
+    return str(_scripts().get_current_head())
+
+
+def require_known(version: str | None) -> None:
+    """Raise RefusedError (LedgerUnknown) when a newer dbcustody than this one has written the ledger."""
+    if version is None:
+        return
+    try:
+        _scripts().get_revision(version)
+    except CommandError as error:
+        raise RefusedError(
+            f"ledger of migrations (schema {SCHEMA}): is of version {version}, and this version of dbcustody knows {newest_version()}; "
+            "use the version that wrote it, or a newer one",
+            reason=Reason.LEDGER_UNKNOWN,
+        ) from error
+
+
+def upgrade(session: Session, *, to: str = "head") -> None:
+    """Make the ledger in the session's database, or bring it up to date; one transaction, nothing happens when it is.
+
+    Only while the session holds the lock of migrations: two at once would both make it. Raises RefusedError (LedgerUnknown, or
+    PrivilegesMissing with the grant that helps).
+    """
+    version = read_version(session)
+    require_known(version)
+    scripts = _scripts()
+    if version == (scripts.get_current_head() if to == "head" else to):
+        return
+    _run(session, scripts, to)
+
+
+def _run(session: Session, scripts: ScriptDirectory, to: str) -> None:
+    """Let Alembic work in *session*, in one transaction; afterwards the session is what it was."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: session, poolclass=StaticPool)
+    session.autocommit = False
+    try:
+        with engine.connect() as connection, connection.begin():
+            if connection.exec_driver_sql(f"select to_regnamespace('{SCHEMA}') is null").scalar_one():
+                connection.exec_driver_sql(f"create schema {SCHEMA}")
+            options: dict[str, Any] = {
+                "fn": lambda revision, _: scripts._upgrade_revs(to, revision),  # noqa: SLF001 - what Alembic's own command calls
+                "version_table": _VERSIONS,
+                "version_table_schema": SCHEMA,
+            }
+            context = MigrationContext.configure(connection, opts=options)
+            with Operations.context(context):
+                context.run_migrations()
+    except DBAPIError as error:
+        raise _explained(error) from error
+    finally:
+        session.rollback()
+        session.autocommit = True
+
+
+def _explained(error: DBAPIError) -> Exception:
+    if not isinstance(error.orig, psycopg.Error):
+        return error
+    found = explain(error.orig, "make the ledger of migrations", otherwise=Reason.MIGRATION_FAILED)
+    if found.reason is Reason.PRIVILEGES_MISSING:
+        hint = f"GRANT CREATE ON DATABASE ... TO the role, or CREATE SCHEMA {SCHEMA} AUTHORIZATION it"
+        return RefusedError(f"{found.message}; {hint}", reason=found.reason)
+    return found
+
+
+def _scripts() -> ScriptDirectory:
+    folder = _PACKAGED if _PACKAGED.is_dir() else _IN_A_CHECKOUT
+    return ScriptDirectory(str(folder))

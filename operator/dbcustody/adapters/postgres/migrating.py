@@ -1,0 +1,173 @@
+"""Statements of a migration on the server: together in one transaction, or one by itself; short waits for locks, and no orphans.
+
+A client that is killed does not stop its statement: the server notices only when it is told to look
+(`client_connection_check_interval`, https://www.postgresql.org/docs/current/runtime-config-connection.html).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from dbcustody.adapters.postgres.failure import explain, redact, translated
+from dbcustody.adapters.postgres.session import connect
+from dbcustody.errors import RefusedError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+    from dbcustody.adapters.postgres.session import Session
+    from dbcustody.adapters.postgres.target import PostgresTarget
+    from dbcustody.migration.patience import Limits
+
+CHECK_INTERVAL_MILLISECONDS: Final = 2000
+IDLE_MILLISECONDS: Final = 60_000
+"""A runner that stands still in the middle of a transaction (a stopped process) does not keep its locks for ever."""
+LOCK_STATES: Final = frozenset({"55P03", "40P01"})
+"""lock_not_available and deadlock_detected: nothing is in, and trying again can help."""
+_GONE: Final = ("08", "57P01", "57P02", "57P03")
+"""SQLSTATE of a connection that is lost, and of a server that stops."""
+_END: Final = """
+select pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
+where datname = current_database() and application_name = %s and pid <> pg_backend_pid()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What the server refused: never a value."""
+
+    ordinal: int
+    """Which statement, from 1; 0: what was to be done after all of them, the commit among it."""
+    sqlstate: str
+    message: str
+    object: str | None = None
+    """What it was about, as far as the server tells: schema, table, column, constraint, type."""
+    position: int | None = None
+    """Where in the statement, in characters from 0; None: not told."""
+
+    @property
+    def is_lock(self) -> bool:
+        """Return whether a lock was not to be had, and nothing else was wrong."""
+        return self.sqlstate in LOCK_STATES
+
+
+class StatementFailedError(RefusedError):
+    """The server refused a statement."""
+
+    default_reason = Reason.MIGRATION_FAILED
+
+    def __init__(self, refusal: Refusal) -> None:
+        where = f"statement {refusal.ordinal}" if refusal.ordinal else "the end of the transaction"
+        super().__init__(f"{where}: {refusal.message} (SQLSTATE {refusal.sqlstate})")
+        self.refusal = refusal
+
+
+def application_of(run: UUID) -> str:
+    """Return how the sessions of *run* call themselves, so that they can be told from all others."""
+    return f"dbcustody migrate {run}"
+
+
+def open_runner(target: PostgresTarget, run: UUID) -> Session:
+    """Return a session for the statements of a migration, which finds names as its role does.
+
+    Raises as `connect` does, and RefusedError (NotWritable) on a standby or where writing is forbidden.
+    """
+    session = connect(replace(target, application=application_of(run)))
+    try:
+        with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
+            _settle(session)
+            _require_writable(session, target)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def end_run(session: Session, run: UUID) -> int:
+    """End the sessions that *run*, whose process is known to be dead, may have left behind; returns how many there were."""
+    with translated("end what a dead run left behind", otherwise=Reason.CONNECTION_LOST):
+        rows = session.execute(_END.encode(), (application_of(run),))
+        return len(rows.fetchall())
+
+
+def run_together(
+    session: Session, statements: Sequence[str], *, limits: Limits, then: Callable[[Session], None]
+) -> None:
+    """Run *statements* and *then* in one transaction, or nothing.
+
+    Raises StatementFailedError, after which nothing is in; when the connection is lost, UnavailableError: then only the ledger knows.
+    """
+    ordinal = 0
+    try:
+        with session.transaction():
+            _limit(session, limits)
+            for number, text in enumerate(statements, start=1):
+                ordinal = number
+                session.execute(text.encode())
+            ordinal = 0
+            session.execute("reset role")
+            then(session)
+    except psycopg.Error as error:
+        raise _failed(error, ordinal) from error
+
+
+def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits) -> None:
+    """Run one statement outside of any transaction; raises as `run_together`, but some of it may be in then."""
+    try:
+        _limit(session, limits, local=False)
+        session.execute(statement.encode())
+    except psycopg.Error as error:
+        raise _failed(error, ordinal) from error
+    finally:
+        with suppress(psycopg.Error):
+            session.execute("reset role")
+            _settle(session)
+
+
+def _settle(session: Session) -> None:
+    session.execute("reset search_path")
+    session.execute("select set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false)")
+    session.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", (str(IDLE_MILLISECONDS),))
+    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        words = "select set_config('client_connection_check_interval', %s, false)"
+        session.execute(words, (str(CHECK_INTERVAL_MILLISECONDS),))
+
+
+def _require_writable(session: Session, target: PostgresTarget) -> None:
+    words = "select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    if (row := session.execute(words).fetchone()) != (False, False):
+        what = "a standby" if row is not None and row[0] else "a server or role that is read-only"
+        raise RefusedError(
+            f"{target.endpoint}: {what} answers, and a migration writes; give the address of the primary",
+            reason=Reason.NOT_WRITABLE,
+        )
+
+
+def _limit(session: Session, limits: Limits, *, local: bool = True) -> None:
+    session.execute(
+        "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
+        (str(limits.lock_timeout_milliseconds), local, str(limits.statement_timeout_seconds * 1000), local),
+    )
+
+
+def _failed(error: psycopg.Error, ordinal: int) -> Exception:
+    """Return what a failure of statement *ordinal* means; one without SQLSTATE is a connection that was lost."""
+    if error.sqlstate is None or error.sqlstate.startswith(_GONE):
+        return explain(error, "run the migration", otherwise=Reason.CONNECTION_LOST)
+    diag = error.diag
+    named = [diag.schema_name, diag.table_name, diag.column_name, diag.constraint_name, diag.datatype_name]
+    position = diag.statement_position
+    refusal = Refusal(
+        ordinal=ordinal,
+        sqlstate=error.sqlstate,
+        message=redact(diag.message_primary or str(error)),
+        object=".".join(one for one in named if one) or None,
+        position=int(position) - 1 if position else None,
+    )
+    return StatementFailedError(refusal)

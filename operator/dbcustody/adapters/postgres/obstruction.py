@@ -1,0 +1,126 @@
+"""Who is in a migration's way: looked at from a session beside it while it waits, and waited for between two tries.
+
+A statement that queues for a lock makes everybody queue behind it; who is in the way is asked while it does, for afterwards nobody knows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.errors import DbcustodyError
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.adapters.postgres.session import Session
+
+LOOK_SECONDS: Final = 0.1
+WAIT_LOOK_SECONDS: Final = 0.25
+_BLOCKERS: Final = """
+select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''), a.xact_start,
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, coalesce(a.query, '') ilike '%%(to prevent wraparound)%%'
+from pg_stat_activity a where a.pid = any(pg_blocking_pids(%s)) order by a.xact_start nulls last
+"""
+_STILL: Final = (
+    "select 1 from pg_stat_activity where pid = %s and xact_start is not distinct from %s and xact_start is not null"
+)
+_OLDER: Final = """
+select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''), a.xact_start,
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, false
+from pg_stat_activity a
+where a.datid = (select oid from pg_database where datname = current_database()) and a.pid <> pg_backend_pid()
+  and a.backend_xmin is not null and a.xact_start < clock_timestamp() - %s * interval '1 second' and a.backend_type = 'client backend'
+order by a.xact_start
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """A session that is in the way, since when its transaction goes on."""
+
+    pid: int
+    application: str
+    state: str
+    kind: str
+    age_seconds: float
+    begun: object = field(compare=False, repr=False)
+    """When its transaction began, as the server said it; tells it from the next one of the same session."""
+    is_wraparound_vacuum: bool = False
+    """An autovacuum that does not give way."""
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        who = "autovacuum to prevent wraparound" if self.is_wraparound_vacuum else self.application or self.kind
+        return f"{who} (pid {self.pid}, {self.state or 'at work'}, its transaction {self.age_seconds:.0f} s old)"
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen in the way of one session so far."""
+
+    seen: tuple[Blocker, ...] = ()
+
+
+@contextmanager
+def watching(beside: Session, pid: int) -> Iterator[Watch]:
+    """Look for what is in the way of backend *pid* while the block runs, in the session *beside*; what was seen last is told afterwards.
+
+    What cannot be seen is not told: the work does not fail because of it.
+    """
+    over, watch = threading.Event(), Watch()
+
+    def look() -> None:
+        while not over.wait(LOOK_SECONDS):
+            with suppress(DbcustodyError):
+                watch.seen = find_blockers(beside, pid) or watch.seen
+
+    thread = threading.Thread(target=look, name="obstruction", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        over.set()
+        thread.join()
+
+
+def find_blockers(session: Session, pid: int) -> tuple[Blocker, ...]:
+    """Return who is in the way of backend *pid* now, whose transaction is oldest first."""
+    with translated("look who is in the way", otherwise=Reason.CONNECTION_LOST):
+        return tuple(_blocker(row) for row in session.execute(_BLOCKERS.encode(), (pid,)).fetchall())
+
+
+def find_older(session: Session, *, seconds: float) -> tuple[Blocker, ...]:
+    """Return the sessions of this database with a snapshot older than *seconds*: CREATE INDEX CONCURRENTLY and its kin wait for them."""
+    with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
+        return tuple(_blocker(row) for row in session.execute(_OLDER.encode(), (seconds,)).fetchall())
+
+
+def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: threading.Event) -> bool:
+    """Wait until the transaction of *blocker* is over, for at most *seconds* or until *stop* is set; returns whether it is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with translated("look whether it is still in the way", otherwise=Reason.CONNECTION_LOST):
+            row = session.execute(_STILL.encode(), (blocker.pid, blocker.begun)).fetchone()
+        if row is None:
+            return True
+        if time.monotonic() >= deadline or stop.wait(WAIT_LOOK_SECONDS):
+            return False
+
+
+def _blocker(row: tuple[object, ...]) -> Blocker:
+    pid, application, state, kind, begun, age, is_vacuum = row
+    return Blocker(
+        pid=int(str(pid)),
+        application=str(application),
+        state=str(state),
+        kind=str(kind),
+        age_seconds=float(str(age)),
+        begun=begun,
+        is_wraparound_vacuum=bool(is_vacuum),
+    )

@@ -1,0 +1,51 @@
+"""What a dead run left: attempts of which nothing says what became of them are settled before anything else is done.
+
+Whoever settles holds the lock that the dead one held, so nothing of it is at work any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, add_outcome, read_unsettled
+from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.jobs.mutation import may_be_partial
+from dbcustody.migration.body import read_body
+from dbcustody.migration.ledger import State
+from dbcustody.migration.trace import Finding, trace_of
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.session import Session
+    from dbcustody.jobs.mutation import Desk
+
+_DONE: Final = {Direction.UP: State.APPLIED, Direction.DOWN: State.ROLLED_BACK}
+_BEFORE_COMMIT: Final = "its run ended before the commit"
+
+
+def settle(desk: Desk) -> None:
+    """Write down what became of every attempt of which nothing says it; what was broken off is cleared away, or finished."""
+    for attempt in read_unsettled(desk.session):
+        state, why = _judge(desk.session, attempt)
+        desk.say(f"{attempt.name}: {why}")
+        ending = Ending(state=state, done=int(state in _DONE.values()), reason=why, actor=desk.actor)
+        with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
+            add_outcome(desk.session, attempt.ordinal, ending)
+
+
+def _judge(session: Session, attempt: Unsettled) -> tuple[State, str]:
+    """Return what became of *attempt*, and how that is known."""
+    if attempt.found_before is None:
+        return State.FAILED, _BEFORE_COMMIT
+    body = read_body(attempt.name, attempt.body.encode(), is_down=attempt.direction is Direction.DOWN).body
+    if body is None or may_be_partial(body):
+        return State.PARTIAL, "its run ended while it was at work, and nothing in the catalogue shows how far it came"
+    trace = trace_of(body.statements[0].terms)
+    found = find(session, trace)
+    if found is Finding.BROKEN:
+        clear(session, trace)
+        found = find(session, trace)
+    if found is Finding.DONE and attempt.found_before is not Finding.DONE:
+        return _DONE[attempt.direction], "its run ended after the statement: the catalogue has all of it"
+    return State.FAILED, "its run ended within the statement: what was left is cleared away"

@@ -1,0 +1,227 @@
+"""One migration is carried out: in one transaction, tried for short moments until its locks are free, or as one statement by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.adapters.postgres.cancellation import cancelled_by
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
+from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
+from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for, watching
+from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.adapters.postgres.session import Session
+from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.migration.body import Body
+from dbcustody.migration.ledger import State
+from dbcustody.migration.nature import classify
+from dbcustody.migration.patience import Limits, pause_seconds
+from dbcustody.migration.reading import checksum
+from dbcustody.migration.trace import Finding, Sought, trace_of
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.errors import DbcustodyError
+
+OLD_SECONDS: Final = 1.0
+"""A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
+_CANCELLED: Final = "57014"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a migration is carried out with."""
+
+    session: Session
+    """Where it runs; it holds the lock of migrations."""
+    beside: Session
+    """Where it is looked at meanwhile."""
+    limits: Limits
+    actor: str
+    stop: threading.Event
+    say: Callable[[str], None]
+    """Told what goes on, for people."""
+    chance: Callable[[], float]
+    """A random number from 0 to 1."""
+
+
+def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+    """Run *body*, of which *attempt* is written down, and write down that it came to *ends*.
+
+    Raises RefusedError (MigrationFailed) with file, line and the server's word, UnavailableError (LockNotObtained) naming who was in the
+    way, InterruptedRunError; then nothing of it is in, which is written down, too. Raises UnavailableError (ConnectionLost) when only the
+    next run can know.
+    """
+    run = _together if body.is_transactional else _alone
+    for tried in count(1):
+        try:
+            with watching(desk.beside, desk.session.info.backend_pid) as watch, cancelled_by(desk.stop, desk.session):
+                run(desk, body, attempt, ends)
+        except StatementFailedError as error:
+            _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
+        else:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A statement that was refused, and who was in the way."""
+
+    body: Body
+    attempt: int
+    error: StatementFailedError
+    seen: tuple[Blocker, ...]
+
+    @property
+    def place(self) -> str:
+        """File and line, for people."""
+        ordinal, position = self.error.refusal.ordinal, self.error.refusal.position
+        if not ordinal:
+            return self.body.file
+        statement = self.body.statements[ordinal - 1]
+        line = statement.place.line + statement.text[: position or 0].count("\n")
+        return f"{self.body.file}: line {line}"
+
+
+def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+    texts = [statement.text for statement in body.statements]
+    ending = Ending(state=ends, done=len(texts), actor=desk.actor)
+
+    def then(session: Session) -> None:
+        _require_invariants(session, body)
+        add_outcome(session, attempt, ending)
+
+    try:
+        run_together(desk.session, texts, limits=_limits(desk, body), then=then)
+    except StatementFailedError:
+        raise
+    except RefusedError as error:
+        _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+        raise
+
+
+def _require_invariants(session: Session, body: Body) -> None:
+    """Raise RefusedError unless every query that the head of *body* names returns true."""
+    for number, query in enumerate(body.directives.invariants, start=1):
+        with translated(f"{body.file}: invariant {number}", otherwise=Reason.MIGRATION_FAILED):
+            row = session.execute(query.encode()).fetchone()
+        if row != (True,):
+            raise RefusedError(
+                f"{body.file}: invariant {number} does not hold once it has run; it must return true",
+                reason=Reason.MIGRATION_FAILED,
+            )
+
+
+def _limits(desk: Desk, body: Body) -> Limits:
+    """Return the limits of *body*, which may name a budget of its own."""
+    budget = body.directives.budget_seconds
+    return desk.limits if budget is None else replace(desk.limits, statement_timeout_seconds=ceil(budget))
+
+
+def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+    """Run the only statement; what it leaves when it fails is cleared away at once."""
+    (statement,) = body.statements
+    trace = trace_of(statement.terms)
+    _wait_for_old_ones(desk, body, attempt)
+    before = find(desk.session, trace)
+    add_step(
+        desk.session,
+        attempt,
+        sha256=checksum(statement.text),
+        nature=classify(statement.terms).nature.value,
+        before=before,
+    )
+    try:
+        run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
+    except StatementFailedError:
+        if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
+            clear(desk.session, trace)
+        raise
+    try:
+        _require_invariants(desk.session, body)
+    except RefusedError:
+        _write(
+            desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
+        )
+        raise
+    _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+
+
+def _patient(limits: Limits) -> Limits:
+    """Return the limits of what waits for others by its nature and keeps nobody waiting: a short lock timeout would leave it half done."""
+    return Limits(lock_timeout_milliseconds=0, statement_timeout_seconds=limits.statement_timeout_seconds)
+
+
+def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
+    """Wait until no older transaction is left that the statement would wait for once it has begun; raises when it does not begin."""
+    for tried in count(1):
+        older = find_older(desk.beside, seconds=OLD_SECONDS)
+        if not older:
+            return
+        desk.say(f"{body.file}: waits for {older[0]}")
+        error: DbcustodyError | None = None
+        if tried > desk.limits.lock_attempts:
+            message = f"{body.file}: {older[0]} is still at work; end it, or run the migration later"
+            error = UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
+        elif wait_for(desk.beside, older[0], seconds=pause_seconds(tried, desk.chance()), stop=desk.stop):
+            continue
+        elif desk.stop.is_set():
+            error = InterruptedRunError(f"{body.file}: was told to stop before it began")
+        if error is not None:
+            _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+            raise error
+
+
+def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> None:
+    """Let others pass and return, or write down that it failed and raise."""
+    refusal, body = failure.error.refusal, failure.body
+    if desk.stop.is_set() and refusal.sqlstate == _CANCELLED:
+        _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
+    if not refusal.is_lock:
+        message = f"{failure.place}: {failure.error.message}"
+        _give_up(desk, failure, RefusedError(message, reason=Reason.MIGRATION_FAILED))
+    who = str(failure.seen[0]) if failure.seen else "somebody who just let go"
+    if tried >= desk.limits.lock_attempts:
+        message = f"{failure.place}: no lock after {tried} tries; in the way: {who}"
+        _give_up(desk, failure, UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED))
+    desk.say(f"{body.file}: gives way to {who}, try {tried} of {desk.limits.lock_attempts}")
+    pause = pause_seconds(tried, desk.chance())
+    if failure.seen:
+        wait_for(desk.beside, failure.seen[0], seconds=pause, stop=desk.stop)
+    else:
+        desk.stop.wait(pause)
+    if desk.stop.is_set():
+        _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
+
+
+def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
+    """Write down that nothing of it is in, or that some may be, and raise *error*."""
+    refusal = failure.error.refusal
+    state = State.PARTIAL if may_be_partial(failure.body) else State.FAILED
+    ending = Ending(
+        state=state,
+        done=0,
+        sqlstate=refusal.sqlstate,
+        object=refusal.object,
+        reason=error.reason.value,
+        actor=desk.actor,
+    )
+    _write(desk, failure.attempt, ending)
+    raise error
+
+
+def may_be_partial(body: Body) -> bool:
+    """Return whether some of *body* may be in although it failed: code that commits within, and was not said to be repeatable."""
+    if body.is_transactional or body.directives.idempotent is not None:
+        return False
+    return trace_of(body.statements[0].terms).sought is Sought.UNKNOWN
+
+
+def _write(desk: Desk, attempt: int, ending: Ending) -> None:
+    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
+        add_outcome(desk.session, attempt, ending)

@@ -1,0 +1,89 @@
+"""The two ways back: migrations are undone by what their authors wrote for it, and what a person found out is declared.
+
+Nothing is ever undone because a file is gone; only what somebody names is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, read_attempts
+from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
+from dbcustody.jobs.aftermath import settle
+from dbcustody.jobs.migration import at_work, compared, intent_of, require_sound
+from dbcustody.jobs.mutation import carry_out
+from dbcustody.migration.ledger import Standing, State, records
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.jobs.migration import MigrationOrder
+    from dbcustody.migration.history import History
+    from dbcustody.migration.script import Script
+
+_DECLARED = {State.RESOLVED_APPLIED: Standing.IN, State.RESOLVED_ROLLED_BACK: Standing.OUT}
+
+
+def to_undo(order: MigrationOrder, history: History, target: str | None) -> tuple[Script, ...]:
+    """Return the scripts that have to be undone, newest first, so that the migration *target* is the last that is in; None: none is.
+
+    Raises InvalidSpecError when it is not in, RefusedError (Irreversible) naming every one that has no way back, before anything is done.
+    """
+    if target is not None and target not in history.applied:
+        raise InvalidSpecError(f"migration {target}: is not in the database; name one that `status` shows as applied")
+    later = history.applied[history.applied.index(target) + 1 :] if target is not None else history.applied
+    by_name = {script.name: script for script in order.scripts}
+    stuck = [name for name in later if name not in by_name or by_name[name].down is None]
+    if stuck:
+        raise RefusedError(
+            f"no way back from {', '.join(stuck)}: there is no .down.sql; restore a backup, or write what undoes it as a new migration",
+            reason=Reason.IRREVERSIBLE,
+        )
+    return tuple(by_name[name] for name in reversed(later))
+
+
+def roll_back(order: MigrationOrder, target: str | None) -> History:
+    """Undo what came after the migration *target* (None: everything), newest first, and return how the database stands then.
+
+    Raises as `jobs.migration.migrate` and `to_undo` do; what was undone before a failure stays undone.
+    """
+    with at_work(order) as desk:
+        settle(desk)
+        history = compared(order, desk)
+        require_sound(history)
+        for script in to_undo(order, history, target):
+            if order.stop.is_set():
+                raise InterruptedRunError(f"{script.name}: was told to stop before it was undone")
+            assert script.down is not None  # noqa: S101 - `to_undo` lets no other pass
+            desk.say(f"{script.name}: is undone")
+            carry_out(
+                desk,
+                script.down,
+                add_attempt(desk.session, intent_of(order, script, Direction.DOWN)),
+                State.ROLLED_BACK,
+            )
+        return compared(order, desk)
+
+
+def declare(order: MigrationOrder, name: str, state: State, reason: str) -> History:
+    """Write down that a person found the migration *name* to be in or out, and why; nothing runs.
+
+    Raises InvalidSpecError when there is no such migration, or it stands so already.
+    """
+    script = next((one for one in order.scripts if one.name == name), None)
+    if script is None:
+        raise InvalidSpecError(f"migration {name}: is not among the files; name one of them, without its ending")
+    with at_work(order) as desk:
+        settle(desk)
+        record = records(read_attempts(desk.session)).get(script.revision)
+        standing = Standing.OUT if record is None else record.standing
+        if standing is _DECLARED[state]:
+            raise InvalidSpecError(
+                f"migration {name}: is {'in' if standing is Standing.IN else 'not in'} already, as the ledger has it"
+            )
+        if state is State.RESOLVED_ROLLED_BACK and standing is Standing.IN:
+            raise InvalidSpecError(f"migration {name}: is applied; `dbcustody migrate rollback` undoes it")
+        with translated("write down what was declared", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
+            attempt = add_attempt(desk.session, intent_of(order, script, Direction.MARK))
+            add_outcome(desk.session, attempt, Ending(state=state, reason=reason, actor=order.actor))
+        return compared(order, desk)

@@ -1,0 +1,158 @@
+"""The ledger on real servers: made once, brought up to date from every earlier version, and never changed behind anybody's back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+
+from dbcustody.adapters.postgres.bookkeeping import newest_version, read_version, require_known, upgrade
+from dbcustody.adapters.postgres.ledger import Ending, Intent, add_attempt, add_outcome, add_step, read_attempts
+from dbcustody.adapters.postgres.session import connect
+from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.errors import RefusedError
+from dbcustody.migration.attempt import Direction, Standing, State, standings
+from dbcustody.reason import Reason
+from ground.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.adapters.postgres.session import Session
+
+pytestmark = pytest.mark.postgres
+VERSIONS = [one.revision for one in ScriptDirectory(str(Path(__file__).parents[3] / "migrations")).walk_revisions()]
+
+
+@pytest.fixture(scope="module", params=[14, 18])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """Return a server of the oldest and of the newest major."""
+    with PostgresServer(request.param) as started:
+        yield started
+
+
+def target_of(server: PostgresServer, user: str = "postgres", password: str | None = None) -> PostgresTarget:
+    """Return the database as *user* sees it."""
+    return PostgresTarget(
+        host=server.host,
+        port=str(server.port),
+        database="shop",
+        user=user,
+        password=password or server.password,
+        sslmode="disable",
+    )
+
+
+@pytest.fixture
+def session(server: PostgresServer) -> Iterator[Session]:
+    """Return a session in a new database."""
+    server.execute("create database shop")
+    with connect(target_of(server)) as opened:
+        yield opened
+    server.execute("drop database shop with (force)")
+
+
+def intent(revision: str = "20261127_120000_begin") -> Intent:
+    """Return what is about to be tried."""
+    return Intent(
+        run=uuid4(),
+        revision=revision,
+        direction=Direction.UP,
+        sha256="a" * 64,
+        body="create table people ()",
+        tool="test",
+        actor="somebody",
+    )
+
+
+def test_it_is_made_and_made_once(session: Session) -> None:
+    """Before there is none; afterwards it is the newest, and asked again nothing happens."""
+    before = read_version(session)
+    upgrade(session)
+    first = session.execute("select database_uuid, made_at from dbcustody.marker").fetchall()
+    upgrade(session)
+
+    assert (before, read_version(session)) == (None, newest_version())
+    assert session.execute("select database_uuid, made_at from dbcustody.marker").fetchall() == first
+    assert (session.autocommit, session.info.transaction_status) == (True, psycopg.pq.TransactionStatus.IDLE)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_earlier_version_is_brought_up_to_date(session: Session, version: str) -> None:
+    """With what was written by then still in it."""
+    upgrade(session, to=version)
+    number = add_attempt(session, intent())
+    add_outcome(session, number, Ending(state=State.APPLIED, done=1, actor="somebody"))
+
+    upgrade(session)
+
+    assert read_version(session) == newest_version()
+    assert standings(read_attempts(session)) == {"20261127_120000_begin": Standing.APPLIED}
+
+
+def test_of_a_newer_version_nothing_is_touched(session: Session) -> None:
+    """Whoever does not know a ledger does not write into it."""
+    upgrade(session)
+    session.execute("update dbcustody.ledger_version set version_num = '9999'")
+
+    for act in (lambda: upgrade(session), lambda: require_known("9999")):
+        with pytest.raises(RefusedError, match=r"9999.*newer") as refused:
+            act()
+        assert refused.value.reason is Reason.LEDGER_UNKNOWN
+    assert read_version(session) == "9999"
+
+
+def test_what_is_written_comes_back(session: Session) -> None:
+    """Attempts in their order, with their steps, and of several outcomes the last."""
+    upgrade(session)
+    first, second = add_attempt(session, intent("a")), add_attempt(session, intent("b"))
+    add_step(session, second, ordinal=1, sha256="b" * 64, nature="Alone")
+    add_step(session, second, ordinal=1, sha256="b" * 64, nature="Alone")
+    add_outcome(session, first, Ending(state=State.FAILED, sqlstate="23505", object="people_key", actor="somebody"))
+    add_outcome(session, first, Ending(state=State.APPLIED, done=2, reason="finished by hand", actor="anna"))
+
+    found = read_attempts(session)
+
+    assert [(one.number, one.revision, one.steps) for one in found] == [(first, "a", ()), (second, "b", (1,))]
+    assert found[0].outcome is not None
+    assert (found[0].outcome.state, found[0].outcome.done, found[0].outcome.reason) == (
+        State.APPLIED,
+        2,
+        "finished by hand",
+    )
+    assert found[1].outcome is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "update dbcustody.outcome set state = 'Applied'",
+        "delete from dbcustody.attempt",
+        "truncate dbcustody.attempt, dbcustody.step, dbcustody.outcome",
+    ],
+)
+def test_rows_are_added_and_never_changed(session: Session, words: str) -> None:
+    """Not even by their owner."""
+    upgrade(session)
+    add_outcome(session, add_attempt(session, intent()), Ending(state=State.FAILED, actor="somebody"))
+
+    with pytest.raises(psycopg.errors.RestrictViolation, match="is a ledger"):
+        session.execute(words.encode())
+
+
+def test_a_role_that_may_not_is_told_the_grant(server: PostgresServer, session: Session) -> None:
+    """And with a schema made for it, it needs none."""
+    server.execute("create role runner login password 'r'")
+    with connect(target_of(server, "runner", "r")) as poor:
+        with pytest.raises(RefusedError, match="GRANT CREATE ON DATABASE") as refused:
+            upgrade(poor)
+        assert (refused.value.reason, read_version(poor)) == (Reason.PRIVILEGES_MISSING, None)
+        session.execute("create schema dbcustody authorization runner")
+        upgrade(poor)
+        assert read_version(poor) == newest_version()
+    server.execute("drop owned by runner", database="shop")
+    server.execute("drop role runner")

@@ -1,0 +1,247 @@
+"""Statements of a migration on a real server: all or nothing, short waits, no orphans, and no value in what is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from dbcustody.adapters.postgres.migrating import (
+    StatementFailedError,
+    application_of,
+    end_run,
+    open_runner,
+    run_alone,
+    run_together,
+)
+from dbcustody.adapters.postgres.obstruction import find_older, wait_for, watching
+from dbcustody.adapters.postgres.session import connect
+from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.errors import RefusedError, UnavailableError
+from dbcustody.migration.patience import Limits
+from dbcustody.reason import Reason
+from ground.postgres import PostgresServer
+from ground.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from dbcustody.adapters.postgres.session import Session
+
+pytestmark = pytest.mark.postgres
+LIMITS = Limits()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Return a server."""
+    with PostgresServer(17) as started:
+        yield started
+
+
+@pytest.fixture
+def target(server: PostgresServer) -> Iterator[PostgresTarget]:
+    """Return a new database with a table that has rows."""
+    server.execute("create database shop")
+    server.execute(
+        "create table public.people (id int primary key, email text)",
+        "insert into public.people values (1, 'anna@example.org'), (2, 'bo@example.org')",
+        database="shop",
+    )
+    yield PostgresTarget(
+        host=server.host,
+        port=str(server.port),
+        database="shop",
+        user="postgres",
+        password=server.password,
+        sslmode="disable",
+    )
+    server.execute("drop database shop with (force)")
+
+
+@pytest.fixture
+def runner(target: PostgresTarget) -> Iterator[Session]:
+    """Return a session that migrates."""
+    with open_runner(target, uuid4()) as session:
+        yield session
+
+
+def nothing(_: Session) -> None:
+    """Do nothing after the statements."""
+
+
+def waiting(server: PostgresServer, run: UUID) -> bool:
+    """Return whether a session of *run* waits for a lock."""
+    words = "select application_name from pg_stat_activity where wait_event_type = 'Lock'"
+    return (application_of(run),) in server.execute(words)
+
+
+def tables(server: PostgresServer) -> set[str]:
+    """Return the names of the tables in `public`."""
+    words = "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+    return {row[0] for row in server.execute(words, database="shop")}
+
+
+def test_all_of_it_is_in_with_what_is_written_down(server: PostgresServer, runner: Session) -> None:
+    """In one transaction; names are found as the role finds them, whatever the text set for itself."""
+
+    def then(session: Session) -> None:
+        session.execute("insert into public.noted select current_user::text")
+
+    run_together(
+        runner,
+        [
+            "create table noted (word text)",
+            "create role other",
+            "set local role other",
+            "set local search_path to nowhere",
+        ],
+        limits=LIMITS,
+        then=then,
+    )
+
+    assert server.execute("select word from public.noted", database="shop") == [("postgres",)]
+    server.execute("drop role other")
+
+
+def test_what_fails_leaves_nothing(server: PostgresServer, runner: Session) -> None:
+    """The statement is named with its place and the object, and no value is told."""
+    called: list[Session] = []
+    words = ["create table noted ()", "insert into people values (1, 'secret@example.org')"]
+
+    with pytest.raises(StatementFailedError) as failed:
+        run_together(runner, words, limits=LIMITS, then=called.append)
+
+    refusal = failed.value.refusal
+    assert (refusal.ordinal, refusal.sqlstate, refusal.object) == (2, "23505", "public.people.people_pkey")
+    assert (tables(server), called) == ({"people"}, [])
+    assert "secret" not in str(failed.value)
+    with pytest.raises(StatementFailedError) as wrong:
+        run_together(runner, ["select 1", "slect 2"], limits=LIMITS, then=nothing)
+    assert (wrong.value.refusal.ordinal, wrong.value.refusal.position) == (2, 0)
+
+
+def test_what_is_written_down_fails_with_it(server: PostgresServer, runner: Session) -> None:
+    """A migration that cannot be recorded did not happen."""
+    with pytest.raises(StatementFailedError) as failed:
+        run_together(runner, ["create table noted ()"], limits=LIMITS, then=lambda one: one.execute("slect 1") and None)
+
+    assert (failed.value.refusal.ordinal, tables(server)) == (0, {"people"})
+
+
+def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
+    server: PostgresServer, target: PostgresTarget, runner: Session
+) -> None:
+    """Who was in the way is known, and it is waited for; then it goes through."""
+    holder = server.connect("shop", application_name="reporting")
+    holder.execute("begin")
+    holder.execute("select * from public.people")
+    words = ["alter table people add column born date"]
+
+    with connect(target) as beside:
+        with watching(beside, runner.info.backend_pid) as watch, pytest.raises(StatementFailedError) as failed:
+            run_together(runner, words, limits=LIMITS, then=nothing)
+        (blocker,) = watch.seen
+        assert failed.value.refusal.is_lock
+        assert str(blocker).startswith(f"reporting (pid {holder.info.backend_pid}, idle in transaction")
+        assert [one.pid for one in find_older(beside, seconds=0)] == []
+        assert not wait_for(beside, blocker, seconds=0, stop=threading.Event())
+        threading.Timer(0.5, holder.execute, args=("commit",)).start()
+        assert wait_for(beside, blocker, seconds=60, stop=threading.Event())
+        run_together(runner, words, limits=LIMITS, then=nothing)
+    holder.close()
+
+
+def test_an_old_snapshot_is_found(server: PostgresServer, target: PostgresTarget) -> None:
+    """What CREATE INDEX CONCURRENTLY would wait for."""
+    with server.connect("shop", application_name="export") as old, connect(target) as beside:
+        old.execute("begin isolation level repeatable read")
+        old.execute("select 1")
+        assert [one.application for one in find_older(beside, seconds=0)] == ["export"]
+        assert find_older(beside, seconds=3600) == ()
+
+
+def test_one_by_itself(server: PostgresServer, runner: Session) -> None:
+    """What may not stand in a transaction runs, and leaves the session as it was."""
+    run_alone(
+        runner, "create index concurrently on people (email)", ordinal=1, limits=Limits(statement_timeout_seconds=60)
+    )
+
+    assert runner.execute("show statement_timeout").fetchone() == ("0",)
+    assert server.execute(
+        "select count(*) from pg_index where indrelid = 'public.people'::regclass", database="shop"
+    ) == [(2,)]
+    with pytest.raises(StatementFailedError) as failed:
+        run_alone(runner, "create index concurrently people_email on nowhere (email)", ordinal=1, limits=LIMITS)
+    assert failed.value.refusal.sqlstate == "42P01"
+
+
+def test_a_connection_that_is_cut_is_no_refusal(server: PostgresServer, runner: Session) -> None:
+    """Then only the ledger knows what became of it."""
+    pid = runner.info.backend_pid
+    cut = f"select pg_terminate_backend({pid})"
+
+    with pytest.raises(UnavailableError) as lost:
+        run_together(
+            runner,
+            ["create table noted ()"],
+            limits=LIMITS,
+            then=lambda _: server.execute(cut) and runner.execute("select 1") and None,
+        )
+
+    assert (lost.value.reason, tables(server)) == (Reason.CONNECTION_LOST, {"people"})
+
+
+@pytest.mark.parametrize("words", ["alter role {} set default_transaction_read_only to on"])
+def test_where_nothing_can_be_written(server: PostgresServer, target: PostgresTarget, words: str) -> None:
+    """It is said before anything is tried."""
+    server.execute(words.format("postgres"))
+    try:
+        with pytest.raises(RefusedError, match="primary") as refused:
+            open_runner(target, uuid4())
+    finally:
+        server.execute(
+            "set default_transaction_read_only to off", "alter role postgres reset default_transaction_read_only"
+        )
+    assert refused.value.reason is Reason.NOT_WRITABLE
+
+
+_ORPHAN = """
+import sys
+from uuid import UUID
+from dbcustody.adapters.postgres.migrating import open_runner, run_together
+from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.migration.patience import Limits
+host, port, password, run = sys.argv[1:]
+target = PostgresTarget(host=host, port=port, database="shop", user="postgres", password=password, sslmode="disable")
+session = open_runner(target, UUID(run))
+limits = Limits(lock_timeout_milliseconds=0)
+run_together(session, ["alter table people add column born date"], limits=limits, then=lambda _: None)
+"""
+
+
+@pytest.mark.parametrize("how", ["by itself", "by the next run"])
+def test_a_runner_that_is_killed_leaves_no_statement_behind(
+    server: PostgresServer, target: PostgresTarget, how: str
+) -> None:
+    """SIGKILL while it waits for a lock: its backend goes, and what it waited to do is never done."""
+    run = uuid4()
+    argv = [sys.executable, "-c", _ORPHAN, server.host, str(server.port), server.password, str(run)]
+    with server.connect("shop") as holder:
+        holder.execute("begin")
+        holder.execute("lock table public.people in access share mode")
+        with subprocess.Popen(argv) as process:
+            assert wait_until(lambda: waiting(server, run), 60)
+            process.kill()
+        if how == "by the next run":
+            with connect(target) as next_one:
+                assert [end_run(next_one, run), end_run(next_one, run)] == [1, 0]
+        assert wait_until(lambda: not waiting(server, run), 60)
+        holder.execute("commit")
+
+    assert server.execute("select count(*) from pg_attribute where attname = 'born'", database="shop") == [(0,)]

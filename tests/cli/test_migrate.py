@@ -1,0 +1,187 @@
+"""`dbcustody migrate` as people type it, on a real server: what it says, what it leaves, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ground.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.postgres
+BEGIN, AGE = "20261101_120000_begin", "20261102_120000_age"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Return a server."""
+    with PostgresServer(17) as started:
+        yield started
+
+
+class Shell:
+    """Types commands in a folder, against a database `shop`."""
+
+    def __init__(self, server: PostgresServer, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.files = folder / "migrations"
+        self.files.mkdir()
+        self.write(BEGIN, "create table people (id int);\n", down="drop table people;\n")
+        self.write(AGE, "alter table people add column age int;\n", down="alter table people drop column age;\n")
+
+    def write(self, name: str, text: str, *, down: str | None = None) -> None:
+        """Write a migration."""
+        (self.files / f"{name}.sql").write_text(text)
+        if down is not None:
+            (self.files / f"{name}.down.sql").write_text(down)
+
+    def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `dbcustody migrate` with *words*."""
+        environ = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"{self.server.url('shop')}?sslmode=disable",
+            **variables,
+        }
+        argv = [sys.executable, "-m", "dbcustody", "migrate", *words]
+        return subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def columns(self) -> list[str]:
+        """Return the columns of the table, none where it is not there."""
+        words = "select attname::text from pg_attribute where attrelid = to_regclass('public.people') and attnum > 0 and not attisdropped"
+        return [row[0] for row in self.server.execute(words, database="shop")]
+
+
+@pytest.fixture
+def shell(server: PostgresServer, tmp_path: Path) -> Iterator[Shell]:
+    """Return who types, with a new database."""
+    server.execute("create database shop")
+    yield Shell(server, tmp_path)
+    server.execute("drop database shop with (force)")
+
+
+def test_from_nothing_to_the_newest_and_back(shell: Shell) -> None:
+    """Pending is exit code 2; deployed twice nothing happens the second time; the way back is agreed to."""
+    first = shell.type("status")
+    deployed, again, after = shell.type("deploy"), shell.type("deploy"), shell.type("status")
+    columns = shell.columns()
+    asked = shell.type("rollback", "--to", BEGIN)
+    undone, at_base = shell.type("rollback", "--to", BEGIN, "--yes"), shell.columns()
+    gone = shell.type("rollback", "--to", "base", "--yes")
+
+    assert (first.returncode, "0 applied, 2 pending" in first.stdout) == (2, True)
+    assert (deployed.returncode, deployed.stdout) == (0, f"2 migrations applied, the last is {AGE}\n")
+    assert (again.returncode, again.stdout) == (0, "nothing is pending\n")
+    assert (after.returncode, columns) == (0, ["id", "age"])
+    assert after.stdout.splitlines() == [
+        "MIGRATION              STATE    RISK",
+        f"{BEGIN}  Applied  Safe",
+        f"{AGE}    Applied  Safe",
+        "2 applied, 0 pending",
+    ]
+    assert (asked.returncode, "--yes" in asked.stderr) == (64, True)
+    assert (undone.returncode, undone.stdout, at_base) == (0, "1 migration undone\n", ["id"])
+    assert (gone.returncode, shell.columns()) == (0, [])
+
+
+def test_without_a_way_back_nothing_is_undone(shell: Shell) -> None:
+    """Not even what has one."""
+    (shell.files / f"{BEGIN}.down.sql").unlink()
+    shell.type("deploy")
+    stuck = shell.type("rollback", "--to", "base", "--yes")
+    unknown = shell.type("rollback", "--to", "nowhere", "--yes")
+
+    assert (stuck.returncode, f"Irreversible: no way back from {BEGIN}" in stuck.stderr) == (1, True)
+    assert (unknown.returncode, shell.columns()) == (64, ["id", "age"])
+
+
+def test_every_fault_of_the_files_is_told_and_nothing_runs(shell: Shell) -> None:
+    """With file and line."""
+    shell.write("20261103_120000_copy", "select 1;\ncopy people from stdin;\n")
+    (shell.files / "later.sql").write_text("select 1;")
+    (shell.files / "README.md").write_text("for people")
+    told = shell.type("deploy")
+
+    assert told.returncode == 1
+    assert [
+        word
+        for word in ("20261103_120000_copy.sql: line 2, ", "later.sql: is not named", "SourceInvalid: 2 faults")
+        if word not in told.stderr
+    ] == []
+    assert shell.columns() == []
+
+
+def test_files_that_were_edited_are_an_exit_code_of_their_own(shell: Shell) -> None:
+    """And are told for programs, too."""
+    shell.type("deploy")
+    shell.write(BEGIN, "create table people (id bigint);\n")
+    looked, deployed = shell.type("status", "--json"), shell.type("deploy")
+
+    told: dict[str, Any] = json.loads(looked.stdout)
+    assert (looked.returncode, deployed.returncode) == (7, 7)
+    assert [(one["kind"], one["migration"]) for one in told["differences"]] == [("Edited", BEGIN)]
+    assert (told["applied"], told["pending"]) == ([BEGIN, AGE], [])
+
+
+def test_a_failure_names_the_line_and_no_value(shell: Shell) -> None:
+    """What came before it stays."""
+    shell.write(AGE, "alter table people add column age int;\ninsert into people values ('secret');\n")
+    failed = shell.type("deploy")
+
+    assert (failed.returncode, f"{AGE}.sql: line 2: " in failed.stderr, "secret" in failed.stderr) == (1, True, False)
+    assert shell.columns() == ["id"]
+
+
+def test_what_another_tool_has_done_is_declared(shell: Shell) -> None:
+    """Nothing of it runs; declared twice it is refused, and so is what was never there."""
+    shell.server.execute("create table people (id int)", database="shop")
+    declared = shell.type("resolve", "--applied", BEGIN, "--reason", "made by hand")
+    again = shell.type("resolve", "--applied", BEGIN, "--reason", "made by hand")
+    applied = shell.type("resolve", "--rolled-back", BEGIN, "--reason", "changed my mind")
+    unknown = shell.type("resolve", "--applied", "nowhere", "--reason", "x")
+    both = shell.type("resolve", "--applied", BEGIN, "--rolled-back", BEGIN, "--reason", "x")
+    deployed = shell.type("deploy")
+
+    assert (declared.returncode, declared.stdout) == (0, f"{BEGIN}: is marked as applied; nothing was run\n")
+    assert [one.returncode for one in (again, applied, unknown, both)] == [64, 64, 64, 64]
+    assert (deployed.returncode, shell.columns()) == (0, ["id", "age"])
+
+
+def test_a_new_one_comes_after_all_others(shell: Shell) -> None:
+    """Two in one second do not meet, and nothing is overwritten."""
+    shell.write("20991231_235958_far", "select 1;\n")
+    first = shell.type("new", "Add users' table", "--down")
+    second = shell.type("new", "again")
+    nameless = shell.type("new", "---")
+
+    assert first.stdout.split() == [f"migrations/20991231_235959_add_users_table{end}" for end in (".sql", ".down.sql")]
+    assert second.stdout.split() == ["migrations/21000101_000000_again.sql"]
+    assert (shell.files / "20991231_235959_add_users_table.sql").read_text() == "-- Add users' table\n"
+    assert nameless.returncode == 64
+
+
+def test_without_a_database_or_a_folder(shell: Shell) -> None:
+    """It is said what is missing."""
+    nowhere = shell.type("status", "--dir", "elsewhere")
+    nobody = shell.type("status", DATABASE_URL="")
+    assert [
+        (one.returncode, word in one.stderr) for one, word in ((nowhere, "elsewhere"), (nobody, "DATABASE_URL"))
+    ] == [
+        (64, True),
+        (64, True),
+    ]

@@ -1,0 +1,119 @@
+"""Who migrates a database, in this process or in one that can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.jobs.migration import MigrationOrder, migrate
+from dbcustody.migration.patience import Limits
+from dbcustody.migration.script import Script, SourceFile, read_scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dbcustody.migration.history import History
+    from ground.postgres import PostgresServer
+
+CUSTODY: Final = "web.shop"
+_PROCESS: Final = """
+import os, signal, sys
+from pathlib import Path
+from uuid import UUID
+import psycopg
+from dbcustody.jobs.migration import migrate
+from tests.fakes.migrator import Migrator
+from ground.postgres import PostgresServer
+
+_execute, _count = psycopg.Connection.execute, 0
+at, when = int(sys.argv[4]), sys.argv[5]
+def execute(self, *arguments, **options):
+    global _count
+    if not self.info.parameter_status("application_name").startswith("dbcustody migrate"):
+        return _execute(self, *arguments, **options)
+    _count += 1
+    if (_count, when) == (at, "before"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = _execute(self, *arguments, **options)
+    if (_count, when) == (at, "after"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("statement", _count, file=sys.stderr, flush=True)
+    return result
+psycopg.Connection.execute = execute
+migrator = Migrator.reached(sys.argv[1], folder=Path(sys.argv[2]))
+migrate(migrator.order(run=UUID(sys.argv[3])))
+"""
+
+
+@dataclass(kw_only=True)
+class Migrator:
+    """Migrates the database `shop` of a server; *said* is what was told to people."""
+
+    target: PostgresTarget
+    files: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(cls, server: PostgresServer, files: Mapping[str, str]) -> Migrator:
+        """Return one who is a superuser of *server*."""
+        target = PostgresTarget(
+            host=server.host,
+            port=str(server.port),
+            database="shop",
+            user="postgres",
+            password=server.password,
+            sslmode="disable",
+        )
+        return cls(target=target, files=dict(files))
+
+    @classmethod
+    def reached(cls, words: str, *, folder: Path) -> Migrator:
+        """Return the one whom `start` described, in another process."""
+        host, port, password = words.split(" ")
+        target = PostgresTarget(
+            host=host, port=port, database="shop", user="postgres", password=password, sslmode="disable"
+        )
+        return cls(target=target, files={path.name: path.read_text() for path in sorted(folder.iterdir())})
+
+    def scripts(self) -> tuple[Script, ...]:
+        """Return the migrations; they have no faults."""
+        source = read_scripts(SourceFile(name=name, content=text.encode()) for name, text in self.files.items())
+        assert source.faults == ()
+        return source.scripts
+
+    def order(self, **changes: Any) -> MigrationOrder:
+        """Return what is to be done."""
+        wanted: dict[str, Any] = {
+            "target": self.target,
+            "custody_id": CUSTODY,
+            "maintenance_database": "postgres",
+            "scripts": self.scripts(),
+            "run": uuid4(),
+            "actor": "somebody",
+            "tool": "test",
+            "limits": Limits(lock_timeout_milliseconds=200, lock_attempts=5),
+            "stop": self.stop,
+            "say": self.said.append,
+            "chance": lambda: 0.0,
+        }
+        return MigrationOrder(**(wanted | changes))
+
+    def migrate(self, **changes: Any) -> History:
+        """Carry out what is pending."""
+        return migrate(self.order(**changes))
+
+    def start(self, folder: Path, *, run: UUID, at: int = 0, when: str = "before") -> subprocess.Popen[str]:
+        """Start a process that migrates, and kills itself around a statement of its runner (0: of none)."""
+        folder.mkdir(exist_ok=True)
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
+        words = f"{self.target.host} {self.target.port} {self.target.password}"
+        argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when]
+        return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)

@@ -1,0 +1,45 @@
+"""What a statement outside of a transaction leaves in the catalogue is read from its text."""
+
+from __future__ import annotations
+
+import pytest
+
+from dbcustody.migration.relation import Relation
+from dbcustody.migration.statement import cut
+from dbcustody.migration.trace import Sought, Trace, trace_of
+
+INDEX, PARTS = Relation("shop", "by_age"), Relation("shop", "parts")
+
+
+@pytest.mark.parametrize(
+    ("words", "trace"),
+    [
+        (
+            "create index concurrently by_age on shop.people (age)",
+            Trace(sought=Sought.INDEX, relation=INDEX),
+        ),
+        (
+            'create unique index concurrently if not exists "by age" on only people using btree (age) where age > 1',
+            Trace(sought=Sought.INDEX, relation=Relation("", "by age")),
+        ),
+        ("create index concurrently on people (age)", Trace(sought=Sought.UNKNOWN)),
+        ("create index concurrently by_age", Trace(sought=Sought.UNKNOWN)),
+        ("create index concurrently by_age on (age)", Trace(sought=Sought.INDEX, relation=Relation("", "by_age"))),
+        ("drop index concurrently if exists shop.by_age", Trace(sought=Sought.NO_INDEX, relation=INDEX)),
+        ("drop index", Trace(sought=Sought.UNKNOWN)),
+        (
+            "alter table only shop.parts detach partition shop.by_age concurrently",
+            Trace(sought=Sought.DETACHED, relation=INDEX, parent=PARTS),
+        ),
+        ("alter table shop.parts detach partition", Trace(sought=Sought.UNKNOWN)),
+        ("alter table shop.parts add column born date", Trace(sought=Sought.UNKNOWN)),
+        ("alter table", Trace(sought=Sought.UNKNOWN)),
+        ("vacuum analyze people", Trace(sought=Sought.REPEATABLE)),
+        ("reindex table concurrently people", Trace(sought=Sought.REPEATABLE)),
+        ("call nightly()", Trace(sought=Sought.UNKNOWN)),
+    ],
+)
+def test_it_is_read_from_the_text(words: str, trace: Trace) -> None:
+    """Where the text does not tell, nothing is guessed."""
+    (statement,) = cut(words).statements
+    assert trace_of(statement.terms) == trace
