@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 REPLICAS = 2
 _CONTENT = "SELECT (SELECT sum(hashtext(c::text)) FROM customers c), (SELECT count(*) FROM orders)"
+_CONFIRM = (
+    "SELECT 'shop@' || system_identifier || '/' || d.oid FROM pg_control_system(), pg_database d WHERE datname = '{}'"
+)
+_COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
 LEAST_KILLS = 6
 """On the real cluster a restart takes its time; `tests/handlers/test_kill_points.py` has every single request of the operator."""
 
@@ -82,9 +87,20 @@ def replaceable(tenant: Tenant, operator: Deployment, *, may_scale: bool = True)
 def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
     """File the request that takes the place."""
     wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    (identity,) = tenant.shop.server.execute("SELECT system_identifier::text FROM pg_control_system()")[0]
-    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": f"shop@{identity}", **spec}
+    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": confirmation(tenant), **spec}
     return tenant.make("RestoreRequest", name, wanted)
+
+
+def confirmation(tenant: Tenant) -> str:
+    """Return the text that confirms that what is live now is replaced."""
+    ((text,),) = tenant.shop.server.execute(_CONFIRM.format(tenant.shop.name))
+    return str(text)
+
+
+def delete(tenant: Tenant, name: str) -> None:
+    """Delete the request, and wait until it is gone."""
+    tenant.api.delete("restorerequests", name, tenant.name)
+    tenant.until(lambda: name not in tenant.names("restorerequests"), "the request is gone")
 
 
 def content(tenant: Tenant) -> Any:
@@ -140,11 +156,90 @@ def test_in_the_place_and_back(operator: Deployment, tenant: Tenant) -> None:
         assert content(tenant) == damaged
         tenant.until(lambda: databases(tenant) == [tenant.shop.name], "what was restored is dropped")
         tenant.until(lambda: settled(tenant, "undo"), "everything is back")
-        tenant.api.delete("restorerequests", "back", tenant.name)
-        tenant.until(lambda: "back" not in tenant.names("restorerequests"), "the request is gone")
+        for name in ("undo", "back"):
+            delete(tenant, name)
         replace(tenant)
         assert verdict(ended(tenant, "back")) == ("False", "AlreadyUndone")
+        replace(tenant, "undo", undoOf={"name": "back"}, safetyBackup=False, keepOldSeconds=0)
+        assert verdict(ended(tenant, "undo")) == ("True", "Adopted")
         assert content(tenant) == damaged
+
+
+def test_filed_again_it_can_still_be_taken_back(
+    operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
+) -> None:
+    """A manifest that is deleted and applied again swaps nothing, though its confirmation is used up, and keeps the way back."""
+    with tenancy() as tenant, replaceable(tenant, operator):
+        damaged, confirm = content(tenant), confirmation(tenant)
+        replace(tenant, safetyBackup=False, keepOldSeconds=3600)
+        first = ended(tenant, "back")["status"]
+        tenant.shop.execute("INSERT INTO orders (customer, total) VALUES (1, 1)")
+        worked_on = content(tenant)
+        delete(tenant, "back")
+        replace(tenant, safetyBackup=False, keepOldSeconds=60, confirm=confirm)
+        again = ended(tenant, "back")
+
+        assert verdict(again) == ("True", "Adopted"), conditions(again)
+        assert (again["status"]["oldDatabase"], again["status"]["oid"]) == (first["oldDatabase"], first["oid"])
+        assert content(tenant) == worked_on
+
+        def told() -> bool:
+            status = tenant.get("databases", "shop")["status"]
+            return status["oid"] == first["oid"] and [
+                (one["name"], one["stage"], one["custodyId"], one["dropAfter"]) for one in status.get("copies", ())
+            ] == [(first["oldDatabase"]["name"], "Kept", f"{tenant.name}.shop", first["oldDatabase"]["dropAfter"])]
+
+        tenant.until(told, "the Database tells what is kept", seconds=TRUTH_SECONDS)
+        replace(tenant, "undo", undoOf={"name": "back"}, safetyBackup=False, keepOldSeconds=0)
+        assert verdict(ended(tenant, "undo")) == ("True", "Succeeded")
+        assert content(tenant) == damaged
+        tenant.until(lambda: databases(tenant) == [tenant.shop.name], "what was restored is dropped")
+
+
+def test_what_nobody_drops_any_more_is_told(
+    operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
+) -> None:
+    """The request is gone when the time of what it put away is over: the Database says so, and applied again the request drops it."""
+    with tenancy() as tenant, replaceable(tenant, operator):
+        replace(tenant, safetyBackup=False, keepOldSeconds=3600)
+        old = ended(tenant, "back")["status"]["oldDatabase"]["name"]
+        tenant.until(lambda: tenant.get("databases", "shop")["status"].get("copies"), "what is kept is told")
+        delete(tenant, "back")
+        ((said,),) = tenant.shop.server.execute(_COMMENT.format(old))
+        over = re.sub(r"until \S+:", "until 2026-01-01T00:00:00+00:00:", said)
+        tenant.shop.server.execute(f"COMMENT ON DATABASE \"{old}\" IS '{over}'")
+        asked = {"metadata": {"annotations": {"dbcustody.dev/check-now": "1"}}}
+        tenant.api.patch("databases", "shop", tenant.name, asked)
+        body = tenant.wait("databases", "shop", "OldDatabasesDropped", "False", reason="OldDatabaseLeft")
+        assert (old in conditions(body)["OldDatabasesDropped"]["message"], body["status"]["copies"][0]["left"]) == (
+            True,
+            True,
+        )
+        assert conditions(body)["Ready"]["status"] == "True"
+
+        replace(tenant, safetyBackup=False)
+        assert verdict(ended(tenant, "back")) == ("True", "Adopted")
+        tenant.until(lambda: databases(tenant) == [tenant.shop.name], "it is dropped")
+        tenant.wait("databases", "shop", "OldDatabasesDropped", seconds=TRUTH_SECONDS)
+
+
+def test_a_manifest_that_confirms_by_number_is_told_the_right_words(
+    operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
+) -> None:
+    """The server's number alone would confirm every later swap; what the plan says instead can be copied, and is good for one."""
+    with tenancy() as tenant, replaceable(tenant, operator):
+        before, confirm = content(tenant), confirmation(tenant)
+        replace(tenant, "by-number", confirm=confirm.partition("/")[0])
+        body = ended(tenant, "by-number")
+        told = body["status"]["plan"]["replaces"]
+
+        assert verdict(body) == ("False", "NotConfirmed")
+        assert conditions(body)["Succeeded"]["message"].endswith(f"confirmed with {confirm}")
+        assert (told["confirm"], told["database"], content(tenant)) == (confirm, tenant.shop.name, before)
+        replace(tenant, safetyBackup=False, confirm=told["confirm"])
+        assert verdict(ended(tenant, "back")) == ("True", "Succeeded")
+        replace(tenant, "once-more", safetyBackup=False, confirm=told["confirm"])
+        assert verdict(ended(tenant, "once-more")) == ("False", "NotConfirmed")
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def _without(spec: Json, field: str) -> Json:
     return {name: value for name, value in spec.items() if name != field}
 
 
-REPLACE = {**RESTORE, "mode": "Replace", "confirm": "shop@7", "target": {"databaseRef": {"name": "shop"}}}
+REPLACE = {**RESTORE, "mode": "Replace", "confirm": "shop@7/16384", "target": {"databaseRef": {"name": "shop"}}}
 UNDO = {**_without(REPLACE, "source"), "undoOf": {"name": "back"}}
 GOOD_RESTORES = [
     pytest.param(Kind.RESTORE_REQUEST, {**RESTORE, "source": BUCKET}, id="restore from a bucket"),
@@ -53,6 +53,7 @@ GOOD_RESTORES = [
     pytest.param(
         Kind.RESTORE_REQUEST, {**REPLACE, "acknowledge": ["CronJobs"], "keepOldSeconds": 0}, id="replace with effects"
     ),
+    pytest.param(Kind.RESTORE_REQUEST, {**REPLACE, "confirm": "shop@7"}, id="replace as it was confirmed before"),
     pytest.param(Kind.RESTORE_REQUEST, UNDO, id="undo"),
 ]
 
@@ -96,7 +97,7 @@ BAD_RESTORES = [
     ),
     pytest.param(
         Kind.RESTORE_REQUEST,
-        {**REPLACE, "confirm": "other@7"},
+        {**REPLACE, "confirm": "other@7/16384"},
         "must have in `confirm` the name",
         id="replace of another",
     ),
@@ -108,7 +109,7 @@ BAD_RESTORES = [
     ),
     pytest.param(
         Kind.RESTORE_REQUEST,
-        {**RESTORE, "confirm": "shop@7"},
+        {**RESTORE, "confirm": "shop@7/16384"},
         "must have `confirm` with `mode` Replace",
         id="confirmed for nothing",
     ),

@@ -100,12 +100,12 @@ class ReplaceTerms:
     custody_id: str
     """Of the live database, under which dumps, migrations and swaps of it exclude each other."""
     confirm: str
-    """What was confirmed: the Database's name, an @, and the identifier of the server."""
+    """What was confirmed, see `replacement.confirmation`."""
     keep_old_seconds: int
     undoes: str | None = None
     """The mark of a swap that is to be taken back: the database that was put away for it is put back, and nothing is restored."""
     kept_time: datetime | None = None
-    """When that was put away: whoever was erased since would come back with it."""
+    """When that was put away: whoever was erased since would come back with it. None: nobody says, so whoever ever was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dbcustody.api.backup import Artefact, TableTotals, Tool
-from dbcustody.api.database import Server
+from dbcustody.api.database import Copy, Server
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
@@ -26,6 +26,11 @@ class InspectionFacts:
     server: Server
     missing_grants: tuple[str, ...] = ()
     client_major_version: int | None = None
+    oid: int | None = None
+    """None: an older Job does not tell."""
+    copies: tuple[Copy, ...] = ()
+    """What restores of ours made or put away on the server, the first ones by name."""
+    more_copies: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +142,5 @@ class RestoreFacts:
     """Whether the database is complete and compared, and waits, shut, to take another's place."""
     old_database: OldDatabase | None = None
     """What was put away for it; None: nothing, or it was dropped."""
+    oid: int | None = None
+    """Of the database that took another's place."""

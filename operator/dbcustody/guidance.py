@@ -193,7 +193,7 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.NOT_CONFIRMED: _refused(
         "TargetSafe",
-        "write in `confirm` what the message says: the Database's name, and the identifier of the server that is meant",
+        "see whether that database is meant, and write what the message says in `confirm` of a new request; it holds for one swap",
     ),
     Reason.ACKNOWLEDGEMENT_NEEDED: _refused(
         "TargetSafe", "read the plan's side effects, and name each kind in `acknowledge` of a new request"
@@ -210,6 +210,12 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.NOTHING_TO_UNDO: _refused(
         "TargetSafe", "restore a backup instead: what this request would put back is not kept, or not any more"
+    ),
+    Reason.OLD_DATABASES_DROPPED: _good("OldDatabasesDropped"),
+    Reason.OLD_DATABASE_LEFT: _refused(
+        "OldDatabasesDropped",
+        "drop the databases that the message names: `dbcustody restore --drop-old NAME`, with the database's URL in `DATABASE_URL`; or file"
+        " their requests again, which find them, and drop them",
     ),
     Reason.SAFETY_BACKUP_FAILED: _refused(
         "SafetyBackupTaken", "look at the Backup that the message names, or decline it with `safetyBackup: false`"

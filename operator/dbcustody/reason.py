@@ -125,6 +125,8 @@ class Reason(StrEnum):
     WORKLOAD_NOT_FOUND = "WorkloadNotFound"
     ALREADY_UNDONE = "AlreadyUndone"
     NOTHING_TO_UNDO = "NothingToUndo"
+    OLD_DATABASES_DROPPED = "OldDatabasesDropped"
+    OLD_DATABASE_LEFT = "OldDatabaseLeft"
     SAFETY_BACKUP_FAILED = "SafetyBackupFailed"
     SESSIONS_HELD = "SessionsHeld"
     SWAP_FAILED = "SwapFailed"

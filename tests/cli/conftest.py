@@ -15,7 +15,7 @@ import pytest
 from ground.postgres import PostgresServer
 from ground.root import client_folder
 from ground.s3 import S3Server
-from tests.fakes.till import databases
+from tests.fakes.till import confirmation, databases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,6 @@ def cashier(at_folder: Person, server: PostgresServer) -> Iterator[Person]:
 
 
 @pytest.fixture
-def confirm(server: PostgresServer) -> str:
-    """Return the text that confirms a replacement of `till`."""
-    (identifier,) = server.execute("select system_identifier::text from pg_control_system()")[0]
-    return f"till@{identifier}"
+def confirm(cashier: Person, server: PostgresServer) -> str:  # noqa: ARG001 - makes the database that is confirmed
+    """Return the text that confirms a replacement of `till`, as *cashier* has it."""
+    return confirmation(server)

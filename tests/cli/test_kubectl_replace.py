@@ -38,7 +38,11 @@ def counter() -> Counter:
     made = Counter()
     server = {"version": "17.1", "majorVersion": 17, "systemIdentifier": "7412"}
     spec = {"workloads": [{"kind": "Deployment", "name": "web"}]}
-    made.kube.have(body(Kind.DATABASE, "shop", READY, spec=spec, server=server), policy(), backup("monday"))
+    made.kube.have(
+        body(Kind.DATABASE, "shop", READY, spec=spec, server=server, oid=16384, inspectedTime=format_time(ago(60))),
+        policy(),
+        backup("monday"),
+    )
     return made
 
 
@@ -66,9 +70,9 @@ def test_side_effects_are_those_of_the_api() -> None:
 def test_what_is_confirmed_is_filed(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that was typed is what the operator reads; nothing else is written over."""
     words = ("--acknowledge", "foreignservers", "--keep-old", "60", "--no-safety-backup", "--approval")
-    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", "shop@7412", *words) == 0
+    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", "shop@7412/16384", *words) == 0
     spec = made(counter, capsys.readouterr().out.strip()).spec
-    assert (spec.mode, spec.confirm, spec.target.database) == (Mode.REPLACE, "shop@7412", None)
+    assert (spec.mode, spec.confirm, spec.target.database) == (Mode.REPLACE, "shop@7412/16384", None)
     assert (spec.target.database_ref.name, spec.undo_of) == ("shop", None)
     assert spec.source is not None
     assert spec.source.backup_ref is not None
@@ -78,14 +82,14 @@ def test_what_is_confirmed_is_filed(counter: Counter, capsys: pytest.CaptureFixt
 
 def test_what_was_not_said_is_as_the_crd_has_it(counter: Counter) -> None:
     """A safety backup, and a day."""
-    assert counter.type("restore", "--policy", "nightly", "--replace", "shop", "--confirm", "shop@7412") == 0
+    assert counter.type("restore", "--policy", "nightly", "--replace", "shop", "--confirm", "shop@7412/16384") == 0
     spec = made(counter, NAME).spec
     assert (spec.safety_backup, spec.keep_old_seconds, spec.approval.required) == (True, 86_400, False)
 
 
 def test_a_person_types_what_is_meant(counter: Counter, answers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What will happen stands above the question."""
-    answers += ["shop@7412"]
+    answers += ["shop@7412/16384"]
     assert counter.type("restore", "monday", "--replace", "shop") == 0
     told = capsys.readouterr().err
     assert told.splitlines()[:4] == [
@@ -94,10 +98,10 @@ def test_a_person_types_what_is_meant(counter: Counter, answers: list[str], caps
         "  stopped meanwhile: Deployment web",
         "  what runs now is put aside, shut, for 24 h, and then dropped",
     ]
-    assert made(counter, NAME).spec.confirm == "shop@7412"
+    assert made(counter, NAME).spec.confirm == "shop@7412/16384"
 
 
-@pytest.mark.parametrize("typed", ["yes", "shop@7413", "shop"])
+@pytest.mark.parametrize("typed", ["yes", "shop@7413/16384", "shop@7412/16385", "shop@7412", "shop"])
 def test_another_text_files_nothing(counter: Counter, answers: list[str], typed: str) -> None:
     """At the terminal and on the command line."""
     answers += [typed]
@@ -110,7 +114,7 @@ def test_nobody_is_there_to_be_asked(counter: Counter, capsys: pytest.CaptureFix
     """The text is told: a script that repeats it has read which server it is."""
     assert counter.type("restore", "monday", "--replace", "shop") == 64
     assert (
-        "nobody can be asked; this replaces the database of Database shop in team by backup monday: --confirm shop@7412"
+        "nobody can be asked; this replaces the database of Database shop in team by backup monday: --confirm shop@7412/16384"
         in (capsys.readouterr().err)
     )
     assert counter.kube.all(REQUESTS) == []
@@ -121,7 +125,7 @@ def test_ctrl_c_at_the_question(counter: Counter, answers: list[str], monkeypatc
 
     def interrupted(_: str) -> str:
         signal.raise_signal(signal.SIGINT)
-        return "shop@7412"
+        return "shop@7412/16384"
 
     assert answers == []
     monkeypatch.setattr(click.termui, "visible_prompt_func", interrupted)
@@ -138,6 +142,32 @@ def test_a_server_that_nobody_knows(counter: Counter, capsys: pytest.CaptureFixt
     assert counter.type("restore", "monday", "--replace", "none", "--confirm", "none@9") == 1
 
 
+def test_the_number_alone_is_told_the_right_words(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would go for every later swap too."""
+    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", "shop@7412") == 1
+    told = capsys.readouterr().err
+    assert "confirmed is shop@7412, which would go for every later swap too" in told
+    assert "this one is confirmed with shop@7412/16384" in told
+
+
+@pytest.mark.parametrize(("ended", "oid"), [(60, 16390), (61, 16384), (5, 16390)])
+def test_a_swap_that_nobody_has_looked_at_since_is_known(counter: Counter, *, ended: int, oid: int) -> None:
+    """What is confirmed is the database that took the place, as its request tells, until the Database itself is looked at again."""
+    over = said("Finished", "True", "Succeeded", since=ended)
+    target = {"databaseRef": {"name": "shop"}}
+    spec = {"mode": "Replace", "source": {"backupRef": {"name": "monday"}}, "target": target}
+    elsewhere = {**spec, "target": {"databaseRef": {"name": "other"}}}
+    counter.kube.have(
+        body(Kind.RESTORE_REQUEST, "done", over, spec=spec, oid=16390),
+        body(Kind.RESTORE_REQUEST, "running", said("Finished", "False", "Running", since=1), spec=spec, oid=2),
+        body(Kind.RESTORE_REQUEST, "silent", spec=spec, oid=3),
+        body(Kind.RESTORE_REQUEST, "failed", said("Finished", "True", "JobLost", since=1), spec=spec),
+        body(Kind.RESTORE_REQUEST, "elsewhere", said("Finished", "True", "Succeeded", since=1), spec=elsewhere, oid=4),
+    )
+    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", f"shop@7412/{oid}") == 0
+    assert made(counter, NAME).spec.confirm == f"shop@7412/{oid}"
+
+
 def test_it_is_followed_through_every_stage(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
     """And in the end it is told what can be put back, and how."""
     stages = ("SafetyBackup", "Loading", "StoppingWorkloads", "Swapping", "ResumingWorkloads")
@@ -150,7 +180,7 @@ def test_it_is_followed_through_every_stage(counter: Counter, capsys: pytest.Cap
     counter.events += [
         lambda: counter.says(Kind.RESTORE_REQUEST, NAME, conditions=list(SWAPPED), oldDatabase=OLD),
     ]
-    words = ("restore", "monday", "--replace", "shop", "--confirm", "shop@7412", "--approval", "--wait")
+    words = ("restore", "monday", "--replace", "shop", "--confirm", "shop@7412/16384", "--approval", "--wait")
     assert counter.type(*words) == 0
     assert capsys.readouterr().err.splitlines() == [
         f"waits for somebody else: kubectl dbcustody approve {NAME} -n team",
@@ -164,18 +194,18 @@ def test_a_failure_keeps_nothing(counter: Counter, capsys: pytest.CaptureFixture
     """1, and no word of what can be put back."""
     over = [said("Finished", "True", "SessionsHeld"), said("Succeeded", "False", "SessionsHeld", "held by x")]
     counter.events = [lambda: counter.says(Kind.RESTORE_REQUEST, NAME, conditions=over)]
-    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", "shop@7412", "--wait") == 1
+    assert counter.type("restore", "monday", "--replace", "shop", "--confirm", "shop@7412/16384", "--wait") == 1
     assert "put it back" not in capsys.readouterr().err
 
 
 def test_a_swap_is_undone(counter: Counter, answers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The request knows its Database; nothing is restored."""
     counter.kube.have(replaced("back", oldDatabase=OLD))
-    answers += ["shop@7412"]
+    answers += ["shop@7412/16384"]
     assert counter.type("restore", "--undo", "back", "--no-safety-backup") == 0
     spec = made(counter, UNDO).spec
     assert spec.undo_of is not None
-    assert (spec.undo_of.name, spec.source, spec.mode, spec.confirm) == ("back", None, Mode.REPLACE, "shop@7412")
+    assert (spec.undo_of.name, spec.source, spec.mode, spec.confirm) == ("back", None, Mode.REPLACE, "shop@7412/16384")
     told = capsys.readouterr().err
     assert "this replaces the database of Database shop in team by shop_replaced_0a1b" in told
     assert "no safety backup is taken" in told
@@ -196,7 +226,7 @@ def test_nothing_to_undo(
 ) -> None:
     """It is found out before anything is filed."""
     counter.kube.have(replaced("back", **status))
-    assert counter.type("restore", "--undo", "back", "--confirm", "shop@7412") == 1
+    assert counter.type("restore", "--undo", "back", "--confirm", "shop@7412/16384") == 1
     assert says in capsys.readouterr().err
     assert counter.kube.peek(REQUESTS, "team", UNDO) is None
 

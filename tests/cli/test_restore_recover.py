@@ -18,7 +18,7 @@ from dbcustody.jobs import swap as swap_job
 from dbcustody.plan.imprint import ready
 from dbcustody.reason import Reason
 from ground.process import wait_until
-from tests.fakes.till import LOCK_CLASS, is_open, others, words
+from tests.fakes.till import LOCK_CLASS, confirmation, is_open, others, words
 
 if TYPE_CHECKING:
     import subprocess
@@ -133,7 +133,7 @@ def test_a_killed_undo_is_recovered(cashier: Person, server: PostgresServer, con
     (old,) = others(server)
     with server.connect("till") as session:
         os.kill(session.info.backend_pid, signal.SIGSTOP)
-        process = begin_to_swap(cashier, server, confirm, "--undo", "--last")
+        process = begin_to_swap(cashier, server, confirmation(server), "--undo", "--last")
         process.kill()
         process.communicate()
         os.kill(session.info.backend_pid, signal.SIGCONT)
@@ -142,7 +142,7 @@ def test_a_killed_undo_is_recovered(cashier: Person, server: PostgresServer, con
 
     assert (found.code, words(server), others(server)) == (0, ["good"], {old: False}), found.err
     assert f"{old}: had been left open by an undo that was broken off, and is shut again" in found.out
-    assert cashier.run("restore", "--undo", "--last", "--confirm", confirm).code == 0
+    assert cashier.run("restore", "--undo", "--last", "--confirm", confirmation(server)).code == 0
     assert words(server) == ["spoilt"]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import COMMAND
-from tests.fakes.till import LOCK_CLASS, others, words
+from tests.fakes.till import LOCK_CLASS, confirmation, others, words
 
 if TYPE_CHECKING:
     from ground.postgres import PostgresServer
@@ -56,7 +56,9 @@ def test_the_backup_is_where_the_database_was(cashier: Person, server: PostgresS
     assert (undone != old, others(server)) == (True, {undone: False})
     assert cashier.run(*undo).code == 1
     assert cashier.run(*drop).code == 1
-    again = cashier.run("restore", "--undo", "--last", "--confirm", confirm, "--keep-old", "0")
+    used_up = cashier.run("restore", "--undo", "--last", "--confirm", confirmation(server).replace("till@", "till@9"))
+    assert (used_up.code, "NotConfirmed" in used_up.err) == (3, True), used_up.err
+    again = cashier.run("restore", "--undo", "--last", "--confirm", confirmation(server), "--keep-old", "0")
     assert (again.code, words(server), others(server)) == (0, ["good"], {}), again.err
 
 
@@ -94,6 +96,21 @@ def test_without_a_terminal_the_text_is_told(cashier: Person, confirm: str) -> N
     assert f"--confirm {confirm}" in cashier.run("restore", "good", "--replace").err
 
 
+def test_a_confirmation_is_good_for_one_swap(cashier: Person, server: PostgresServer, confirm: str) -> None:
+    """Typed again it is told the right words; so is the number of the server alone, which would be good for every swap."""
+    asked = ("restore", "good", "--replace", "--no-safety-backup", "--confirm")
+    number, _, _ = confirm.partition("/")
+    by_number = cashier.run(*asked, number)
+    done = cashier.run(*asked, confirm)
+    server.execute("update said set word = 'worked on'", database="till")
+    again = cashier.run(*asked, confirm)
+
+    assert (by_number.code, f"this one is confirmed with {confirm}" in by_number.err) == (3, True), by_number.err
+    assert done.code == 0, done.err
+    assert (again.code, f"this would replace {confirmation(server)}" in again.err) == (3, True), again.err
+    assert (words(server), len(others(server))) == (["worked on"], 1)
+
+
 def test_what_hangs_on_the_database_has_to_be_accepted(cashier: Person, server: PostgresServer, confirm: str) -> None:
     """By its kind, in words; then it is shown again, and done."""
     server.execute(
@@ -127,7 +144,7 @@ def test_a_role_that_owns_nothing(cashier: Person, server: PostgresServer, confi
     assert (done.code, words(server)) == (0, ["spoilt"]), done.err
     owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'till'"
     assert server.execute(owner) == [("till_owner",)]
-    assert clerk.run("restore", "--undo", "--last", "--confirm", confirm).code == 0
+    assert clerk.run("restore", "--undo", "--last", "--confirm", confirmation(server)).code == 0
     assert (words(server), server.execute(owner)) == (["worse"], [("till_owner",)])
 
 

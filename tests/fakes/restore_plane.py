@@ -61,7 +61,10 @@ READY: Final = RestoreFacts(backup=CHOSEN, is_ready=True, checks=CHECKS)
 IS_READY: Final = seen.result(Verb.RESTORE, Reason.RESTORED, "compared and equal", restore=READY)
 OLD: Final = OldDatabase(name="shop_replaced_0", kept_time=seen.NOW, drop_after=seen.NOW + timedelta(days=1))
 IS_SWAPPED: Final = seen.result(
-    Verb.SWAP, Reason.SWAPPED, "shop is what was restored", restore=RestoreFacts(is_handed_over=True, old_database=OLD)
+    Verb.SWAP,
+    Reason.SWAPPED,
+    "shop is what was restored",
+    restore=RestoreFacts(is_handed_over=True, old_database=OLD, oid=16390),
 )
 DROPPED: Final = seen.result(Verb.DROP_REPLACED, Reason.SWAPPED, "the old database is dropped")
 UNDO_PLANNED: Final = seen.result(
@@ -74,7 +77,7 @@ def replace_request(name: str = "back", **spec: Any) -> RestoreRequest:
     values: dict[str, Any] = {
         "target": RestoreTarget(database_ref=ObjectRef(name="shop")),
         "mode": Mode.REPLACE,
-        "confirm": "shop@7",
+        "confirm": "shop@7/16384",
     }
     return restore_request(name, **(values | spec))
 

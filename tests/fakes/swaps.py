@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 MARK: Final = "RestoreRequest web/back 0123456789ab"
 UNDO: Final = "RestoreRequest web/undo ba9876543210"
-IDENTITY: Final = "select system_identifier::text from pg_control_system()"
+CONFIRM: Final = (
+    "select 'shop@' || system_identifier || '/' || d.oid from pg_control_system(), pg_database d where datname = 'shop'"
+)
 LIKENESS: Final = """
 select d.datallowconn, d.datconnlimit, pg_get_userbyid(d.datdba), (select array_agg(a::text order by a::text) from unnest(d.datacl) a),
        (select array_agg(coalesce(r.rolname, '') || s.setconfig::text order by 1) from pg_db_role_setting s
@@ -55,8 +57,8 @@ class Swapper:
 
     def request(self, verb: Verb, **terms: Any) -> JobRequest:
         """Return the request of a Job that does *verb*."""
-        (identity,) = self.custodian.server.execute(IDENTITY)[0]
-        wanted = {"custody_id": CUSTODY, "confirm": f"shop@{identity}", "keep_old_seconds": 3600} | self.terms | terms
+        ((confirm,),) = self.custodian.server.execute(CONFIRM)
+        wanted = {"custody_id": CUSTODY, "confirm": confirm, "keep_old_seconds": 3600} | self.terms | terms
         asked = RestoreTerms(
             database=incoming_name(self.mark),
             mark=self.mark,

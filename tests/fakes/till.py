@@ -15,6 +15,17 @@ _STATE: Final = (
 )
 
 
+_CONFIRM: Final = (
+    "select 'till@' || system_identifier || '/' || d.oid from pg_control_system(), pg_database d where datname = 'till'"
+)
+
+
+def confirmation(server: PostgresServer) -> str:
+    """Return the text that confirms that what `till` is now is replaced."""
+    ((text,),) = server.execute(_CONFIRM)
+    return str(text)
+
+
 def databases(server: PostgresServer) -> dict[str, bool]:
     """Return whether each database lets others in, but for those of other tests."""
     return {name: bool(is_open) for name, is_open in server.execute(_STATE)}

@@ -14,6 +14,7 @@ import yaml
 from dbcustody.api.approval import Decision
 from dbcustody.api.backup import LegalHold
 from dbcustody.api.condition import ConditionType
+from dbcustody.api.database import Copy, CopyStage
 from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.policy import Level, PolicyVerification, Retained
 from dbcustody.api.storage import S3, Encryption
@@ -41,6 +42,15 @@ if TYPE_CHECKING:
 READY: Final = with_status(storage(), conditions=(condition(ConditionType.READY, "True", Reason.READY),))
 FOUND: Final = InspectionFacts(endpoint="db:5432", database="shop", convention="Uri", server=SERVER)
 INSPECTED: Final = result(Verb.INSPECT, Reason.CONNECTED, inspection=FOUND)
+_OLD: Final = Copy(
+    name="shop_replaced_0",
+    oid=16384,
+    stage=CopyStage.KEPT,
+    mark="RestoreRequest team/back 0",
+    custody_id="team.shop",
+    drop_after=ago(1),
+)
+_LEFT: Final = result(Verb.INSPECT, Reason.CONNECTED, inspection=replace(FOUND, oid=16390, copies=(_OLD,)))
 PROBED: Final = ProbeFacts(location="s3://backups", encrypted=False, storage_id="s")
 _TESTED: Final = condition(ConditionType.RESTORE_TESTED, "True", Reason.RESTORE_TESTED, "all of it")
 _PASSED: Final = RestoreTestFacts(reason=Reason.RESTORE_TESTED, message="all of it", seconds=9)
@@ -192,6 +202,7 @@ STATES: Final = (
     State("Database-wrong-password", Health.DEGRADED, lambda: _database(_WRONG_PASSWORD)),
     State("Database-away", Health.PROGRESSING, lambda: _database(_bad(Reason.HOST_UNREACHABLE, "no route to db:5432"))),
     State("Database-suspended", Health.SUSPENDED, lambda: _database(None, suspend=True)),
+    State("Database-old-database-left", Health.HEALTHY, lambda: _database(_LEFT)),
     State("BackupStorage-ready", Health.HEALTHY, lambda: _storage(_bad(Reason.READY, "", Verb.PROBE, probe=PROBED))),
     State("BackupStorage-denied", Health.DEGRADED, lambda: _storage(_bad(Reason.STORAGE_DENIED, "403", Verb.PROBE))),
     State("BackupStorage-away", Health.PROGRESSING, lambda: _storage(_AWAY)),

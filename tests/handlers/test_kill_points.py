@@ -132,7 +132,7 @@ async def make_swap(scene: Scene, **spec: Any) -> None:
     await scene.turns(4)
     scene.answers[Verb.RESTORE] = IS_READY
     target = {"databaseRef": {"name": "shop"}}
-    scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7", target=target, **spec)
+    scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7/16384", target=target, **spec)
 
 
 async def a_swap(scene: Scene) -> None:

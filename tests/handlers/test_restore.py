@@ -9,13 +9,18 @@ import pytest
 
 from dbcustody.adapters.kube import JOBS, PODS, ours
 from dbcustody.api.condition import ConditionType
+from dbcustody.api.database import Copy, CopyStage
 from dbcustody.api.meta import Kind
-from dbcustody.api.restore import RestoreProgress, RestoreStage
+from dbcustody.api.restore import RestoreProgress, RestoreRequest, RestoreStage
 from dbcustody.contract import Verb, frame, load_request, progress_record
+from dbcustody.facts import InspectionFacts, RestoreFacts
 from dbcustody.naming import ANNOTATION_OVERRIDE_FREEZE
 from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
-from tests.fakes.restore_plane import BACKUP_ID, IS_PLANNED, IS_RESTORED
+from dbcustody.plan.restore_work import mark_of
+from dbcustody.reason import Reason
+from tests.fakes import seen
+from tests.fakes.restore_plane import BACKUP_ID, IS_PLANNED, IS_RESTORED, OLD
 from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
 
 
@@ -190,3 +195,41 @@ async def test_a_freeze_window_of_the_operator_holds_a_restore_back_until_somebo
     assert [verb for verb, _ in scene.jobs if "restore" in verb] == ["plan-restore", "restore"]
     await scene.turns(4)
     assert scene.condition(Kind.RESTORE_REQUEST, "again", ConditionType.SUCCEEDED) == ("True", "Succeeded")
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+async def test_what_a_restore_changed_is_looked_at_at_once(*, is_planned: bool) -> None:
+    """The Database tells what stands on its server: it does not wait for its interval; a request that was refused changed nothing."""
+    scene = Scene()
+    make_parties(scene)
+    await scene.turns(4)
+    if not is_planned:
+        scene.answers[Verb.PLAN_RESTORE] = seen.result(Verb.PLAN_RESTORE, Reason.TARGET_EXISTS, "it is there")
+    scene.make(Kind.RESTORE_REQUEST, "again")
+    await scene.turns(9)
+
+    assert scene.condition(Kind.RESTORE_REQUEST, "again", ConditionType.FINISHED) is not None
+    assert [verb for verb, _ in scene.jobs].count("inspect") == (2 if is_planned else 1)
+
+
+async def test_a_request_that_goes_is_heard_of_by_its_database() -> None:
+    """What it put away is dropped by nobody from then on, and when its time is over that is said at once, without another look."""
+    scene = Scene()
+    target = {"databaseRef": {"name": "shop"}}
+    filed = scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7/16384", target=target)
+    mark = mark_of(RestoreRequest.from_body(filed))
+    old = Copy(name="old", oid=7, stage=CopyStage.KEPT, mark=mark, custody_id="team.shop", drop_after=scene.now)
+    found = InspectionFacts(endpoint="db:5432", database="shop", convention="Uri", server=seen.SERVER, copies=(old,))
+    scene.answers[Verb.INSPECT] = seen.result(Verb.INSPECT, Reason.CONNECTED, inspection=found)
+    facts = RestoreFacts(is_handed_over=True, old_database=OLD)
+    scene.answers[Verb.PLAN_RESTORE] = seen.result(Verb.PLAN_RESTORE, Reason.ADOPTED, restore=facts)
+    make_parties(scene)
+    await scene.turns(6)
+    assert scene.condition(Kind.RESTORE_REQUEST, "back", ConditionType.SUCCEEDED) == ("True", "Adopted")
+    assert scene.condition(Kind.DATABASE, "shop", ConditionType.OLD_DATABASES_DROPPED) is None
+
+    scene.kube.remove(ours("restorerequests"), TEAM, "back")
+    await scene.turns(2)
+    assert scene.condition(Kind.DATABASE, "shop", ConditionType.OLD_DATABASES_DROPPED) == ("False", "OldDatabaseLeft")
+    assert ("shop", "OldDatabaseLeft") in scene.events()
+    assert [verb for verb, _ in scene.jobs].count("inspect") == 1

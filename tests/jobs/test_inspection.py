@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +16,10 @@ from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
 from dbcustody.contract import JobRequest, Verb
 from dbcustody.errors import DbcustodyError
+from dbcustody.jobs import inspection
 from dbcustody.jobs.inspection import run
 from dbcustody.jobs.tools import Tools, application_name, find_target
+from dbcustody.plan.imprint import handed_over, kept, ready, swapped_in
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import VERSIONS, PostgresServer
 from ground.root import client_folder
@@ -122,6 +124,51 @@ def test_facts_are_reported(database: PostgresServer) -> None:
     assert [extension.name for extension in facts.server.extensions] == ["plpgsql"]
     assert facts.client_major_version == (18 if database.major == 18 else 17)
     assert facts.missing_grants == ()
+
+
+def test_what_of_ours_stands_on_the_server_is_told(database: PostgresServer) -> None:
+    """The live database's number, and what restores made or put away, with no more rights than to connect; not what is others'."""
+    ((oid,),) = database.execute("select oid::bigint from pg_database where datname = 'shop'")
+    mark, hour = "RestoreRequest web/back 0123456789ab", datetime(2026, 1, 1, tzinfo=UTC)
+    comments = {
+        "shop": swapped_in("our shop", "20260101T000000Z-a-1", mark),
+        "a_kept": kept(hour, hour + timedelta(hours=1), mark, None),
+        "b_ready": ready(oid, "RestoreRequest web/next 0"),
+        "c_others": handed_over(None, "20260101T000000Z-a-1", "RestoreRequest elsewhere/x 0"),
+        "d_people": "our warehouse",
+    }
+    try:
+        for name, comment in comments.items():
+            if name != "shop":
+                database.execute(f"create database {name} allow_connections false")
+            database.execute(f"comment on database {name} is '{comment}'")
+        facts = run(REQUEST, tools_for(database)).inspection
+    finally:
+        for name in comments:
+            database.execute(f"drop database if exists {name} with (force)" if name != "shop" else "select 1")
+
+    assert facts is not None
+    assert (facts.oid, facts.more_copies) == (oid, None)
+    told = [(one.name, one.stage.value, one.custody_id, one.mark) for one in facts.copies]
+    assert told == [("a_kept", "Kept", "web.shop", mark), ("b_ready", "Ready", "web.shop", "RestoreRequest web/next 0")]
+    assert facts.copies[0].drop_after == hour + timedelta(hours=1)
+
+
+def test_only_so_many_are_told(database: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And how many more there are."""
+    monkeypatch.setattr(inspection, "MOST_COPIES", 1)
+    names = ("a_one", "b_two", "c_three")
+    try:
+        for name in names:
+            database.execute(f"create database {name} allow_connections false")
+            text = handed_over(None, "20260101T000000Z-a-1", f"RestoreRequest web/{name} 0")
+            database.execute(f"comment on database {name} is '{text}'")
+        facts = run(REQUEST, tools_for(database)).inspection
+    finally:
+        for name in names:
+            database.execute(f"drop database if exists {name}")
+    assert facts is not None
+    assert ([one.name for one in facts.copies], facts.more_copies) == (["a_one"], 2)
 
 
 def test_unknown_identity_is_no_error(database: PostgresServer) -> None:

@@ -7,29 +7,54 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.api.condition import ConditionType, find
-from dbcustody.api.database import LastBackup
+from dbcustody.api.database import Copy, CopyStage, LastBackup
 from dbcustody.api.meta import ObjectRef
 from dbcustody.contract import Verb
 from dbcustody.facts import InspectionFacts
 from dbcustody.plan.actions import StartJob
 from dbcustody.plan.database import SeenDatabase, plan
 from dbcustody.reason import Reason
-from tests.fakes.seen import IMAGE, NOW, SERVER, ago, answered, database, result, silent, with_metadata, with_status
+from tests.fakes.seen import (
+    IMAGE,
+    NOW,
+    SERVER,
+    ago,
+    answered,
+    condition,
+    database,
+    result,
+    silent,
+    with_metadata,
+    with_status,
+)
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dbcustody.plan.observed import SeenJob
 
+KEPT = Copy(
+    name="shop_replaced_0", oid=16384, stage=CopyStage.KEPT, mark="m", custody_id="team.shop", drop_after=ago(-60)
+)
 FACTS = InspectionFacts(
-    endpoint="db:5432", database="shop", convention="Uri", server=SERVER, missing_grants=("GRANT pg_monitor TO app;",)
+    endpoint="db:5432",
+    database="shop",
+    convention="Uri",
+    server=SERVER,
+    missing_grants=("GRANT pg_monitor TO app;",),
+    oid=16390,
+    copies=(KEPT,),
+    more_copies=3,
 )
 INSPECTING = with_status(database(), job_ref=ObjectRef(name="j"), ordinal=1, observed_generation=1)
 GOOD = result(Verb.INSPECT, Reason.CONNECTED, "fine", inspection=FACTS)
+READY = tuple(condition(kind, "True", Reason.READY) for kind in (ConditionType.READY, ConditionType.CONNECTED))
 STEPS = (ConditionType.CONNECTED, ConditionType.VERSION_SUPPORTED, ConditionType.PRIVILEGES_SUFFICIENT)
 
 
-def look(one: Any, *jobs: SeenJob, last: LastBackup | None = None) -> Any:
+def look(one: Any, *jobs: SeenJob, now: datetime = NOW, **seen: Any) -> Any:
     """Return the plan for *one*."""
-    return plan(one, SeenDatabase(image=IMAGE, jobs=jobs, last_backup=last), NOW)
+    return plan(one, SeenDatabase(image=IMAGE, jobs=jobs, **seen), now)
 
 
 def answers(status: Any) -> tuple[str, ...]:
@@ -63,6 +88,7 @@ def test_a_good_inspection() -> None:
     assert answers(found) == ("True", "True", "True", "True")
     assert (found.endpoint, found.database, found.convention, found.server) == ("db:5432", "shop", "Uri", SERVER)
     assert found.missing_grants == FACTS.missing_grants
+    assert (found.oid, found.copies, found.more_copies) == (16390, (KEPT,), 3)
     assert (found.inspected_time, found.inspect_failures, found.job_ref) == (NOW, 0, None)
 
 
@@ -91,6 +117,29 @@ def test_missing_rights_come_as_sql() -> None:
     assert look(INSPECTING, answered("j", refused)).status.missing_grants == FACTS.missing_grants
 
 
+def test_an_old_database_that_nobody_drops_is_said() -> None:
+    """When its time is over, whether or not the server was looked at since; while its request is there, that is the request's matter."""
+    one = with_status(database(), copies=(KEPT,), inspected_time=NOW, conditions=READY, observed_generation=1)
+    early, due, held = look(one), look(one, now=ago(-60)), look(one, now=ago(-60), marks=frozenset({"m"}))
+
+    assert early.look_again_seconds == pytest.approx(60)
+    assert find(early.status.conditions, ConditionType.OLD_DATABASES_DROPPED) is None
+    said = find(due.status.conditions, ConditionType.OLD_DATABASES_DROPPED)
+    assert said is not None
+    assert (said.status.value, said.reason, due.status.copies[0].left) == ("False", Reason.OLD_DATABASE_LEFT, True)
+    assert answers(due.status)[0] == "True"
+    assert find(held.status.conditions, ConditionType.OLD_DATABASES_DROPPED) is None
+    gone = look(with_status(one, copies=(), conditions=due.status.conditions)).status
+    assert find(gone.conditions, ConditionType.OLD_DATABASES_DROPPED).reason is Reason.OLD_DATABASES_DROPPED  # type: ignore[union-attr]
+
+
+def test_a_swap_is_looked_at_at_once() -> None:
+    """What people confirm next is the OID that stands here."""
+    one = with_status(database(), inspected_time=ago(60), conditions=READY, observed_generation=1)
+    assert look(one, changed_time=ago(61)).actions == ()
+    assert isinstance(look(one, changed_time=ago(59)).actions[0], StartJob)
+
+
 def test_silence_keeps_what_was_known() -> None:
     """A lost Job says nothing about the server."""
     before = with_status(INSPECTING, server=SERVER, endpoint="db:5432")
@@ -103,7 +152,7 @@ def test_silence_keeps_what_was_known() -> None:
 def test_the_last_backup_is_remembered() -> None:
     """The newest good Backup stands in status, also after its object is gone."""
     last = LastBackup(name="monday", time=ago(10))
-    found = look(database(), last=last).status
+    found = look(database(), last_backup=last).status
 
     assert found.last_backup == last
     assert look(with_status(database(), last_backup=last)).status.last_backup == last

@@ -74,6 +74,12 @@ def started(actions: tuple[Action, ...]) -> list[Any]:
         pytest.param(
             exam(failures=9, last_time=ago(299), changed_time=ago(99)), NOW, Step.REST, id="no-change-hurries-failure"
         ),
+        pytest.param(exam(outdated_time=ago(60)), NOW, Step.START, id="what-is-told-is-of-before"),
+        pytest.param(exam(outdated_time=ago(61)), NOW, Step.REST, id="what-is-told-is-of-since"),
+        pytest.param(exam(last_time=None, outdated_time=ago(9)), NOW, Step.START, id="nothing-was-told-yet"),
+        pytest.param(
+            exam(failures=9, last_time=ago(299), outdated_time=ago(9)), NOW, Step.REST, id="no-news-hurry-failure"
+        ),
         pytest.param(exam(failures=1, last_time=ago(4)), NOW, Step.REST, id="5-s-are-not-over"),
         pytest.param(exam(failures=1, last_time=ago(5)), NOW, Step.START, id="5-s-are-over"),
         pytest.param(exam(failures=3, last_time=ago(19)), NOW, Step.REST, id="20-s-are-not-over"),
@@ -185,6 +191,18 @@ def test_a_new_spec_abandons_the_running_job() -> None:
     assert found.exam.job_ref is None
     assert found.actions == (DeleteJob("j", "uid-j"),)
     assert started(afterwards.actions) == [next_job_name(one)]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_answer_from_before_a_change_is_no_answer(*, is_over: bool) -> None:
+    """What was looked at may have been the database of before: that look is given up, and the next one begins at once."""
+    one = replace(RUNNING, last_time=ago(60), outdated_time=ago(4))
+    found = look(one, answered("j", GOOD) if is_over else running("j", Verb.INSPECT))
+
+    assert (found.verdict, found.exam.job_ref, found.exam.last_time) == (None, None, RUNNING.last_time)
+    assert found.actions == ((LetJobGo("j", 600),) if is_over else (DeleteJob("j", "uid-j"),))
+    assert started(look(found.exam).actions) == [next_job_name(one)]
+    assert look(replace(one, outdated_time=ago(5)), answered("j", GOOD)).verdict is not None
 
 
 def test_an_answer_about_an_older_spec_is_no_answer() -> None:

@@ -25,14 +25,15 @@ from dbcustody.plan.imprint import (
 BACKUP = "20260131T110000Z-monday-0a1b2c3d"
 MARK = "RestoreRequest team/again 0123456789ab"
 FIRST = "RestoreRequest team/first 0"
+SINCE = datetime(2026, 1, 31, tzinfo=UTC)
 UNTIL = datetime(2026, 2, 1, tzinfo=UTC)
-DONE = Imprint(mark=MARK, stage=Stage.HANDED_OVER)
+DONE = Imprint(mark=MARK, stage=Stage.HANDED_OVER, backup_id=BACKUP)
 
 
 @pytest.mark.parametrize("own", [None, "our shop", "two\nlines", "\nodd\n"])
 def test_what_was_written_is_read(own: str | None) -> None:
     """Half-done, ready, done and put away are told apart, and the database's own comment stays beside it."""
-    assert read_imprints(under_way(BACKUP, MARK)) == (Imprint(mark=MARK, stage=Stage.UNDER_WAY),)
+    assert read_imprints(under_way(BACKUP, MARK)) == (Imprint(mark=MARK, stage=Stage.UNDER_WAY, backup_id=BACKUP),)
     assert read_imprints(ready(16384, MARK)) == (Imprint(mark=MARK, stage=Stage.READY, replaces_oid=16384),)
     done = handed_over(own, BACKUP, MARK)
     assert [one.is_handed_over for one in (*read_imprints(done), *read_imprints(under_way(BACKUP, MARK)))] == [
@@ -40,9 +41,9 @@ def test_what_was_written_is_read(own: str | None) -> None:
         False,
     ]
     assert (read_imprints(done), (done or "").startswith((own or "restored").strip("\n"))) == ((DONE,), True)
-    away = kept(UNTIL, MARK, own)
-    until = "2026-02-01T00:00:00+00:00"
-    assert read_imprints(away) == (Imprint(mark=MARK, stage=Stage.KEPT, until=until),)
+    away = kept(SINCE, UNTIL, MARK, own)
+    since, until = "2026-01-31T00:00:00+00:00", "2026-02-01T00:00:00+00:00"
+    assert read_imprints(away) == (Imprint(mark=MARK, stage=Stage.KEPT, since=since, until=until),)
     assert before_kept(away) == own
     assert before_kept(own) == own
 
@@ -76,13 +77,20 @@ def test_memory_has_a_bound() -> None:
 def test_putting_away_and_back_loses_no_word(own: str | None, with_line: bool) -> None:  # noqa: FBT001 - drawn
     """Whatever a comment says, it is the same again when its database comes back."""
     comment = swapped_in(own, BACKUP, FIRST) if with_line else own
-    assert before_kept(kept(UNTIL, MARK, comment)) == (comment or None)
+    assert before_kept(kept(SINCE, UNTIL, MARK, comment)) == (comment or None)
 
 
 @pytest.mark.parametrize("comment", [None, "", "our shop", "dbcustody is restoring it", under_way(BACKUP, None)])
 def test_other_comments_say_nothing(comment: str | None) -> None:
     """Neither people's words nor a restore for nobody are taken for ours."""
     assert read_imprints(comment) == ()
+
+
+def test_a_comment_from_before_the_time_was_told_is_read() -> None:
+    """It was put away by an earlier version, and has to be dropped all the same."""
+    away = f"shut and kept until 2026-02-01T00:00:00+00:00: dbcustody put another in its place for {MARK}\nour shop"
+    assert read_imprints(away) == (Imprint(mark=MARK, stage=Stage.KEPT, until="2026-02-01T00:00:00+00:00"),)
+    assert before_kept(away) == "our shop"
 
 
 def test_nobody_s_restore_leaves_the_comment_as_it_was() -> None:

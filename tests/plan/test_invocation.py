@@ -18,7 +18,7 @@ def test_each_invocation_is_its_own() -> None:
     assert MARK == "dbcustody restore 2026-01-31T12:00:00Z 0a1b2c3d4e5f"
     assert mark_of_invocation(NOW, ATTEMPT.replace("0a", "0b")) != MARK
     assert [one.mark for one in read_imprints(ready(7, MARK))] == [MARK]
-    assert [one.mark for one in read_imprints(kept(NOW, MARK, None))] == [MARK]
+    assert [one.mark for one in read_imprints(kept(NOW, NOW, MARK, None))] == [MARK]
 
 
 def test_a_safety_backup_is_known_by_its_name() -> None:

@@ -96,6 +96,19 @@ def test_a_broken_promise_is_told_although_work_goes_on() -> None:
     ]
 
 
+def test_an_old_database_that_nobody_drops_is_told() -> None:
+    """With the command for each one that is left; what is kept in time is nobody's matter yet."""
+    left = said("OldDatabasesDropped", "False", "OldDatabaseLeft", "nobody drops it")
+    copies = [{"name": "shop_replaced_0", "left": True}, {"name": 'odd "one', "left": True}, {"name": "kept"}]
+    (need,) = told(body(Kind.DATABASE, "shop", READY, left, copies=copies))
+    assert (need.reason, need.message) == ("OldDatabaseLeft", "nobody drops it")
+    drop = "dbcustody restore --drop-old"
+    assert need.command == f"{drop} shop_replaced_0 --yes && {drop} 'odd \"one' --yes"
+    assert told(body(Kind.DATABASE, "shop", READY, said("OldDatabasesDropped", "True", "OldDatabasesDropped"))) == []
+    (older,) = told(body(Kind.DATABASE, "shop", READY, left))
+    assert older.command.startswith("kubectl describe")
+
+
 def test_what_helps_itself_is_not_told() -> None:
     """Keys that are being closed anew; a promise that nothing is known of; the conditions of other kinds."""
     assert told(body(Kind.BACKUP_STORAGE, "main", READY, said("KeysCurrent", "False", "ReWrapping"))) == []

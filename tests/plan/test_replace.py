@@ -11,6 +11,7 @@ from dbcustody.api.condition import ConditionType, merge, no, yes
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.restore import RestoreStage
 from dbcustody.contract import Verb
+from dbcustody.facts import RestoreFacts
 from dbcustody.naming import FINALIZER
 from dbcustody.plan.actions import CreateBackup, StartJob, Tell
 from dbcustody.plan.freeze import FreezeWindow
@@ -61,7 +62,11 @@ def test_everything_in_its_order() -> None:
     assert found.verbs == ["plan-restore", "restore"]
     asked = found.asked().restore
     assert (asked.database, asked.plan_hash) == (incoming_name(mark_of(found.request)), "abcdef")
-    assert (asked.replace.confirm, asked.replace.custody_id, asked.replace.undoes) == ("shop@7", "team.shop", None)
+    assert (asked.replace.confirm, asked.replace.custody_id, asked.replace.undoes) == (
+        "shop@7/16384",
+        "team.shop",
+        None,
+    )
     assert replicas(found) == 3
     found.ends(IS_READY)
     found.steps(3)
@@ -281,6 +286,34 @@ def test_an_undo_swaps_what_was_kept() -> None:
     found.ends(IS_SWAPPED)
     found.steps(3)
     assert found.word(ConditionType.SUCCEEDED) == ("True", "Succeeded")
+
+
+def test_filed_again_it_still_drops_what_was_put_away() -> None:
+    """What the server remembers of the swap stands in status again: until when it is kept, and what is live now."""
+    found = plane()
+    found.steps(3)
+    facts = RestoreFacts(is_handed_over=True, old_database=OLD, oid=16390)
+    found.ends(seen.result(Verb.PLAN_RESTORE, Reason.ADOPTED, "shop was swapped in for this before", restore=facts))
+    found.steps(3)
+    status = found.request.status
+    assert (found.word(ConditionType.SUCCEEDED), status.old_database, status.oid) == (("True", "Adopted"), OLD, 16390)
+    assert (replicas(found), found.request.metadata.finalizers) == (3, ())
+    found.passes(86_401)
+    found.steps(3)
+    assert found.verbs == ["plan-restore", "drop-replaced"]
+
+
+def test_an_undo_filed_again_is_asked_for_at_the_server() -> None:
+    """What it took back tells, filed again, that it was taken back, and nothing of what is kept: the undo may be what did it."""
+    said = (
+        yes(ConditionType.FINISHED, Reason.ALREADY_UNDONE),
+        no(ConditionType.SUCCEEDED, Reason.ALREADY_UNDONE, "was put back"),
+    )
+    conditions = merge((), said, generation=1, now=seen.NOW)
+    found = plane(undo_of=ObjectRef(name="back"))
+    found.around = replace(found.around, undone=undone_by(conditions=conditions, old_database=None))
+    found.steps(3)
+    assert found.verbs == ["plan-restore"]
 
 
 @pytest.mark.parametrize(

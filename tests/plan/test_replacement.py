@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbcustody.api.restore import SideEffect, StatedPlan
+from dbcustody.api.restore import Replaced, SideEffect, StatedPlan
 from dbcustody.contract import ReplaceTerms, RestoreTerms
-from dbcustody.plan.replacement import Live, incoming_name, judge_replacement, kept_name, undo_plan, with_replacement
+from dbcustody.plan.replacement import (
+    Live,
+    confirmation,
+    confirmation_after,
+    incoming_name,
+    judge_replacement,
+    kept_name,
+    undo_plan,
+    with_replacement,
+)
 from dbcustody.reason import Reason
 
 LIVE = Live(
@@ -24,7 +33,9 @@ LIVE = Live(
     system_identifier="7",
 )
 TERMS = RestoreTerms(
-    database="incoming", mark="m", replace=ReplaceTerms(custody_id="team.shop", confirm="shop@7", keep_old_seconds=60)
+    database="incoming",
+    mark="m",
+    replace=ReplaceTerms(custody_id="team.shop", confirm="shop@7/16384", keep_old_seconds=60),
 )
 
 
@@ -46,7 +57,8 @@ def test_nothing_stands_in_the_way() -> None:
         pytest.param({"is_template": True}, Reason.INVALID_SPEC, "never taken", id="somebody-s-template"),
         pytest.param({"name": "postgres"}, Reason.INVALID_SPEC, "never taken", id="maintenance"),
         pytest.param({"is_open": False}, Reason.TARGET_IN_USE, "--recover", id="shut"),
-        pytest.param({"system_identifier": "8"}, Reason.NOT_CONFIRMED, "shop@8", id="another-server"),
+        pytest.param({"system_identifier": "8"}, Reason.NOT_CONFIRMED, "shop@8/16384", id="another-server"),
+        pytest.param({"oid": 16385}, Reason.NOT_CONFIRMED, "would replace shop@7/16385", id="another-database"),
         pytest.param({"system_identifier": None}, Reason.NOT_CONFIRMED, "pg_control_system", id="unknown-server"),
         pytest.param({"is_ours": False}, Reason.PRIVILEGES_MISSING, 'GRANT "app" TO "restorer";', id="not-owner"),
         pytest.param({"may_create_databases": False}, Reason.PRIVILEGES_MISSING, "CREATEDB", id="no-createdb"),
@@ -82,6 +94,33 @@ def test_what_hangs_on_it_has_to_be_accepted() -> None:
     assert [(reason, "mirror" in text) for reason, text in reasons(HUNG, acknowledge=tuple(SideEffect))] == [
         ("TargetInUse", True)
     ]
+
+
+def test_a_number_without_the_database_confirms_nothing() -> None:
+    """It would go for every later swap too; the text that is right is told, so that it can be copied."""
+    assert TERMS.replace is not None
+    for said, words in (("shop@7", "every later swap"), ("shop@8", "would replace"), ("shop@7/1", "would replace")):
+        ((reason, text),) = reasons(LIVE, replace=replace(TERMS.replace, confirm=said))
+        assert (reason, words in text, text.endswith("shop@7/16384")) == ("NotConfirmed", True, True), text
+
+
+def test_what_confirms_the_next_swap() -> None:
+    """The same server, and the database that took the place."""
+    assert confirmation_after("shop@7/16384", 16390) == confirmation("shop", "7", 16390) == "shop@7/16390"
+
+
+def test_the_plan_names_what_it_replaces() -> None:
+    """With the text that confirms it, also while another one was given; nothing where the role may not know the server."""
+
+    def told(live: Live) -> Replaced | None:
+        found = judge_replacement(live, TERMS, database_name="shop", maintenance="postgres")
+        return with_replacement(StatedPlan(hash="abc"), found).replaces
+
+    expected = Replaced(database="shop", oid=7, owner="app", system_identifier="7", size_bytes=9, confirm="shop@7/7")
+    assert told(replace(LIVE, oid=7, size_bytes=9)) == expected
+    unknown = told(replace(LIVE, system_identifier=None))
+    assert unknown is not None
+    assert (unknown.system_identifier, unknown.size_bytes, unknown.confirm) == (None, None, None)
 
 
 def test_the_hash_is_of_everything_that_is_done() -> None:

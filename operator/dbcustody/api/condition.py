@@ -38,6 +38,7 @@ class ConditionType(StrEnum):
     CONNECTED = "Connected"
     PRIVILEGES_SUFFICIENT = "PrivilegesSufficient"
     VERSION_SUPPORTED = "VersionSupported"
+    OLD_DATABASES_DROPPED = "OldDatabasesDropped"
     STORAGE_REACHABLE = "StorageReachable"
     ENCRYPTION_READY = "EncryptionReady"
     KEYS_CURRENT = "KeysCurrent"
@@ -74,6 +75,7 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.CONNECTED: "the server let the role in at the last look",
     ConditionType.PRIVILEGES_SUFFICIENT: "the role can read everything that a dump needs",
     ConditionType.VERSION_SUPPORTED: "the image has clients that are as new as the server",
+    ConditionType.OLD_DATABASES_DROPPED: "no old database is kept beyond its time; absent while none ever was",
     ConditionType.STORAGE_REACHABLE: "the storage answered, with these credentials, at the last probe",
     ConditionType.ENCRYPTION_READY: "the keyring can close new backups",
     ConditionType.KEYS_CURRENT: "the active key opens every backup, so that older keys can go",

@@ -125,6 +125,34 @@ class Server:
     extensions: tuple[Extension, ...] = ()
 
 
+class CopyStage(StrEnum):
+    """How far a database is that a restore of ours made, or put away."""
+
+    RESTORING = "Restoring"
+    READY = "Ready"
+    """Complete and shut: it waits to take another's place."""
+    RESTORED = "Restored"
+    KEPT = "Kept"
+    """Another one took its place, and it is kept, shut, for a while."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A database of the server that a restore of ours made or put away; None means: its comment does not tell."""
+
+    name: str
+    oid: int
+    stage: CopyStage
+    mark: str
+    """For what it was made or put away: the request's name and a digest of what it asks for, or a command's time."""
+    custody_id: str | None = None
+    """Of the Database whose place it had or is to take; None: it stands by itself, or is not that far."""
+    backup_id: str | None = None
+    drop_after: datetime | None = None
+    left: bool = False
+    """Whether its time is over, and no request is there that will drop it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastBackup:
     """The newest good backup."""
@@ -141,8 +169,14 @@ class DatabaseStatus:
     conditions: tuple[Condition, ...] = ()
     endpoint: str | None = None
     database: str | None = None
+    oid: int | None = None
+    """Of the database; it changes whenever another one takes its place."""
     convention: str | None = None
     server: Server | None = None
+    copies: tuple[Copy, ...] = ()
+    """The first ones by name."""
+    more_copies: int | None = None
+    """How many there are besides; None: none."""
     missing_grants: tuple[str, ...] = ()
     last_backup: LastBackup | None = None
     inspected_time: datetime | None = None

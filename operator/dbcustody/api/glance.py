@@ -92,6 +92,15 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A database of a Database's server that a restore made or put away."""
+
+    name: str
+    left: bool = False
+    """Whether nobody drops it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The part of a `status` that people are told; None means: not known, or not of this kind."""
 
@@ -108,6 +117,9 @@ class Found:
     plan: Told | None = None
     workloads: tuple[Scaled, ...] = ()
     old_database: OldDatabase | None = None
+    oid: int | None = None
+    inspected_time: datetime | None = None
+    copies: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

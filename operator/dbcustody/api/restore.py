@@ -154,7 +154,7 @@ class RestoreRequestSpec:
     """Names nothing with *undo_of* alone."""
     mode: Mode = Mode.NEW_DATABASE
     confirm: str | None = None
-    """Of a Replace: the Database's name, an @, and the identifier of the server that is meant."""
+    """Of a Replace: the Database's name, an @, the identifier of the server, a slash, and the OID of the database that is meant."""
     safety_backup: bool = True
     keep_old_seconds: int = 86_400
     acknowledge: tuple[SideEffect, ...] = ()
@@ -205,6 +205,19 @@ class StatedSideEffect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """The database whose place is to be taken. None means: the role that restores may not know."""
+
+    database: str
+    oid: int
+    owner: str
+    system_identifier: str | None = None
+    size_bytes: int | None = None
+    confirm: str | None = None
+    """The text that confirms it, and no other swap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatedPlan:
     """What a restore will do, told before anything is touched; with *obstacles* it does nothing."""
 
@@ -220,6 +233,8 @@ class StatedPlan:
     """What is left out because the role that restores may not make it; it must be acknowledged."""
     server_bytes: int | None = None
     """What the databases of the server take that the role may connect to; how much is free, PostgreSQL does not tell."""
+    replaces: Replaced | None = None
+    """Whose place is taken; None: nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +243,7 @@ class OldDatabase:
 
     name: str
     kept_time: datetime
+    """When its place was about to be taken; never later than it was, for whoever was erased since would come back with it."""
     drop_after: datetime
     dropped_time: datetime | None = None
     """None: it is still there, as far as is known."""
@@ -270,6 +286,8 @@ class RestoreRequestStatus:
     safety_backup: ObjectRef | None = None
     workloads: tuple[StoppedWorkload, ...] = ()
     old_database: OldDatabase | None = None
+    oid: int | None = None
+    """Of a Replace that is done: of the database that took the place."""
     unknown_settings: tuple[str, ...] = ()
     """Settings of the archives that the server does not know, by name; nothing else was left out."""
     start_time: datetime | None = None

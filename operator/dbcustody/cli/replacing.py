@@ -85,9 +85,9 @@ def _replace(swapping: Swapping, choice: Replacing, backup: ReadBackup) -> int:
     with swapping.display:
         asked = swapping.request(Verb.RESTORE, confirm=confirm, plan_hash=plan.hash)
         restored = restore_job.run(asked, swapping.bench.tools)
-    swapped = swapping.swap()
+    swapped = swapping.swap(confirm)
     _tell(backup, restored, swapping, safety)
-    swapping.tell_old(swapped.restore.old_database if swapped.restore is not None else None, confirm)
+    swapping.tell_old(swapped, confirm)
     return Exit.DONE
 
 

@@ -16,7 +16,6 @@ from dbcustody.cli.swapping import LEFT, Consent, Swapping
 from dbcustody.contract import Verb
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.recovery import drop_left, find_kept, recover
-from dbcustody.plan.invocation import kept_since
 
 if TYPE_CHECKING:
     import threading
@@ -36,12 +35,9 @@ def undo(environ: Mapping[str, str], name: str | None, consent: Consent) -> int:
     def work(stop: threading.Event) -> int:
         with set_up(settings, environ, report=display.report, stop=stop) as bench:
             kept = find_kept(bench.request(Verb.PLAN_RESTORE), bench.tools, name)
-            until = kept.kept_until
-            assert until is not None  # noqa: S101 - it is kept
-            mark = kept.imprint.mark
-            swapping = Swapping(
-                bench=bench, display=display, consent=consent, undoes=mark, kept_time=kept_since(mark, until)
-            )
+            mark, since = kept.imprint.mark, kept.kept_since
+            assert since is not None  # noqa: S101 - it is kept
+            swapping = Swapping(bench=bench, display=display, consent=consent, undoes=mark, kept_time=since)
             return _put_back(swapping, kept)
 
     return interruptible(work, left=LEFT)
@@ -52,9 +48,9 @@ def _put_back(swapping: Swapping, kept: Left) -> int:
     plan = swapping.plan(wanted)
     swapping.show(f"{swapping.database} is replaced by {kept.name}, which was put away for {kept.imprint.mark}", plan)
     confirm = swapping.agree(wanted)
-    swapped = swapping.swap()
+    swapped = swapping.swap(confirm)
     click.echo(f"{swapping.database} is again what was put away as {kept.name}")
-    swapping.tell_old(swapped.restore.old_database if swapped.restore is not None else None, confirm)
+    swapping.tell_old(swapped, confirm)
     return Exit.DONE
 
 

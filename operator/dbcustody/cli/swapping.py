@@ -26,13 +26,14 @@ from dbcustody.contract import ReplaceTerms, RestoreTerms, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError, RefusedError
 from dbcustody.jobs import restore as restore_job
 from dbcustody.jobs import swap as swap_job
+from dbcustody.jobs.replacement import find_live
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.invocation import mark_of_invocation
-from dbcustody.plan.replacement import incoming_name
+from dbcustody.plan.replacement import confirmation, confirmation_after, incoming_name
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
-    from dbcustody.api.restore import OldDatabase, StatedPlan
+    from dbcustody.api.restore import StatedPlan
     from dbcustody.contract import JobRequest, JobResult
 
 LEFT: Final = "`dbcustody restore --recover` opens the database if it was left shut, and says what else is left"
@@ -93,15 +94,15 @@ class Swapping:
         return replace(self.bench.request(verb, name=self.mark), database_name=self.database, restore=asked)
 
     def confirmation(self) -> str | None:
-        """Return the text that confirms this swap; None: the role may not know which server it is.
+        """Return the text that confirms this swap, and no other one; None: the role may not know which server it is.
 
         Raises InvalidSpecError where it was not given and nobody can be asked.
         """
         request, tools = self.request(Verb.PLAN_RESTORE), self.bench.tools
         target = tools.target(request.verb)
         with connect(target.at(database_of(request).connection.maintenance_database)) as session:
-            identifier = read_server(session).system_identifier
-        wanted = None if identifier is None else f"{self.database}@{identifier}"
+            identifier, live = read_server(session).system_identifier, find_live(session, target)
+        wanted = confirmation(self.database, identifier, live.oid)
         if wanted and self.consent.confirm is None and not sys.stdin.isatty():
             raise InvalidSpecError(
                 f"--confirm: is missing, and nobody can be asked; this replaces {self.database} at {target.endpoint}: --confirm {wanted}"
@@ -146,14 +147,14 @@ class Swapping:
             raise RefusedError("that is not the text; nothing was done", reason=Reason.NOT_CONFIRMED)
         return wanted
 
-    def swap(self) -> JobResult:
-        """Return what came of the swap.
+    def swap(self, confirm: str) -> JobResult:
+        """Return what came of the swap that *confirm* confirms.
 
         What it raises, it raises once the live database is open again and what was made for it is dropped, or after saying what helps.
         """
         with unhurried(self.bench.tools.stop), self.display:
             try:
-                return swap_job.run(self.request(Verb.SWAP), self.bench.tools)
+                return swap_job.run(self.request(Verb.SWAP, confirm=confirm), self.bench.tools)
             except BaseException:
                 settled = self._settle()
                 if settled is not None and settled.reason is Reason.SWAPPED:
@@ -173,16 +174,19 @@ class Swapping:
         """Drop what was put away."""
         swap_job.run(self.request(Verb.DROP_REPLACED), self.bench.tools)
 
-    def tell_old(self, old: OldDatabase | None, confirm: str) -> None:
+    def tell_old(self, swapped: JobResult, confirm: str) -> None:
         """Print what the old database is called, until when it is kept, and what to type to take everything back or to drop it."""
-        if old is None:
+        old = swapped.restore.old_database if swapped.restore is not None else None
+        oid = swapped.restore.oid if swapped.restore is not None else None
+        if old is None or oid is None:
             return
         if not self.consent.keep_old_seconds:
             self.drop()
             _row("old database", f"{old.name} is dropped, as --keep-old 0 says")
             return
         _row("old database", f"{old.name}, shut; to be kept until {time_text(old.drop_after)}; nobody but you drops it")
-        _row("to take back", shlex.join(["dbcustody", "restore", "--undo", old.name, "--confirm", confirm]))
+        undo = ["dbcustody", "restore", "--undo", old.name, "--confirm", confirmation_after(confirm, oid)]
+        _row("to take back", shlex.join(undo))
         _row("to drop it", shlex.join(["dbcustody", "restore", "--drop-old", old.name, "--yes"]))
 
 

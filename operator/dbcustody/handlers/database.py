@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dbcustody.api.database import LastBackup
 from dbcustody.handlers.world import is_good
 from dbcustody.plan.database import SeenDatabase, plan
+from dbcustody.plan.standing import changed_time, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 async def plan_database(hands: Hands, observer: Observer, key: Key, database: Database) -> Plan[DatabaseStatus]:
     """Return the plan for *database* from what is seen now."""
     jobs = [job for job in hands.world.jobs_of(key) if job.belongs_to(database.metadata.uid)]
+    restores = hands.world.restores.find("database", key.namespace, key.name)
     seen = SeenDatabase(
         image=hands.settings.image,
+        changed_time=changed_time(restores),
+        marks=marks_of(restores),
         jobs=await observer.look_at(jobs),
         last_backup=last_good(hands.world.backups_of(key.namespace, key.name)),
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dbcustody.api.approval import Approval
     from dbcustody.api.backup import Backup
+    from dbcustody.api.restore import RestoreRequest
     from dbcustody.handlers.world import Resource, World
 
 
@@ -24,6 +25,7 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
     if key.kind is Kind.RESTORE_REQUEST:
         if before is None or after is None or before.status.conditions != after.status.conditions:
             yield from keys_of(Kind.APPROVAL, world.approvals_of(key))
+        yield from _beside_restore(key, before, after)
     elif key.kind is Kind.APPROVAL:
         yield from _asked_by(key, before, after)
     elif key.kind is Kind.BACKUP:
@@ -37,6 +39,15 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
         yield from keys_of(Kind.BACKUP_POLICY, world.policies.find("namespace", key.namespace))
         yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
         yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
+
+
+def _beside_restore(key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
+    """Yield the Database that a request is about, when what it did on the server, or will still do, is another."""
+    versions = [cast("RestoreRequest", one) if one is not None else None for one in (before, after)]
+    was, is_ = ((is_finished(one), one.status.old_database) if one is not None else None for one in versions)
+    if was != is_:
+        named = {one.spec.target.database_ref.name for one in versions if one is not None}
+        yield from (Key(Kind.DATABASE, key.namespace, name) for name in named)
 
 
 def _asked_by(key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:

@@ -220,6 +220,7 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
 
 
 def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
+    yield ("database", request.metadata.namespace, request.spec.target.database_ref.name)
     if not is_finished(request):
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
 

@@ -49,20 +49,21 @@ def open_chosen(request: JobRequest, tools: Tools) -> Source:
 def refuse_erased(request: JobRequest, tools: Tools) -> None:
     """Raise RefusedError (ErasuresPending) when somebody was erased whom a swap would bring back.
 
-    A database that was restored knows the ledger as far as its backup did; one that was put away, as far as the moment it was.
+    A database that was restored knows the ledger as far as its backup did; one that was put away, as far as the moment it was, and
+    where nobody says when that was, nothing of it.
     """
     replacing = terms_of(request).replace
     if replacing is None or replacing.undoes is None:
         refuse_pending_erasures(open_chosen(request, tools), tools)
         return
-    if replacing.kept_time is not None:
-        _refuse_erased_since(replacing.kept_time, request, tools)
+    _refuse_erased_since(replacing.kept_time, request, tools)
 
 
-def _refuse_erased_since(kept_time: datetime, request: JobRequest, tools: Tools) -> None:
+def _refuse_erased_since(kept_time: datetime | None, request: JobRequest, tools: Tools) -> None:
     custody_id, store = custody_id_of(request), tools.store()
     for entry in entries_below(store, ledger_prefix(custody_id), tools):
-        if entry_sequence(custody_id, entry.key) is not None and entry.modified >= kept_time:
+        is_news = kept_time is None or entry.modified >= kept_time
+        if is_news and entry_sequence(custody_id, entry.key) is not None:
             raise RefusedError(
                 "undo: people were erased since the database was put away, and would be in it",
                 reason=Reason.ERASURES_PENDING,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import choose_client, connect, find_clients
 from dbcustody.adapters.postgres.inspection import measure_database, one_snapshot, read_missing_rights, read_server
+from dbcustody.adapters.postgres.swapping import read_places
 from dbcustody.api.backup import Progress, Stage
-from dbcustody.api.database import Extension, Server
+from dbcustody.api.database import Copy, Extension, Server
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
 from dbcustody.facts import InspectionFacts
 from dbcustody.jobs.verdict import fail, give
+from dbcustody.plan.standing import MOST_COPIES, Neighbour, find_copies
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres import PostgresTarget
     from dbcustody.adapters.postgres.inspection import MissingRights, ServerFacts
+    from dbcustody.adapters.postgres.session import Session
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.tools import Tools
 
@@ -31,7 +35,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     tools.report(Progress(stage=Stage.CONNECTING, summary=f"connecting to {target.endpoint}"))
     with connect(target) as session, one_snapshot(session):
         server = read_server(session)
-        facts = partial(_facts, target, server, size_bytes=measure_database(session))
+        facts = partial(_facts, target, server, _standing(session, server, request), measure_database(session))
         try:
             client = choose_client(find_clients(tools.clients), server.major_version, server=target.endpoint)
         except RefusedError as error:
@@ -67,11 +71,27 @@ def _describe(server: ServerFacts, missing: MissingRights) -> str:
     return "; ".join(said)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """The live database, and what of ours stands beside it."""
+
+    oid: int
+    copies: tuple[Copy, ...]
+
+
+def _standing(session: Session, server: ServerFacts, request: JobRequest) -> _Standing:
+    neighbours = [Neighbour(name=one.name, oid=one.oid, comment=one.comment) for one in read_places(session)]
+    oid = next(one.oid for one in neighbours if one.name == server.database)
+    copies = find_copies(neighbours, live_oid=oid, custody_id=request.custody_id or "", namespace=request.namespace)
+    return _Standing(oid=oid, copies=copies)
+
+
 def _facts(
     target: PostgresTarget,
     server: ServerFacts,
-    *,
+    standing: _Standing,
     size_bytes: int,
+    *,
     missing: MissingRights | None = None,
     client_major: int | None = None,
 ) -> InspectionFacts:
@@ -90,4 +110,7 @@ def _facts(
         ),
         missing_grants=missing.statements() if missing else (),
         client_major_version=client_major,
+        oid=standing.oid,
+        copies=standing.copies[:MOST_COPIES],
+        more_copies=max(0, len(standing.copies) - MOST_COPIES) or None,
     )

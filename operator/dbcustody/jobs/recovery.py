@@ -19,6 +19,7 @@ from dbcustody.jobs.replacement import find_live, find_marked
 from dbcustody.jobs.swap import SETTLING_SECONDS, SwapOrder, settle
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.imprint import Imprint, Stage, read_imprints
+from dbcustody.plan.invocation import kept_since
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class Left:
     def is_kept(self) -> bool:
         """Whether another one took its place; otherwise it was to take another's."""
         return self.imprint.stage is Stage.KEPT
+
+    @property
+    def kept_since(self) -> datetime | None:
+        """A time at which its place was certainly not taken yet; None: it is not kept."""
+        if self.kept_until is None:
+            return None
+        told = self.imprint.since
+        return kept_since(self.imprint.mark, self.kept_until) if told is None else datetime.fromisoformat(told)
 
     @property
     def kept_until(self) -> datetime | None:

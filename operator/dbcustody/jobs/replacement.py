@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
@@ -16,12 +17,14 @@ from dbcustody.adapters.postgres.entanglement import (
 from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.landing import read_landing
 from dbcustody.adapters.postgres.surroundings import read_database
-from dbcustody.adapters.postgres.swapping import Place, find_place, read_occupants, read_places
+from dbcustody.adapters.postgres.swapping import Place, find_place, read_occupants, read_places, read_size_bytes
+from dbcustody.api.restore import OldDatabase
 from dbcustody.codec import decode
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.chosen import terms_of
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.imprint import Imprint, Stage, read_imprints
+from dbcustody.plan.invocation import kept_since
 from dbcustody.plan.replacement import Live, Replacement, judge_replacement
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import DatabaseFacts
@@ -44,7 +47,8 @@ class Marked:
     swapped: Place | None = None
     """The one that took the place."""
     kept: Place | None = None
-    kept_until: str | None = None
+    kept_as: Imprint | None = None
+    """Since when, and until when."""
     undone: Place | None = None
     """The one that was put back when the swap was taken back."""
 
@@ -69,7 +73,17 @@ def _with(found: Marked, place: Place, imprint: Imprint, mark: str) -> Marked:
         case Stage.HANDED_OVER:
             return replace(found, swapped=place)
         case Stage.KEPT:
-            return replace(found, kept=place, kept_until=imprint.until)
+            return replace(found, kept=place, kept_as=imprint)
+
+
+def old_database(found: Marked) -> OldDatabase | None:
+    """Return what was put away, as the server remembers it, whatever the request says by now; None when nothing is, or not any more."""
+    told = found.kept_as
+    if found.kept is None or told is None or told.until is None:
+        return None
+    until = datetime.fromisoformat(told.until)
+    since = datetime.fromisoformat(told.since) if told.since is not None else kept_since(told.mark, until)
+    return OldDatabase(name=found.kept.name, kept_time=since, drop_after=until)
 
 
 def replace_terms(request: JobRequest) -> ReplaceTerms:
@@ -130,6 +144,7 @@ def _read_live(session: Session, target: PostgresTarget, place: Place) -> Live:
         foreign_servers=servers,
         unendable=tuple(str(one) for one in read_occupants(session, place.oid) if not one.may_be_ended),
         convention=target.convention,
+        size_bytes=read_size_bytes(session, place.oid),
     )
 
 

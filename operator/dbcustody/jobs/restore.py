@@ -15,7 +15,7 @@ from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, 
 from dbcustody.contract import Verb
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.chosen import open_chosen, terms_of
-from dbcustody.jobs.replacement import find_marked, look_at_live
+from dbcustody.jobs.replacement import Marked, find_marked, look_at_live, old_database
 from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, refuse_pending_erasures
 from dbcustody.jobs.swap import settle_replace
@@ -30,6 +30,7 @@ from dbcustody.repository.layout import backup_prefix
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres import PostgresTarget
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.adapters.postgres.swapping import Place
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.tools import Tools
 
@@ -115,12 +116,18 @@ def _done_before(session: Session, request: JobRequest) -> JobResult | None:
         return fail(
             request.verb, Reason.ALREADY_UNDONE, f"{marked.undone.name}: was replaced for this request, and put back"
         )
-    return _adopted(request, marked.swapped.name) if marked.swapped is not None else None
+    return _adopted_swap(request, marked, marked.swapped) if marked.swapped is not None else None
 
 
 def _adopted(request: JobRequest, database: str) -> JobResult:
     message = f"{database} was restored for this request before"
     return give(request.verb, Reason.ADOPTED, message, restore=RestoreFacts(is_handed_over=True))
+
+
+def _adopted_swap(request: JobRequest, marked: Marked, place: Place) -> JobResult:
+    """Return the result for a swap that was done before, with what was put away for it: it is still to be dropped, or put back."""
+    facts = RestoreFacts(is_handed_over=True, old_database=old_database(marked), oid=place.oid)
+    return give(request.verb, Reason.ADOPTED, f"{place.name} was swapped in for this request before", restore=facts)
 
 
 def _undoes(request: JobRequest) -> str | None:

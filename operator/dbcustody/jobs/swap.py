@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect
+from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.landing import drop_database
 from dbcustody.adapters.postgres.lock import hold_swap
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.swapping import (
     Exchange,
+    Place,
     allow_connections,
     empty,
     exchange,
@@ -31,18 +33,17 @@ from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.chosen import refuse_erased
-from dbcustody.jobs.replacement import Marked, find_live, find_marked, read_facts, replace_terms
+from dbcustody.jobs.replacement import Marked, find_live, find_marked, old_database, read_facts, replace_terms
 from dbcustody.jobs.tools import check_stop, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.imprint import before_kept, kept, put_back, swapped_in
-from dbcustody.plan.replacement import kept_name
+from dbcustody.plan.replacement import confirmation, kept_name, refusal_of
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dbcustody.adapters.postgres.lock import Holder
-    from dbcustody.adapters.postgres.swapping import Place
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.tools import Tools
 
@@ -64,6 +65,10 @@ class SwapOrder:
     """Of the live database: whoever dumps or migrates it looks for our lock under that."""
     mark: str
     keep_old_seconds: int
+    database_name: str = ""
+    """Of the Database, as it is confirmed."""
+    confirm: str = ""
+    """What was confirmed; nothing is swapped without it."""
     undoes: str | None = None
     source: str = ""
     """The backup's identity; empty when a swap is taken back."""
@@ -75,7 +80,8 @@ class SwapOrder:
 class Swapped:
     """What came of a swap."""
 
-    database: str
+    place: Place
+    """The database that took the place."""
     old: OldDatabase | None
 
 
@@ -93,9 +99,11 @@ def _swap(request: JobRequest, tools: Tools) -> JobResult:
     order = swap_order(request, tools)
     done = swap(order, tools)
     message = (
-        f"{done.database} is what was restored" if order.undoes is None else f"{done.database} is what it was before"
+        f"{done.place.name} is what was restored"
+        if order.undoes is None
+        else f"{done.place.name} is what it was before"
     )
-    facts = RestoreFacts(is_handed_over=True, old_database=done.old)
+    facts = RestoreFacts(is_handed_over=True, old_database=done.old, oid=done.place.oid)
     return give(request.verb, Reason.SWAPPED, message, restore=facts)
 
 
@@ -107,6 +115,8 @@ def swap_order(request: JobRequest, tools: Tools) -> SwapOrder:
     return SwapOrder(
         server=live.at(database_of(request).connection.maintenance_database),
         live=live,
+        database_name=request.database_name or "",
+        confirm=terms.confirm,
         custody_id=terms.custody_id,
         mark=asked.mark,
         keep_old_seconds=terms.keep_old_seconds,
@@ -120,29 +130,20 @@ def swap(order: SwapOrder, tools: Tools) -> Swapped:
     with connect(order.server) as session:
         found = find_marked(session, order.mark)
         if found.swapped is not None:
-            return _done(found, order)
+            return _done(found)
         with _alone(session, order, tools):
             try:
                 _swap_alone(session, order, tools)
             except BaseException:
                 _undo(order)
                 raise
-        return _done(find_marked(session, order.mark), order)
+        return _done(find_marked(session, order.mark))
 
 
-def _done(found: Marked, order: SwapOrder) -> Swapped:
+def _done(found: Marked) -> Swapped:
     place = found.swapped
     assert place is not None  # noqa: S101 - whoever calls has seen it
-    return Swapped(database=place.name, old=_old(found, order))
-
-
-def _old(found: Marked, order: SwapOrder) -> OldDatabase | None:
-    """Return what was put away; None when nothing is, or not any more."""
-    if found.kept is None or found.kept_until is None:
-        return None
-    until = datetime.fromisoformat(found.kept_until)
-    since = until - timedelta(seconds=order.keep_old_seconds)
-    return OldDatabase(name=found.kept.name, kept_time=since, drop_after=until)
+    return Swapped(place=place, old=old_database(found))
 
 
 @contextmanager
@@ -165,6 +166,7 @@ def _alone(session: Session, order: SwapOrder, tools: Tools) -> Iterator[None]:
 
 def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     found, live = find_marked(session, order.mark), find_live(session, order.live)
+    _require_confirmed(session, order, live)
     incoming = _prepare(session, order, found, live)
     facts = read_facts(session, live.name)
     now = tools.now()
@@ -175,7 +177,7 @@ def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
         kept_name=kept_name(live.name, order.mark),
         facts=facts,
         comment=_comment(order, live, incoming),
-        kept_comment=kept(until, order.mark, live.comment),
+        kept_comment=kept(now, until, order.mark, live.comment),
     )
     _require_endable(session, live)
     check_stop(tools)
@@ -185,6 +187,14 @@ def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     empty(session, incoming, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     check_stop(tools)
     exchange(session, wanted)
+
+
+def _require_confirmed(session: Session, order: SwapOrder, live: Place) -> None:
+    """Raise RefusedError (NotConfirmed) when the live database is another than when the plan was made, on this server or another."""
+    wanted = confirmation(order.database_name, read_server(session).system_identifier, live.oid)
+    if wanted is None or order.confirm != wanted:
+        message = refusal_of(order.confirm, wanted or f"{live.name} on a server that the role may not know")
+        raise RefusedError(f"swap of {live.name}: {message}", reason=Reason.NOT_CONFIRMED)
 
 
 def _require_endable(session: Session, live: Place) -> None:
@@ -260,7 +270,7 @@ def settle_replace(request: JobRequest, tools: Tools) -> JobResult:
         hold_swap(session, order.custody_id, wait_seconds=SETTLING_SECONDS, stop=tools.stop)
         found = settle(session, order)
         if found.swapped is not None:
-            facts = RestoreFacts(is_handed_over=True, old_database=_old(found, order))
+            facts = RestoreFacts(is_handed_over=True, old_database=old_database(found), oid=found.swapped.oid)
             return give(request.verb, Reason.SWAPPED, f"{found.swapped.name} was swapped in", restore=facts)
         left = "nothing was made"
         if found.waiting is not None:

@@ -22,7 +22,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import API_VERSION, GROUP, MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dbcustody.api.glance import Glance
 
@@ -194,6 +194,18 @@ def database_of(resource: Glance, policies: Sequence[Glance] = ()) -> str | None
     asked = (resource.namespace, resource.spec.policy_ref)
     named = (one.spec.database_ref for one in policies if (one.namespace, ObjectRef(name=one.name)) == asked)
     return next((ref.name for ref in named if ref is not None), None)
+
+
+def live_oid(database: Glance, requests: Iterable[Glance]) -> int | None:
+    """Return the OID of the live database, as the last that took its place told, or who looked at it since; None: nobody told."""
+    told = [
+        (over.last_transition_time, one.status.oid)
+        for one in requests
+        if database_of(one) == database.name and (over := one.said("Finished")) is not None and over.status == "True"
+    ]
+    told.append((database.status.inspected_time, database.status.oid))
+    dated = [(time, oid) for time, oid in told if time is not None and oid is not None]
+    return max(dated, key=lambda one: one[0], default=(None, None))[1]
 
 
 def _ref(name: str | None) -> ObjectRef | None:

@@ -108,6 +108,13 @@ def _may_scale(resource: Glance) -> list[Words] | None:
     return [[*asked, "-n", resource.namespace, f"--as={who[1]}"]]
 
 
+def _drop_left(resource: Glance) -> list[Words] | None:
+    """Return what drops each old database that nobody else drops; DATABASE_URL says on which server."""
+    return [
+        ["dbcustody", "restore", "--drop-old", one.name, "--yes"] for one in resource.status.copies if one.left
+    ] or None
+
+
 def _another_backup(resource: Glance, reason: str, policies: Sequence[Glance]) -> list[Words] | None:
     database = database_of(resource, policies)
     if resource.kind is not Kind.BACKUP or reason not in _AGAIN or database is None:
@@ -126,4 +133,5 @@ _SPECIAL: Final[dict[str, Callable[[Glance], list[Words] | None]]] = {
     Reason.NOT_CONFIRMED.value: _restore_again,
     Reason.SCALE_FORBIDDEN.value: _may_scale,
     Reason.WORKLOADS_STOPPED.value: _scale_back,
+    Reason.OLD_DATABASE_LEFT.value: _drop_left,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
@@ -14,12 +15,11 @@ from dbcustody.plan.actions import Plan
 from dbcustody.plan.examination import Examination, examine
 from dbcustody.plan.manifest import Work, job_manifest
 from dbcustody.plan.observed import SeenJob
+from dbcustody.plan.standing import left_conditions, next_due, with_left
 from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from dbcustody.api.condition import Condition
     from dbcustody.api.database import Database, DatabaseStatus
     from dbcustody.facts import InspectionFacts
@@ -39,6 +39,10 @@ class SeenDatabase:
     jobs: tuple[SeenJob, ...] = ()
     last_backup: LastBackup | None = None
     """The newest good one among the Backup objects."""
+    changed_time: datetime | None = None
+    """When a restore changed last what stands on the server; None: none did."""
+    marks: frozenset[str] = frozenset()
+    """Of the requests that will drop what they put away."""
 
 
 def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[DatabaseStatus]:
@@ -46,7 +50,7 @@ def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[Database
     if database.metadata.is_being_deleted:
         return Plan(status=database.status)
     examined = examine(
-        _examination_of(database),
+        replace(_examination_of(database), outdated_time=seen.changed_time),
         seen.jobs,
         now,
         manifest=lambda name: inspection_job(database, name, image=seen.image),
@@ -56,10 +60,14 @@ def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[Database
     said = examined.said if verdict is None else _conditions_of(verdict)
     generation = database.metadata.generation
     facts = verdict.result.inspection if verdict is not None and verdict.result is not None else None
+    status = _with_facts(database.status, facts)
+    copies = with_left(status.copies, seen.marks, now)
+    said = (*said, *left_conditions(copies, database.status.conditions))
     status = replace(
-        _with_facts(database.status, facts),
+        status,
         observed_generation=generation,
         conditions=merge(database.status.conditions, said, generation=generation, now=now),
+        copies=copies,
         last_backup=seen.last_backup or database.status.last_backup,
         inspected_time=exam.last_time,
         inspect_failures=exam.failures,
@@ -67,7 +75,8 @@ def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[Database
         job_ref=exam.job_ref,
         ordinal=exam.ordinal,
     )
-    return Plan(status=status, actions=examined.actions, look_again_seconds=examined.look_again_seconds)
+    again = [one for one in (examined.look_again_seconds, next_due(copies, now)) if one is not None]
+    return Plan(status=status, actions=examined.actions, look_again_seconds=min(again, default=None))
 
 
 def inspection_job(database: Database, name: str, *, image: str) -> dict[str, Any]:
@@ -123,6 +132,9 @@ def _with_facts(status: DatabaseStatus, facts: InspectionFacts | None) -> Databa
         convention=facts.convention,
         server=replace(facts.server, extensions=facts.server.extensions[:MOST_EXTENSIONS]),
         missing_grants=facts.missing_grants[:MOST_GRANTS],
+        oid=facts.oid,
+        copies=facts.copies,
+        more_copies=facts.more_copies,
     )
 
 

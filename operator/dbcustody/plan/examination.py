@@ -51,6 +51,8 @@ class Examination:
     last_time: datetime | None = None
     changed_time: datetime | None = None
     """When that changed which an examination counts; None: never, as far as is known."""
+    outdated_time: datetime | None = None
+    """When that changed which an examination tells and people act on: it is told anew at once. None: never, as far as is known."""
     failures: int = 0
     check_now: str | None = None
     ordinal: int = 0
@@ -176,7 +178,7 @@ def counted(result: JobResult | None) -> tuple[Action, ...]:
 
 def decide(exam: Examination, job: SeenJob | None, now: datetime) -> Decision:
     """Return the next step; *job* is the one that the status names, None when it is not there (any more)."""
-    rules = (_is_suspended, _is_about_an_older_spec, _was_written_down_only, _job_goes_on, _is_due)
+    rules = (_is_suspended, _is_about_yesterday, _was_written_down_only, _job_goes_on, _is_due)
     decisions = (rule(exam, job, now) for rule in rules)
     return next((decision for decision in decisions if decision is not None), _rest(exam, now))
 
@@ -216,9 +218,13 @@ def _is_suspended(exam: Examination, job: SeenJob | None, _: datetime) -> Decisi
     return Decision(step=Step.REST) if job is None else None
 
 
-def _is_about_an_older_spec(exam: Examination, job: SeenJob | None, _: datetime) -> Decision | None:
-    """Speak when the spec moved since the Job was started: its answer is about yesterday, also when it has ended meanwhile."""
-    if job is None or exam.metadata.generation == exam.observed_generation:
+def _is_about_yesterday(exam: Examination, job: SeenJob | None, _: datetime) -> Decision | None:
+    """Speak when the spec, or what is examined, moved since the Job was started: that counts also when it has ended meanwhile."""
+    if job is None:
+        return None
+    begun, changed = job.metadata.creation_timestamp, exam.outdated_time
+    is_older = begun is not None and changed is not None and begun < changed
+    if exam.metadata.generation == exam.observed_generation and not is_older:
         return None
     return Decision(step=Step.ABANDON, job_name=job.name)
 
@@ -246,9 +252,15 @@ def _is_due(exam: Examination, _: SeenJob | None, now: datetime) -> Decision | N
     asked = wanted_check(exam)
     is_asked = asked is not None and asked != exam.check_now
     is_new = exam.judged_generation != exam.metadata.generation
-    if is_asked or is_new or _due_in(exam, now) <= timedelta():
+    if is_asked or is_new or _is_outdated(exam) or _due_in(exam, now) <= timedelta():
         return Decision(step=Step.START, job_name=next_job_name(exam))
     return None
+
+
+def _is_outdated(exam: Examination) -> bool:
+    """Return whether what is told is from before a change; one that fails is tried again as ever."""
+    changed, last = exam.outdated_time, exam.last_time
+    return changed is not None and last is not None and last <= changed and not exam.failures
 
 
 def _due_in(exam: Examination, now: datetime) -> timedelta:

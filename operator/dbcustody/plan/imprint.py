@@ -22,13 +22,16 @@ _PUT_BACK: Final = "put back by dbcustody for {mark}; undone is {undone}"
 _READY: Final = (
     "complete and shut: dbcustody is to put this in the place of database {oid} for {mark}; if it does not, drop this"
 )
-_KEPT: Final = "shut and kept until {until}: dbcustody put another in its place for {mark}"
-_READ_UNDER_WAY: Final = re.compile(r"dbcustody is restoring \S+ here for (.+); if it does not any more, drop this")
+_KEPT: Final = "shut since {since} and kept until {until}: dbcustody put another in its place for {mark}"
+_READ_UNDER_WAY: Final = re.compile(r"dbcustody is restoring (\S+) here for (.+); if it does not any more, drop this")
 _READ_READY: Final = re.compile(
     r"complete and shut: dbcustody is to put this in the place of database (\d+) for (.+); if it does not, drop this"
 )
-_READ_KEPT: Final = re.compile(r"shut and kept until (\S+): dbcustody put another in its place for (.+)")
-_READ_HANDED_OVER: Final = re.compile(r"restored by dbcustody from \S+ for (.+)")
+_READ_KEPT: Final = re.compile(
+    r"shut (?:since (\S+) )?and kept until (\S+): dbcustody put another in its place for (.+)"
+)
+"""Comments from before the time was told in them are read too."""
+_READ_HANDED_OVER: Final = re.compile(r"restored by dbcustody from (\S+) for (.+)")
 _READ_PUT_BACK: Final = re.compile(r"put back by dbcustody for (.+); undone is (.+)")
 
 
@@ -54,8 +57,12 @@ class Imprint:
     """Of one that is READY: whose place it is to take."""
     undoes: str | None = None
     """The mark of the swap that was taken back by putting this one back."""
+    since: str | None = None
+    """Of one that is KEPT: when its place was about to be taken, as an ISO time; None: its comment is from before that was told."""
     until: str | None = None
     """Of one that is KEPT: when it may be dropped, as an ISO time."""
+    backup_id: str | None = None
+    """Of the backup that it is filled from; None: that is not told at its stage."""
 
     @property
     def is_handed_over(self) -> bool:
@@ -73,9 +80,9 @@ def ready(replaces_oid: int, mark: str) -> str:
     return _READY.format(oid=replaces_oid, mark=mark)
 
 
-def kept(until: datetime, mark: str, comment: str | None) -> str:
-    """Return the comment of a database whose place was taken for *mark*: a line of ours, and below it what its own *comment* said."""
-    line = _KEPT.format(until=until.isoformat(timespec="seconds"), mark=mark)
+def kept(since: datetime, until: datetime, mark: str, comment: str | None) -> str:
+    """Return the comment of a database whose place is taken for *mark*: a line of ours, and below it what its own *comment* said."""
+    line = _KEPT.format(since=_seconds(since), until=_seconds(until), mark=mark)
     return f"{line}\n{comment}" if comment else line
 
 
@@ -108,12 +115,12 @@ def read_imprints(comment: str | None) -> tuple[Imprint, ...]:
     """Return everything that *comment* says of restores, the newest last; of one that is kept only that it is."""
     text = comment or ""
     if half := _READ_UNDER_WAY.fullmatch(text):
-        return (Imprint(mark=half[1], stage=Stage.UNDER_WAY),)
+        return (Imprint(mark=half[2], stage=Stage.UNDER_WAY, backup_id=half[1]),)
     if whole := _READ_READY.fullmatch(text):
         return (Imprint(mark=whole[2], stage=Stage.READY, replaces_oid=int(whole[1])),)
     lines = text.split("\n")
     if away := _READ_KEPT.fullmatch(lines[0]):
-        return (Imprint(mark=away[2], stage=Stage.KEPT, until=away[1]),)
+        return (Imprint(mark=away[3], stage=Stage.KEPT, since=away[1], until=away[2]),)
     return tuple(found for line in lines if (found := _read_line(line)) is not None)
 
 
@@ -121,7 +128,7 @@ def _read_line(line: str) -> Imprint | None:
     if back := _READ_PUT_BACK.fullmatch(line):
         return Imprint(mark=back[1], stage=Stage.HANDED_OVER, undoes=back[2])
     whole = _READ_HANDED_OVER.fullmatch(line)
-    return Imprint(mark=whole[1], stage=Stage.HANDED_OVER) if whole is not None else None
+    return Imprint(mark=whole[2], stage=Stage.HANDED_OVER, backup_id=whole[1]) if whole is not None else None
 
 
 def _with_line(comment: str | None, line: str) -> str:
@@ -136,6 +143,10 @@ def _own_lines(comment: str | None) -> list[str]:
 def _joined(lines: list[str]) -> str | None:
     """Return *lines* as one text; an own comment that is empty leaves no empty line behind."""
     return "\n".join(line for index, line in enumerate(lines) if line or 0 < index < len(lines) - 1) or None
+
+
+def _seconds(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
 
 
 def _whom(mark: str | None) -> str:

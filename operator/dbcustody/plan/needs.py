@@ -34,6 +34,7 @@ _MEANT: Final = frozenset({Reason.SUSPENDED.value, Reason.CANCELLED.value})
 _ALARMS: Final = {
     Kind.BACKUP_POLICY: ("RecoveryPointCurrent", "ContinuityProven", "RetentionEnforced"),
     Kind.BACKUP_STORAGE: ("KeysCurrent",),
+    Kind.DATABASE: ("OldDatabasesDropped",),
 }
 """Conditions that are bad news although work goes on."""
 

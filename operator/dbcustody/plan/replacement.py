@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.restore import SideEffect, StatedObstacle, StatedPlan, StatedSideEffect
+from dbcustody.api.restore import Replaced, SideEffect, StatedObstacle, StatedPlan, StatedSideEffect
 from dbcustody.plan.restoration import LONGEST_NAME_BYTES, TEMPLATES, Obstacle
 from dbcustody.reason import Reason
 from dbcustody.repository.canonical import canonical, sha256_hex
@@ -50,6 +50,8 @@ class Live:
     unendable: tuple[str, ...] = ()
     """Sessions in it that the role may not end."""
     convention: str = ""
+    size_bytes: int | None = None
+    """None: the role may not know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +59,44 @@ class Replacement:
     """What a plan for taking the place of *live* adds to the plan for the new database."""
 
     live: Live
+    confirm: str | None = None
+    """The text that confirms it; None: the role may not know which server it is."""
     obstacles: tuple[Obstacle, ...] = ()
     side_effects: tuple[StatedSideEffect, ...] = ()
 
 
 def judge_replacement(live: Live, terms: RestoreTerms, *, database_name: str, maintenance: str) -> Replacement:
     """Return what stands in the way of taking the place of *live*, which the Database *database_name* names, and what hangs on it."""
-    effects, confirm = find_side_effects(live), terms.replace.confirm if terms.replace is not None else ""
+    effects, said = find_side_effects(live), terms.replace.confirm if terms.replace is not None else ""
+    wanted = confirmation(database_name, live.system_identifier, live.oid)
     obstacles = (
         *_unfit(live, maintenance),
-        *_unconfirmed(live, confirm, database_name),
+        *_unconfirmed(live, said, wanted),
         *_without_rights(live),
         *_in_use(live),
         *_unacknowledged(effects, terms.acknowledge),
     )
-    return Replacement(live=live, obstacles=obstacles, side_effects=effects)
+    return Replacement(live=live, confirm=wanted, obstacles=obstacles, side_effects=effects)
+
+
+def confirmation(database_name: str, system_identifier: str | None, oid: int) -> str | None:
+    """Return the text that confirms that the database with *oid* is replaced; None: nobody may know which server it is.
+
+    A swap gives the name to a database with another OID, so that what confirmed it confirms nothing any more.
+    """
+    return None if system_identifier is None else f"{database_name}@{system_identifier}/{oid}"
+
+
+def confirmation_after(said: str, oid: int) -> str:
+    """Return what confirms the next swap, once the one that *said* confirmed put the database with *oid* in the place."""
+    return f"{said.rpartition('/')[0]}/{oid}"
+
+
+def refusal_of(said: str, wanted: str) -> str:
+    """Return why *said*, which is not *wanted*, confirms nothing, and the text that would."""
+    if wanted.startswith(f"{said}/"):
+        return f"confirmed is {said}, which would go for every later swap too; this one is confirmed with {wanted}"
+    return f"confirmed is {said}, and this would replace {wanted}"
 
 
 def find_side_effects(live: Live) -> tuple[StatedSideEffect, ...]:
@@ -91,7 +116,20 @@ def with_replacement(plan: StatedPlan, found: Replacement) -> StatedPlan:
     """Return *plan* with whose place is taken: the hash is of that, too."""
     effects = [[one.kind.value, list(one.names)] for one in found.side_effects]
     content = [plan.hash, found.live.name, found.live.oid, effects]
-    return replace(plan, hash=sha256_hex(canonical(content))[:_HASH_DIGITS], side_effects=found.side_effects)
+    digest = sha256_hex(canonical(content))[:_HASH_DIGITS]
+    return replace(plan, hash=digest, side_effects=found.side_effects, replaces=_replaced(found))
+
+
+def _replaced(found: Replacement) -> Replaced:
+    live = found.live
+    return Replaced(
+        database=live.name,
+        oid=live.oid,
+        owner=live.owner,
+        system_identifier=live.system_identifier,
+        size_bytes=live.size_bytes,
+        confirm=found.confirm,
+    )
 
 
 def undo_plan(kept_oid: int | None, found: Replacement) -> StatedPlan:
@@ -130,18 +168,15 @@ def _unfit(live: Live, maintenance: str) -> list[Obstacle]:
     return []
 
 
-def _unconfirmed(live: Live, confirm: str, database_name: str) -> list[Obstacle]:
-    if live.system_identifier is None:
+def _unconfirmed(live: Live, said: str, wanted: str | None) -> list[Obstacle]:
+    if wanted is None:
         helps = f'GRANT EXECUTE ON FUNCTION pg_control_system() TO "{live.role}";'
         return [
             Obstacle(
                 Reason.NOT_CONFIRMED, f"the role may not know which server it is, so nothing is confirmed: {helps}"
             )
         ]
-    wanted = f"{database_name}@{live.system_identifier}"
-    if confirm == wanted:
-        return []
-    return [Obstacle(Reason.NOT_CONFIRMED, f"confirmed is {confirm}, and this would replace {wanted}")]
+    return [] if said == wanted else [Obstacle(Reason.NOT_CONFIRMED, refusal_of(said, wanted))]
 
 
 def _without_rights(live: Live) -> list[Obstacle]:

@@ -139,11 +139,17 @@ def _of_undone(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
         return missing(Reason.NOTHING_TO_UNDO, "RestoreRequest", name)
     if not is_true(seen.undone.status.conditions, ConditionType.FINISHED):
         return Missing(reason=Reason.PENDING, message=f"RestoreRequest {name!r} is not finished")
-    if seen.undone.status.old_database is None:
+    if seen.undone.status.old_database is None and not _was_taken_back(seen.undone):
         return Refusal(reason=Reason.NOTHING_TO_UNDO, message=f"RestoreRequest {name!r} put no database away")
     if seen.storage is None or seen.database is None:
         return missing(Reason.STORAGE_NOT_FOUND, "BackupStorage", None)
     return Origin(storage=seen.storage, custody_id=seen.database.custody_id)
+
+
+def _was_taken_back(request: RestoreRequest) -> bool:
+    """Return whether *request* found, filed again, that it was undone: then whoever undid it is to find that too, filed again."""
+    said = find(request.status.conditions, ConditionType.SUCCEEDED)
+    return said is not None and said.reason is Reason.ALREADY_UNDONE
 
 
 def _of_backup(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:

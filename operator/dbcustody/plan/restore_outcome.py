@@ -163,6 +163,7 @@ def with_facts(status: RestoreRequestStatus, facts: RestoreFacts | None) -> Rest
         plan=_bounded(facts.plan) if facts.plan is not None else status.plan,
         checks=facts.checks or status.checks,
         old_database=facts.old_database or status.old_database,
+        oid=facts.oid or status.oid,
         unknown_settings=_cut(facts.unknown_settings, NAME_LENGTH) or status.unknown_settings,
     )
 

@@ -41,6 +41,10 @@ select a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''),
 from pg_stat_activity a join pg_roles u on u.oid = a.usesysid join pg_roles me on me.rolname = current_user
 where a.datid = %s and a.pid <> pg_backend_pid() order by a.pid
 """
+_SIZE: Final = """
+select case when has_database_privilege(oid, 'CONNECT') or pg_has_role('pg_read_all_stats', 'USAGE') then pg_database_size(oid) end
+from pg_database where oid = %s
+"""
 _END: Final = "select pg_terminate_backend(pid) from pg_stat_activity where datid = %s and pid <> pg_backend_pid() and usesysid is not null"
 
 
@@ -112,6 +116,13 @@ def _place(row: tuple[Any, ...]) -> Place:
         tablespace=tablespace,
         is_template=is_template,
     )
+
+
+def read_size_bytes(session: Session, oid: int) -> int | None:
+    """Return the size of the database with *oid* on the server's disk; None: it is not there, or the role may not know."""
+    with translated("measure the database", otherwise=Reason.CONNECTION_LOST):
+        row = session.execute(_SIZE.encode(), (oid,)).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def read_occupants(session: Session, oid: int) -> tuple[Occupant, ...]:

@@ -13,7 +13,9 @@ from dbcustody.cli.ending import asking
 from dbcustody.cli.figures import time_text
 from dbcustody.cli.kubectl.status import plain
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.plan.asking import live_oid
 from dbcustody.plan.command import undo_command
+from dbcustody.plan.replacement import confirmation, refusal_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -35,15 +37,22 @@ async def confirmed(session: Session, wish: RestoreWish) -> tuple[str, RestoreWi
     undone = await _undoable(session, wish.undo) if wish.undo is not None else None
     name = wish.replace or _place_of(undone)
     database = await session.require(Kind.DATABASE, name)
-    identifier = database.status.server.system_identifier if database.status.server is not None else None
-    if identifier is None:
+    wanted = await _wanted(session, database)
+    if wanted is None:
         if wish.confirm is not None:
             return name, wish
         raise RefusedError(
-            f"Database {name}: does not show status.server.systemIdentifier, which is what is confirmed; see its conditions",
+            f"Database {name}: does not show status.server.systemIdentifier and status.oid, which are confirmed; see its conditions",
             reason=Reason.NOT_CONFIRMED,
         )
-    return name, _agreed(wish, f"{name}@{identifier}", list(_lines(wish, database, undone)))
+    return name, _agreed(wish, wanted, list(_lines(wish, database, undone)))
+
+
+async def _wanted(session: Session, database: Glance) -> str | None:
+    """Return the text that confirms that what *database* is now is replaced; None: nobody knows what it is."""
+    requests, _ = await session.all(Kind.RESTORE_REQUEST)
+    server, oid = database.status.server, live_oid(database, requests)
+    return None if server is None or oid is None else confirmation(database.name, server.system_identifier, oid)
 
 
 def _agreed(wish: RestoreWish, wanted: str, lines: list[str]) -> RestoreWish:
@@ -55,7 +64,7 @@ def _agreed(wish: RestoreWish, wanted: str, lines: list[str]) -> RestoreWish:
         with asking():
             said = click.prompt(f"type {wanted} to go on", err=True)
     if said.strip() != wanted:
-        raise RefusedError(f"confirmed is {said}, and this would replace {wanted}", reason=Reason.NOT_CONFIRMED)
+        raise RefusedError(refusal_of(said.strip(), wanted), reason=Reason.NOT_CONFIRMED)
     return replace(wish, confirm=wanted)
 
 
