@@ -12,6 +12,7 @@ from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Pattern
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError
+from dbcustody.jobs import newdatabase
 from dbcustody.jobs import restore as restore_job
 from dbcustody.jobs.restoration import _Restoration
 from dbcustody.reason import ExitCode, Reason
@@ -144,7 +145,7 @@ def leave_half_done(requester: Requester, monkeypatch: pytest.MonkeyPatch) -> No
     """Restore, and die when the rows are to be loaded, without a chance to tidy up."""
     with monkeypatch.context() as patched:
         patched.setattr(_Restoration, "_load_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        patched.setattr(_Restoration, "_undo", lambda *_: None)
+        patched.setattr(newdatabase, "_take_away", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             requester.ask(Verb.RESTORE)
     assert requester.exists()
