@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect
+from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.landing import drop_database
 from dbcustody.adapters.postgres.lock import hold_swap
 from dbcustody.adapters.postgres.session import Session
@@ -28,7 +29,7 @@ from dbcustody.adapters.postgres.swapping import (
 )
 from dbcustody.api.restore import OldDatabase, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
-from dbcustody.errors import RefusedError
+from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.chosen import refuse_erased
 from dbcustody.jobs.replacement import Marked, find_live, find_marked, read_facts, replace_terms
@@ -184,7 +185,17 @@ def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     empty(session, live, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     empty(session, incoming, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     check_stop(tools)
-    exchange(session, wanted)
+    _exchange(session, wanted, tools)
+
+
+def _exchange(session: Session, wanted: Exchange, tools: Tools) -> None:
+    """Let the two change places; a statement that waits for a lock is broken off when told to stop, for nobody is served meanwhile."""
+    try:
+        with cancelled_by(tools.stop, session):
+            exchange(session, wanted)
+    except DbcustodyError:
+        check_stop(tools)
+        raise
 
 
 def _require_endable(session: Session, live: Place) -> None:
