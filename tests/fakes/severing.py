@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from psycopg.sql import Composable
 
 from ground.postgres import PostgresServer
 from ground.process import wait_until
@@ -31,12 +32,27 @@ class Severing:
     server: PostgresServer
     when: str = BEFORE
     at: int = 0
-    counted: int = 0
     is_counting: bool = True
+    said: list[str] = field(default_factory=list)
+    """How each statement so far began."""
+
+    @property
+    def counted(self) -> int:
+        """How many statements there were since the beginning."""
+        return len(self.said)
+
+    def begin(self, at: int) -> None:
+        """Count anew, and break the statement that is number *at*."""
+        self.at = at
+        self.said.clear()
+
+    def numbers(self, word: str) -> list[int]:
+        """Return the numbers of the statements that begin with *word*."""
+        return [number for number, one in enumerate(self.said, start=1) if one.startswith(word)]
 
     def execute(self, session: psycopg.Connection[Any], *arguments: Any, **options: Any) -> Any:
         """Do what `Connection.execute` does, unless it is its turn to break."""
-        if not self._is_due(session):
+        if not self._is_due(session, arguments[0]):
             return _EXECUTE(session, *arguments, **options)
         if self.when == BEFORE:
             self._end(session)
@@ -49,16 +65,16 @@ class Severing:
         """Do what `Connection.transaction` does, unless it is its end's turn to break."""
         with _TRANSACTION(session, **options) as begun:
             yield begun
-            is_due = self._is_due(session)
+            is_due = self._is_due(session, "commit")
             if is_due and self.when == BEFORE:
                 self._end(session)
         if is_due and self.when == AFTER:
             raise _lost(session)
 
-    def _is_due(self, session: psycopg.Connection[Any]) -> bool:
+    def _is_due(self, session: psycopg.Connection[Any], statement: Any) -> bool:
         if not self.is_counting or "dbcustody" not in session.info.get_parameters().get("application_name", ""):
             return False
-        self.counted += 1
+        self.said.append(_text(session, statement))
         return self.counted == self.at
 
     def _end(self, session: psycopg.Connection[Any]) -> None:
@@ -66,6 +82,11 @@ class Severing:
         self.server.execute(f"select pg_terminate_backend({pid})")
         there = f"select 1 from pg_stat_activity where pid = {pid}"  # noqa: S608 - a number of the server's
         assert wait_until(lambda: not self.server.execute(there), 20)
+
+
+def _text(session: psycopg.Connection[Any], statement: Any) -> str:
+    text = statement.as_string(session) if isinstance(statement, Composable) else statement
+    return text.decode() if isinstance(text, bytes) else str(text)
 
 
 def _lost(session: psycopg.Connection[Any]) -> psycopg.OperationalError:

@@ -138,13 +138,34 @@ def test_severed_while_it_is_handed_over(restorer: Restorer, monkeypatch: pytest
         ends = []
         for at in range(1, statements + 1):
             restorer.drop() if restorer.standing() != before else None
-            severing.at, severing.counted, severing.is_counting = at, 0, False
+            severing.begin(at)
+            severing.is_counting = False
             ends.append(handing.reason())
             assert restorer.standing() == (whole if ends[-1] is Reason.RESTORED else before), at
 
     assert statements >= LEAST_STATEMENTS
     assert set(ends[:-1]) == {Reason.CONNECTION_LOST}
     assert ends[-1] is (Reason.RESTORED if when == AFTER else Reason.CONNECTION_LOST)
+
+
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+@pytest.mark.parametrize("step", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.timeout(900)
+def test_severed_at_any_statement(restorer: Restorer, monkeypatch: pytest.MonkeyPatch, when: str, step: int) -> None:
+    """From the first look at the server to the last check: nothing is left of what was begun, also when it bore no comment yet."""
+    before, severing = restorer.standing(), Severing(restorer.custodian.server, when=when)
+    with severed(monkeypatch, severing):
+        assert restorer.reason() is Reason.RESTORED
+        statements, whole = severing.counted, restorer.standing()
+        restorer.drop()
+        creation = severing.numbers("create database")
+        for at in sorted({*creation, *(one + 1 for one in creation), *range(statements, 0, -step)}):
+            severing.begin(at)
+            told = restorer.reason()
+            assert told in {Reason.CONNECTION_LOST, Reason.RESTORE_FAILED, Reason.RESTORED}, at
+            assert restorer.standing() == (whole if told is Reason.RESTORED else before), at
+            severing.begin(0)
+            restorer.drop() if told is Reason.RESTORED else None
 
 
 def test_an_archive_that_fails_ends_one_that_waits_for_the_storage(restorer: Restorer, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.postgres import PostgresTarget, connect, session_options
 from dbcustody.adapters.postgres.cancellation import cancelled_by
-from dbcustody.adapters.postgres.landing import drop_database, read_database, read_landing
+from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
@@ -25,11 +25,10 @@ from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
 from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
-from dbcustody.jobs.newdatabase import complete, new_database
+from dbcustody.jobs.newdatabase import complete, find_begun, new_database
 from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
-from dbcustody.plan.imprint import Imprint, read_imprints
 from dbcustody.plan.lending import owners_rights
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.replacement import Replacement, with_replacement
@@ -122,15 +121,7 @@ def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
 
 def find_left(session: Session, order: RestoreOrder) -> int | None:
     """Return the OID of what an earlier run of the same order left half-done under the wanted name, or None."""
-    found = find_imprint(session, order.wish.database, order.mark)
-    return None if found is None or found[1].is_handed_over else found[0]
-
-
-def find_imprint(session: Session, database: str, mark: str | None) -> tuple[int, Imprint] | None:
-    """Return the OID of *database* and how far it is for *mark*; None when it is not there, or was not made for that."""
-    found = read_database(session, database)
-    told = [one for one in read_imprints(found[1]) if one.mark == mark] if found is not None else []
-    return (found[0], told[-1]) if found is not None and told else None
+    return find_begun(session, order.wish.database, order.mark)
 
 
 def without(landing: Landing, left: int | None, order: RestoreOrder) -> Landing:

@@ -31,7 +31,8 @@ from dbcustody.api.restore import OldDatabase, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.facts import RestoreFacts
-from dbcustody.jobs.chosen import refuse_erased
+from dbcustody.jobs.chosen import refuse_erased, terms_of
+from dbcustody.jobs.newdatabase import find_begun
 from dbcustody.jobs.replacement import Marked, find_live, find_marked, read_facts, replace_terms
 from dbcustody.jobs.tools import check_stop, database_of
 from dbcustody.jobs.verdict import fail, give
@@ -273,9 +274,10 @@ def settle_replace(request: JobRequest, tools: Tools) -> JobResult:
         if found.swapped is not None:
             facts = RestoreFacts(is_handed_over=True, old_database=_old(found, order))
             return give(request.verb, Reason.SWAPPED, f"{found.swapped.name} was swapped in", restore=facts)
-        left = "nothing was made"
-        if found.waiting is not None:
-            drop_database(session, found.waiting.oid)
+        left, begun = "nothing was made", find_begun(session, terms_of(request).database, order.mark)
+        waiting = found.waiting.oid if found.waiting is not None else begun
+        if waiting is not None:
+            drop_database(session, waiting)
             left = "what was restored is dropped"
     lost = fail(
         request.verb,
