@@ -12,8 +12,10 @@ from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Pattern
 from dbcustody.api.storage import AccessMode
 from dbcustody.contract import RestoreTerms, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError
+from dbcustody.jobs import newdatabase
 from dbcustody.jobs import restore as restore_job
 from dbcustody.jobs.restoration import _Restoration
+from dbcustody.plan.imprint import birthmark
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.ledger import ledger_entry_key
 from ground.postgres import PostgresServer
@@ -144,7 +146,7 @@ def leave_half_done(requester: Requester, monkeypatch: pytest.MonkeyPatch) -> No
     """Restore, and die when the rows are to be loaded, without a chance to tidy up."""
     with monkeypatch.context() as patched:
         patched.setattr(_Restoration, "_load_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        patched.setattr(_Restoration, "_undo", lambda *_: None)
+        patched.setattr(newdatabase, "_take_away", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             requester.ask(Verb.RESTORE)
     assert requester.exists()
@@ -173,6 +175,24 @@ def test_settling_drops_what_is_half_done(requester: Requester, monkeypatch: pyt
     assert not requester.exists()
 
 
+def test_what_bears_no_comment_yet_is_told_by_its_limit(requester: Requester) -> None:
+    """Killed between the creation and the comment: whoever asks again knows it as his own, and nobody else does."""
+    server, limit = requester.custodian.server, birthmark(requester.mark)
+    other = replace(requester, mark="RestoreRequest web/other 0")
+
+    def create() -> None:
+        server.execute(f'create database "{requester.database}" allow_connections false connection limit {limit}')
+
+    create()
+    assert other.refusal(Verb.RESTORE).reason is Reason.TARGET_EXISTS
+    assert other.ask(Verb.SETTLE_RESTORE).message.endswith("nothing was made")
+    assert requester.ask(Verb.RESTORE).reason is Reason.RESTORED
+    server.execute(f'drop database "{requester.database}" with (force)')
+    create()
+    assert requester.ask(Verb.SETTLE_RESTORE).message.endswith("what was half-done is dropped")
+    assert not requester.exists()
+
+
 def test_another_plan_than_the_told_one_is_not_carried_out(requester: Requester) -> None:
     """Nothing is made for a plan that nobody has seen."""
     error = requester.refusal(Verb.RESTORE, plan_hash="0123456789abcdef")
@@ -185,11 +205,11 @@ def test_two_at_once_do_not_write_into_one_database(requester: Requester, monkey
 
     def beaten(*given: Any, **named: Any) -> int:
         with monkeypatch.context() as patched:
-            patched.setattr("dbcustody.jobs.restoration.create_database", create_database)
+            patched.setattr("dbcustody.jobs.newdatabase.create_database", create_database)
             assert other.ask(Verb.RESTORE).reason is Reason.RESTORED
         return create_database(*given, **named)
 
-    monkeypatch.setattr("dbcustody.jobs.restoration.create_database", beaten)
+    monkeypatch.setattr("dbcustody.jobs.newdatabase.create_database", beaten)
     assert requester.refusal(Verb.RESTORE).reason is Reason.TARGET_EXISTS
     assert (requester.comment() or "").endswith(other.mark)
 

@@ -365,6 +365,21 @@ def test_a_transaction_that_fails_changes_nothing(swapper: Swapper) -> None:
     assert not [name for name in swapper.databases() if name.startswith("dbcustody_")]
 
 
+def test_a_transaction_that_waits_is_broken_off(swapper: Swapper) -> None:
+    """Somebody's lock holds the swap while nobody is let in: once told to stop, people are let in again, whoever still holds the lock."""
+    swapper.make_waiting()
+    server, stop = swapper.custodian.server, swapper.custodian.stop
+    blocked = "select 1 from pg_locks where relation = 'pg_shdescription'::regclass and not granted"
+    with ThreadPoolExecutor(1) as pool, server.connect() as blocker, blocker.transaction():
+        blocker.execute("lock table pg_shdescription in share mode")
+        refused = pool.submit(swapper.refusal, Verb.SWAP)
+        assert wait_until(lambda: bool(server.execute(blocked)), 30)
+        assert swapper.likeness()[0] is False
+        stop.set()
+        assert refused.result(30).reason is Reason.INTERRUPTED
+        assert swapper.words() == ["old"]
+
+
 def test_people_who_were_erased_meanwhile_do_not_come_back(swapper: Swapper) -> None:
     """Between the restore and the swap, and between a swap and its undo: the ledger is read again, and nothing is changed."""
     swapper.make_waiting()

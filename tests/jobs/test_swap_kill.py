@@ -39,6 +39,7 @@ def execute(self, *arguments, **options):
 psycopg.Connection.execute = execute
 """
 LEAST_POINTS: Final = 12
+EVERY: Final = pytest.param(1, id="every", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +103,15 @@ def is_served(swapper: Swapper) -> bool:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.timeout(600)
-def test_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str) -> None:
+@pytest.mark.parametrize("step", [pytest.param(2, id="every-other"), EVERY])
+@pytest.mark.timeout(900)
+def test_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str, step: int) -> None:
     """Whatever is killed: the old one untouched, at worst shut until the next run looks, or the new one complete and open."""
     prepare(swapper)
     code, statements = run(swapper, tmp_path / "whole", at=0, when=when)
     assert (code, statements >= LEAST_POINTS, swapper.words()) == (0, True, ["new"])
     ends = []
-    for at in range(1, statements + 1, 2):
+    for at in range(1, statements + 1, step):
         prepare(swapper)
         run(swapper, tmp_path / f"killed-{at}", at=at, when=when)
         was_served = is_served(swapper)
@@ -126,8 +128,9 @@ def test_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str) ->
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.timeout(600)
-def test_undo_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str) -> None:
+@pytest.mark.parametrize("step", [pytest.param(4, id="every-fourth"), EVERY])
+@pytest.mark.timeout(900)
+def test_undo_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str, step: int) -> None:
     """Taking a swap back is as safe as the swap: afterwards it is undone, or it is not, and can be undone again."""
     undo = replace(swapper, mark=UNDO, terms={"undoes": MARK})
 
@@ -138,7 +141,7 @@ def test_undo_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: st
     swapped()
     code, statements = run(undo, tmp_path / "whole", at=0, when=when)
     assert (code, swapper.words()) == (0, ["old"])
-    for at in range(1, statements + 1, 4):
+    for at in range(1, statements + 1, step):
         swapped()
         run(undo, tmp_path / f"killed-{at}", at=at, when=when)
         result = undo.ask(Verb.SETTLE_RESTORE)

@@ -13,7 +13,7 @@ import pytest
 from dbcustody.api.policy import Level, LocaleFallback, Scratch, Verification
 from dbcustody.contract import TEST_SERVER_SAID, Verb
 from dbcustody.errors import InterruptedRunError, RefusedError
-from dbcustody.jobs import restoration, settle, trial
+from dbcustody.jobs import newdatabase, settle, trial
 from dbcustody.jobs.reading import read_catalogue_of
 from dbcustody.jobs.trial import await_server
 from dbcustody.reason import ExitCode, Reason
@@ -112,7 +112,7 @@ def test_server_is_shut_to_everybody_else(tester: Examiner, throwaway: ThrowAway
 def test_nobody_is_let_in_at_the_end(tester: Examiner, throwaway: ThrowAway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hand-over is tried and taken back: until it is dropped, the database belongs to whoever tests, and is open to nobody else."""
     seen: list[tuple[str, str, str]] = []
-    drop = restoration.drop_database
+    drop = newdatabase.drop_database
 
     def look_and_drop(session: Session, oid: int) -> None:
         statement = (
@@ -121,7 +121,7 @@ def test_nobody_is_let_in_at_the_end(tester: Examiner, throwaway: ThrowAway, mon
         seen.extend(throwaway.rows(f"{statement} where oid = {oid}"))
         drop(session, oid)
 
-    monkeypatch.setattr(restoration, "drop_database", look_and_drop)
+    monkeypatch.setattr(newdatabase, "drop_database", look_and_drop)
     assert outcome(tester.take()).reason is Reason.RESTORE_TESTED
     ((owner, rights, comment),) = seen
     assert (owner, rights) == ("postgres", "{postgres=CTc/postgres}")
@@ -134,7 +134,7 @@ def test_hand_over_that_fails_condemns(tester: Examiner, monkeypatch: pytest.Mon
     def refuse(*_: Any, **__: Any) -> None:
         raise RefusedError("hand over the database: no such setting", reason=Reason.RESTORE_FAILED)
 
-    monkeypatch.setattr(restoration, "hand_over", refuse)
+    monkeypatch.setattr(newdatabase, "hand_over", refuse)
     assert outcome(tester.take()).reason is Reason.RESTORE_FAILED
 
 

@@ -52,6 +52,29 @@ def test_what_is_not_there_is_refused() -> None:
     assert caught.value.reason is Reason.BACKUP_NOT_FOUND
 
 
+def test_what_cannot_even_be_read_was_not_deleted() -> None:
+    """A manifest that is no manifest any more is told as damaged: nobody is to look for it elsewhere."""
+    lost = HOURS[2].manifest.backup_id
+    inventory = Inventory(
+        backups=tuple(HOURS[:2]), unreadable={f"web.shop/backups/{lost}/manifest.json": Doubt.UNREADABLE}
+    )
+    with pytest.raises(RefusedError) as caught:
+        choose_named(inventory, lost)
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.ARCHIVE_DAMAGED,
+        f"backup {lost}: cannot be believed (Unreadable)",
+    )
+
+
+def test_what_might_have_been_a_good_one_is_named() -> None:
+    """Where nothing fits, what cannot be believed is told by name, and of many how many."""
+    unreadable = {f"web.shop/backups/{hour}/manifest.json": Doubt.UNREADABLE for hour in range(5)}
+    with pytest.raises(RefusedError) as caught:
+        choose_newest(Inventory(unreadable=unreadable))
+    told = ", ".join(f"{name}: Unreadable" for name in list(unreadable)[:3])
+    assert caught.value.message.endswith(f"not believed: {told} and 2 more")
+
+
 def test_the_newest_good_one() -> None:
     """What is in doubt or unproven is passed over, and a time counts to the second."""
     assert choose_newest(EVERY) is HOURS[2]

@@ -13,6 +13,7 @@ from dbcustody.plan.imprint import (
     Imprint,
     Stage,
     before_kept,
+    birthmark,
     handed_over,
     kept,
     put_back,
@@ -96,3 +97,15 @@ def test_a_comment_from_before_the_time_was_told_is_read() -> None:
 def test_nobody_s_restore_leaves_the_comment_as_it_was() -> None:
     """By hand, nothing is added."""
     assert (handed_over("our shop", BACKUP, None), handed_over(None, BACKUP, None)) == ("our shop", None)
+
+
+@given(st.text())
+def test_a_birthmark_is_a_connection_limit_that_limits_nobody(mark: str) -> None:
+    """It fits PostgreSQL's integer, and is the same for whoever asks again."""
+    assert 10**9 <= birthmark(mark) < 2**31
+    assert birthmark(mark) == birthmark(str(mark))
+
+
+def test_birthmarks_differ() -> None:
+    """One request does not drop what another one began."""
+    assert len({birthmark(f"RestoreRequest team/again {number}") for number in range(1000)}) == 1000

@@ -10,36 +10,25 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from dbcustody.adapters.postgres import PostgresTarget, connect, session_options
 from dbcustody.adapters.postgres.cancellation import cancelled_by
-from dbcustody.adapters.postgres.landing import (
-    comment_on,
-    create_database,
-    create_roles,
-    drop_database,
-    drop_roles,
-    hand_over,
-    read_database,
-    read_landing,
-)
+from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
-from dbcustody.errors import DbcustodyError, RefusedError
+from dbcustody.errors import RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
 from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
+from dbcustody.jobs.newdatabase import complete, find_begun, new_database
 from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
 from dbcustody.jobs.tools import check_stop
-from dbcustody.plan.imprint import Imprint, handed_over, read_imprints, ready, under_way
 from dbcustody.plan.lending import owners_rights
 from dbcustody.plan.position import find_advances
 from dbcustody.plan.replacement import Replacement, with_replacement
@@ -57,7 +46,6 @@ if TYPE_CHECKING:
     from dbcustody.plan.part import Part
     from dbcustody.repository.contents import Contents
 
-_LOG = structlog.stdlib.get_logger("dbcustody.job")
 _LOOK_SECONDS: Final = 0.2
 _TELL_SECONDS: Final = 1.0
 _OWNS_PUBLIC_SINCE: Final = 15
@@ -133,15 +121,7 @@ def told_plan(order: RestoreOrder, plan: RestorePlan) -> StatedPlan:
 
 def find_left(session: Session, order: RestoreOrder) -> int | None:
     """Return the OID of what an earlier run of the same order left half-done under the wanted name, or None."""
-    found = find_imprint(session, order.wish.database, order.mark)
-    return None if found is None or found[1].is_handed_over else found[0]
-
-
-def find_imprint(session: Session, database: str, mark: str | None) -> tuple[int, Imprint] | None:
-    """Return the OID of *database* and how far it is for *mark*; None when it is not there, or was not made for that."""
-    found = read_database(session, database)
-    told = [one for one in read_imprints(found[1]) if one.mark == mark] if found is not None else []
-    return (found[0], told[-1]) if found is not None and told else None
+    return find_begun(session, order.wish.database, order.mark)
 
 
 def without(landing: Landing, left: int | None, order: RestoreOrder) -> Landing:
@@ -180,14 +160,14 @@ class _Restoration:
             self._fetch(head, client)
             if left is not None:
                 drop_database(session, left)
-            with self._new_database(session, plan):
+            with new_database(self._order, session, plan):
                 if self._source.is_partial:
                     self._prepare_part(plan)
                 with self._owners_may_create(landing, plan):
                     self._fill(head, client, plan)
                 accepted = self._settle(plan)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
-                self._hand_over(session, plan)
+                complete(self._order, session, plan)
                 self._seconds = time.monotonic() - self._started
         return Restored(
             database=self._order.wish.database,
@@ -211,59 +191,14 @@ class _Restoration:
         if is_first and agreed is not None and made != agreed:
             raise RefusedError(f"the plan is {made} now, and was {agreed} when it was told", reason=Reason.PLAN_CHANGED)
 
-    def _hand_over(self, session: Session, plan: RestorePlan) -> None:
-        facts, backup_id = plan.part.catalogue.database, self._source.manifest.backup_id
-        if self._order.replacement is not None:
-            comment_on(
-                session, self._order.wish.database, ready(self._order.replacement.live.oid, self._order.mark or "")
-            )
-            return
-        comment = handed_over(facts.comment, backup_id, self._order.mark)
-        with session.transaction(force_rollback=True) if self._order.is_throw_away else nullcontext():
-            hand_over(session, self._order.wish.database, facts, with_ownership=plan.with_ownership, comment=comment)
-
     def _fetch(self, head: Definitions, client: Client) -> None:
         """Read the definitions; a table of contents that pg_restore cannot read is told when it is used."""
         archive, objects = self._source.definitions
-        pieces = self._source.pieces(objects, self._tools)
+        pieces = self._source.pieces(objects, self._tools.stop)
         if archive == WHOLE_OBJECT:
             take_head(head, pieces, client, what=archive, stop=self._tools.stop)
         else:
             take_all(head, pieces)
-
-    @contextmanager
-    def _new_database(self, session: Session, plan: RestorePlan) -> Iterator[None]:
-        """Make the roles and the database, and take both away again when the block fails."""
-        create_roles(session, plan.roles_to_create)
-        oid: int | None = None
-        try:
-            oid = create_database(
-                session,
-                self._order.wish.database,
-                plan.part.catalogue.database,
-                remark=under_way(self._source.manifest.backup_id, self._order.mark),
-            )
-            yield
-        except BaseException:
-            self._undo(oid, plan)
-            raise
-        if self._order.is_throw_away:
-            self._undo(oid, plan)
-
-    def _undo(self, oid: int | None, plan: RestorePlan) -> None:
-        """Take away what was made, in a session of its own, for the other may be what failed; what cannot be taken away is told."""
-        try:
-            with connect(self._order.server) as session:
-                if oid is not None:
-                    drop_database(session, oid)
-                left = drop_roles(session, (role.name for role in plan.roles_to_create))
-        except DbcustodyError as error:
-            _LOG.warning(
-                "half-restored database is left; drop it", database=self._order.wish.database, error=error.message
-            )
-            return
-        if left:
-            _LOG.warning("roles that were made are left; drop them", roles=left)
 
     def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
         """Load definitions, rows, and what belongs behind them."""
@@ -330,7 +265,7 @@ class _Restoration:
     def _load_archive(self, head: Definitions, client: Client, plan: RestorePlan, archive: Archive) -> tuple[str, ...]:
         """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
         name, objects = archive
-        pieces: Iterator[bytes | memoryview] = self._source.pieces(objects, self._tools)
+        pieces: Iterator[bytes | memoryview] = self._source.pieces(objects, self._ended)
         is_first = name == self._source.definitions[0]
         if is_first:
             pieces = head.compared(pieces, name)

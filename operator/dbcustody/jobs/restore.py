@@ -15,8 +15,9 @@ from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, 
 from dbcustody.contract import Verb
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.chosen import open_chosen, terms_of
+from dbcustody.jobs.newdatabase import find_begun, find_imprint
 from dbcustody.jobs.replacement import Marked, find_marked, look_at_live, old_database
-from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
+from dbcustody.jobs.restoration import RestoreOrder, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, refuse_pending_erasures
 from dbcustody.jobs.swap import settle_replace
 from dbcustody.jobs.tools import database_of
@@ -94,12 +95,12 @@ def _settle(request: JobRequest, tools: Tools) -> JobResult:
     terms = terms_of(request)
     with connect(_server(request, tools)) as session:
         found = find_imprint(session, terms.database, terms.mark)
-        left = "nothing was made"
-        if found is not None:
-            if found[1].is_handed_over:
-                message = f"{terms.database} was handed over, compared and equal"
-                return give(request.verb, Reason.RESTORED, message, restore=RestoreFacts(is_handed_over=True))
-            drop_database(session, found[0])
+        if found is not None and found[1].is_handed_over:
+            message = f"{terms.database} was handed over, compared and equal"
+            return give(request.verb, Reason.RESTORED, message, restore=RestoreFacts(is_handed_over=True))
+        left, begun = "nothing was made", find_begun(session, terms.database, terms.mark)
+        if begun is not None:
+            drop_database(session, begun)
             left = "what was half-done is dropped"
     lost = fail(request.verb, Reason.JOB_LOST, f"{terms.database}: {left}", restore=RestoreFacts())
     return replace(lost, exit_code=ExitCode.DONE)

@@ -24,6 +24,7 @@ from dbcustody.repository.ledger import entry_sequence, ledger_prefix
 from dbcustody.repository.manifest import Manifest, Scope
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Generator, Iterator
 
     from dbcustody.adapters.postgres import Client
@@ -67,9 +68,9 @@ class Source:
         archives = {name: objects for name, objects in archives_of(self.manifest).items() if name != SCHEMA_OBJECT}
         return dict(sorted(archives.items(), key=lambda one: -sum(sizes[name] for name in one[1])))
 
-    def pieces(self, objects: tuple[str, ...], tools: Tools) -> Iterator[bytes]:
-        """Return the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to stop."""
-        return read_ahead(self._read(objects), tools.stop)
+    def pieces(self, objects: tuple[str, ...], stop: threading.Event) -> Iterator[bytes]:
+        """Return the plaintext of *objects*, one after the other; raises like `read_object`, each at its end, and when told to *stop*."""
+        return read_ahead(self._read(objects), stop)
 
     def read_contents(self, objects: tuple[str, ...] | None = None) -> Contents:
         """Return the table of contents of the archive of *objects* (None: the definitions); only its head is read.

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect
+from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.landing import drop_database
 from dbcustody.adapters.postgres.lock import hold_swap
@@ -30,9 +31,10 @@ from dbcustody.adapters.postgres.swapping import (
 )
 from dbcustody.api.restore import OldDatabase, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
-from dbcustody.errors import RefusedError
+from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.facts import RestoreFacts
-from dbcustody.jobs.chosen import refuse_erased
+from dbcustody.jobs.chosen import refuse_erased, terms_of
+from dbcustody.jobs.newdatabase import find_begun
 from dbcustody.jobs.replacement import Marked, find_live, find_marked, old_database, read_facts, replace_terms
 from dbcustody.jobs.tools import check_stop, database_of
 from dbcustody.jobs.verdict import fail, give
@@ -186,7 +188,17 @@ def _swap_alone(session: Session, order: SwapOrder, tools: Tools) -> None:
     empty(session, live, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     empty(session, incoming, patience_seconds=EMPTYING_SECONDS, stop=tools.stop)
     check_stop(tools)
-    exchange(session, wanted)
+    _exchange(session, wanted, tools)
+
+
+def _exchange(session: Session, wanted: Exchange, tools: Tools) -> None:
+    """Let the two change places; a statement that waits for a lock is broken off when told to stop, for nobody is served meanwhile."""
+    try:
+        with cancelled_by(tools.stop, session):
+            exchange(session, wanted)
+    except DbcustodyError:
+        check_stop(tools)
+        raise
 
 
 def _require_confirmed(session: Session, order: SwapOrder, live: Place) -> None:
@@ -272,9 +284,10 @@ def settle_replace(request: JobRequest, tools: Tools) -> JobResult:
         if found.swapped is not None:
             facts = RestoreFacts(is_handed_over=True, old_database=old_database(found), oid=found.swapped.oid)
             return give(request.verb, Reason.SWAPPED, f"{found.swapped.name} was swapped in", restore=facts)
-        left = "nothing was made"
-        if found.waiting is not None:
-            drop_database(session, found.waiting.oid)
+        left, begun = "nothing was made", find_begun(session, terms_of(request).database, order.mark)
+        waiting = found.waiting.oid if found.waiting is not None else begun
+        if waiting is not None:
+            drop_database(session, waiting)
             left = "what was restored is dropped"
     lost = fail(
         request.verb,

@@ -6,6 +6,7 @@ what a killed run left half-done is recognised, and may be dropped, by whoever g
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_LINES: Final = 20
 """How many swaps the comment of one database remembers; the oldest gives way."""
+_LEAST_LIMIT: Final = 1_000_000_000
 _UNDER_WAY: Final = "dbcustody is restoring {backup_id} here{whom}; if it does not any more, drop this"
 _HANDED_OVER: Final = "restored by dbcustody from {backup_id}{whom}"
 _PUT_BACK: Final = "put back by dbcustody for {mark}; undone is {undone}"
@@ -73,6 +75,15 @@ class Imprint:
 def under_way(backup_id: str, mark: str | None) -> str:
     """Return the comment of a database that is being filled from *backup_id*; *mark* None: for nobody who could ask again."""
     return _UNDER_WAY.format(backup_id=backup_id, whom=_whom(mark))
+
+
+def birthmark(mark: str) -> int:
+    """Return the connection limit with which a database is created for *mark*: what it says of itself before it can bear a comment.
+
+    Nothing else can be told in CREATE DATABASE, which stands in no transaction with the comment; so large a limit limits nobody, and few
+    would ever choose just this one.
+    """
+    return _LEAST_LIMIT + int.from_bytes(hashlib.sha256(mark.encode()).digest()[:8], "big") % _LEAST_LIMIT
 
 
 def ready(replaces_oid: int, mark: str) -> str:

@@ -73,6 +73,10 @@ _KNOWN_OF_DATABASES_SINCE: Final = 15
 _ATTRIBUTES: Final = frozenset(
     {"SUPERUSER", "CREATEDB", "CREATEROLE", "INHERIT", "NOINHERIT", "LOGIN", "NOLOGIN", "REPLICATION", "BYPASSRLS"}
 )
+_NEWBORN: Final = """
+select oid::bigint from pg_database
+where datname = %s and datconnlimit = %s and not datallowconn and shobj_description(oid, 'pg_database') is null
+"""
 _LOCALE_ERRORS: Final = (
     psycopg.errors.WrongObjectType,
     psycopg.errors.InvalidParameterValue,
@@ -135,6 +139,13 @@ def read_database(session: Session, name: str) -> tuple[int, str | None] | None:
     return None if row is None else (int(row[0]), row[1])
 
 
+def find_newborn(session: Session, name: str, limit: int) -> int | None:
+    """Return the OID of the database *name* that was created with *limit*, and got no further: shut, without comment; or None."""
+    with translated(f"look for the database {name}", otherwise=Reason.CONNECTION_LOST):
+        row: Any = session.execute(_NEWBORN.encode(), (name, limit)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def create_roles(session: Session, roles: Iterable[RoleFacts]) -> None:
     """Create *roles* without passwords, all or none, with the memberships that they had; words that are no attribute are left out."""
     wanted = list(roles)
@@ -151,10 +162,11 @@ def create_roles(session: Session, roles: Iterable[RoleFacts]) -> None:
                 session.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(role.name)))
 
 
-def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark: str) -> int:
+def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark: str, limit: int = -1) -> int:
     """Create the database *name*, shut, with the encoding and locale of *facts*; return its OID.
 
-    *remark* stands as its comment until it is handed over, for whoever finds it half-done.
+    *remark* stands as its comment until it is handed over, for whoever finds it half-done; before there is a comment, the connection limit
+    *limit* tells (-1: nothing), by which `find_newborn` finds it.
     """
     words = {"encoding": facts.encoding, "lc_collate": facts.collation, "lc_ctype": facts.ctype}
     options = [sql.SQL(f"{word} {{}}").format(sql.Literal(value)) for word, value in words.items()]
@@ -165,9 +177,9 @@ def create_database(session: Session, name: str, facts: DatabaseFacts, *, remark
         options.append(sql.SQL("icu_rules {}").format(sql.Literal(facts.icu_rules)))
     database = sql.Identifier(name)
     with translated(f"create the database {name}", otherwise=Reason.RESTORE_FAILED):
-        statement = sql.SQL("create database {} template template0 {} allow_connections false")
+        statement = sql.SQL("create database {} template template0 {} allow_connections false connection limit {}")
         with _locale_wanted(facts):
-            session.execute(statement.format(database, sql.SQL(" ").join(options)))
+            session.execute(statement.format(database, sql.SQL(" ").join(options), sql.Literal(limit)))
         session.execute(sql.SQL("revoke all on database {} from public").format(database))
         session.execute(sql.SQL("comment on database {} is {}").format(database, sql.Literal(remark)))
         session.execute(sql.SQL("alter database {} allow_connections true").format(database))

@@ -74,11 +74,12 @@ def session_options(session: Session) -> str:
     """Return the start-up options for a client (libpq's PGOPTIONS); empty when a pooler stands between, which would refuse them.
 
     No short timeout of role or database cuts its first statements, and its backends die soon after it where the server's platform can
-    watch its clients.
+    watch its clients. Raises UnavailableError (ConnectionLost).
     """
-    if is_pooled(session):
-        return ""
-    row = session.execute("select pg_catalog.current_setting('client_connection_check_interval', true)").fetchone()
+    with translated("ask the server for its settings", otherwise=Reason.CONNECTION_LOST):
+        if is_pooled(session):
+            return ""
+        row = session.execute("select pg_catalog.current_setting('client_connection_check_interval', true)").fetchone()
     watched = row is not None and row[0] not in {None, "", "0"}
     chosen = {"statement_timeout": "0"} | _WATCHED_CLIENT
     if watched:

@@ -127,8 +127,12 @@ def take_snapshot(session: Session, *, lock_wait_seconds: int, choose: Choose, b
 
 
 def list_tables(session: Session) -> list[DumpTable]:
-    """Return every table whose data pg_dump would take, ordered by name; those of extensions only where they are configuration."""
-    return [DumpTable(*row) for row in session.execute(_TABLES.encode())]
+    """Return every table whose data pg_dump would take, ordered by name; those of extensions only where they are configuration.
+
+    Raises what the server's word means, else UnavailableError (ConnectionLost).
+    """
+    with translated("list the tables", otherwise=Reason.CONNECTION_LOST):
+        return [DumpTable(*row) for row in session.execute(_TABLES.encode())]
 
 
 def read_lsn(session: Session) -> str | None:
