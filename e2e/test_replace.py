@@ -313,6 +313,31 @@ def test_what_it_may_not_do_is_found_out_first(
         tenant.until(lambda: settled(tenant, "back"), "everything is back", seconds=TRUTH_SECONDS)
 
 
+def test_a_partial_backup_is_refused(
+    operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
+) -> None:
+    """It says so, and nothing is touched: no database is made, nobody is stopped, no safety backup is taken; beside, it may be restored."""
+    with tenancy() as tenant, replaceable(tenant, operator):
+        tenant.backup("part", tables={"exclude": ["billing.*"]})
+        tenant.succeeded("part")
+        scopes = [tenant.get("backups", name)["status"]["scope"] for name in ("monday", "part")]
+        assert scopes == ["Whole", "Partial"]
+        before, backups = content(tenant), tenant.names("backups")
+
+        replace(tenant, source={"backupRef": {"name": "part"}}, acknowledge=["NotCaptured", "OtherDatabase"])
+        body = ended(tenant, "back")
+
+        assert verdict(body) == ("False", "BackupPartial"), conditions(body)
+        assert "restore it into a new database beside this one" in conditions(body)["Succeeded"]["message"]
+        assert conditions(body)["Swapped"]["status"] == "False"
+        assert [one["reason"] for one in body["status"]["plan"]["obstacles"]] == ["BackupPartial"]
+        assert (content(tenant), databases(tenant)) == (before, [tenant.shop.name])
+        assert web(tenant)["status"]["readyReplicas"] == REPLICAS
+        assert web(tenant)["metadata"]["generation"] == 1
+        assert (tenant.names("backups"), "workloads" in body["status"]) == (backups, False)
+        tenant.until(lambda: settled(tenant, "back"), "everything is as it was", seconds=TRUTH_SECONDS)
+
+
 def test_the_namespace_goes_in_the_middle(
     operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
 ) -> None:

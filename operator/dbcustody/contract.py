@@ -119,7 +119,10 @@ class RestoreTerms:
     backup_id: str | None = None
     policy: str | None = None
     before_time: datetime | None = None
-    """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given."""
+    """Without *backup_id* the newest good backup is meant, of *policy* and not younger than *before_time* where these are given.
+
+    One of the whole database comes first; to take another's place nothing else will do.
+    """
     missing_roles: MissingRoles = MissingRoles.FAIL
     schemas: Patterns = field(default_factory=Patterns)
     tables: Patterns = field(default_factory=Patterns)

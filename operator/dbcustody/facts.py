@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dbcustody.api.backup import Artefact, TableTotals, Tool
+from dbcustody.api.backup import Artefact, BackupScope, TableTotals, Tool
 from dbcustody.api.database import Copy, Server
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
@@ -88,6 +88,7 @@ class BackupFacts:
     start_time: datetime | None = None
     finish_time: datetime | None = None
     tables: TableTotals | None = None
+    scope: BackupScope | None = None
     not_captured: tuple[str, ...] = ()
     verified_level: str | None = None
     """`Checksum`, `Read` or `Restore` when that level passed; None when it failed or was not reached."""

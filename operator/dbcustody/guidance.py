@@ -179,6 +179,10 @@ GUIDANCE: dict[Reason, Guidance] = {
         "SourceVerified",
         "name a backup that the storage holds: `kubectl get backups.dbcustody.dev` or `dbcustody backups list` shows them",
     ),
+    Reason.BACKUP_PARTIAL: _refused(
+        "SourceVerified",
+        "take a backup of the whole database and name that, or restore this one beside it: `mode: NewDatabase`",
+    ),
     Reason.TARGET_EXISTS: _refused("TargetSafe", "choose another name: nothing that exists is ever written into"),
     Reason.ROLES_MISSING: _refused("TargetSafe", "create the roles, let them be created, or leave ownership out"),
     Reason.EXTENSIONS_MISSING: _refused("TargetSafe", "install the packages of the extensions on the target's server"),

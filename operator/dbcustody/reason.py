@@ -112,6 +112,7 @@ class Reason(StrEnum):
     PLAN_CHANGED = "PlanChanged"
     BACKUP_NOT_GOOD = "BackupNotGood"
     BACKUP_NOT_FOUND = "BackupNotFound"
+    BACKUP_PARTIAL = "BackupPartial"
     TARGET_EXISTS = "TargetExists"
     ROLES_MISSING = "RolesMissing"
     EXTENSIONS_MISSING = "ExtensionsMissing"

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dbcustody.adapters.keyring import Keyring
+from dbcustody.api.policy import Tables
 from ground.process import wait_until
-from tests.cli.conftest import COMMAND
+from tests.cli.conftest import COMMAND, KEY
+from tests.fakes.custodian import CUSTODY, Custodian, in_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +70,31 @@ def test_list_shows_what_can_be_restored(person: Person) -> None:
     assert person.run("restore", "--list").out == person.run("backups", "list").out
     listed = json.loads(person.run("restore", "--list", "--json").out)
     assert [one["name"] for one in listed["backups"]] == ["first"]
+
+
+def test_a_partial_backup_is_shown_as_such_and_takes_no_place(at_folder: Person, server: PostgresServer) -> None:
+    """One that a policy took of some tables: listed, not offered before an older whole one, and never put where the database is."""
+    assert at_folder.folder is not None
+    keys = Keyring("env", {"env": KEY})
+    custodian = Custodian(server=server, open_store=in_volume(at_folder.folder), keys=keys)
+    custodian.take("whole")
+    custodian.take("part", tables=Tables(exclude=("purchase",)))
+    (confirm,) = server.execute("select 'shop@' || system_identifier from pg_control_system()")[0]
+    who = {"DBCUSTODY_CUSTODY_ID": CUSTODY}
+
+    table = at_folder.run("restore", "--list", **who)
+    offered = at_folder.run("restore", "--database", "back", **who)
+    refused = at_folder.run("restore", "part", "--replace", "--confirm", confirm, "--no-safety-backup", **who)
+    beside = at_folder.run("restore", "part", "--database", "back", **who)
+
+    assert [line.split()[-1] for line in table.out.splitlines()] == ["STATE", "Good", "Good,Partial"]
+    assert offered.code == 64
+    assert "NAME: is missing; the newest good one, of the whole database if there is one, is whole" in offered.err
+    assert (refused.code, "BackupPartial: backup part: holds only a part" in refused.err) == (1, True), refused.err
+    assert server.execute(COUNT, database="shop") == [(2000, 500)]
+    assert beside.code == 0, beside.err
+    assert server.execute("select count(*) from customer", database="back") == [(2000,)]
+    server.execute("drop database back with (force)")
 
 
 def test_person_at_a_terminal_is_asked_which(person: Person, server: PostgresServer) -> None:

@@ -50,6 +50,7 @@ COLUMNS = {
         ("Expires", "string", ".status.expiresTime", 0),
         ("Policy", "string", ".spec.policyRef.name", 1),
         ("Duration", "integer", ".status.durationSeconds", 1),
+        ("Scope", "string", ".status.scope", 1),
         ("Location", "string", ".status.artefact.location", 1),
         ("Reason", "string", f"{SUCCEEDED}.reason", 1),
         AGE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from dbcustody.api.backup import BackupScope
 from dbcustody.api.condition import ConditionType, merge, yes
 from dbcustody.api.database import Workload, WorkloadKind
 from dbcustody.contract import Verb
@@ -32,12 +33,12 @@ def plane(**spec: Any) -> RestorePlane:
     return RestorePlane(request=replace_request(**spec), around=around)
 
 
-def backed_up(plane: RestorePlane, *said: Any) -> None:
-    """Let the safety backup be over, as *said*."""
+def backed_up(plane: RestorePlane, *said: Any, scope: BackupScope | None = BackupScope.WHOLE) -> None:
+    """Let the safety backup, of *scope*, be over, as *said*."""
     backup = plane.around.safety_backup
     assert backup is not None
     conditions = merge((), said, generation=1, now=plane.now)
-    plane.around = replace(plane.around, safety_backup=seen.with_status(backup, conditions=conditions))
+    plane.around = replace(plane.around, safety_backup=seen.with_status(backup, conditions=conditions, scope=scope))
 
 
 SUCCEEDED = (yes(ConditionType.FINISHED, Reason.SUCCEEDED), yes(ConditionType.SUCCEEDED, Reason.SUCCEEDED))

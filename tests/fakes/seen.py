@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.backup import Artefact, Backup, BackupSpec, Progress, Stage
+from dbcustody.api.backup import Artefact, Backup, BackupScope, BackupSpec, Progress, Stage
 from dbcustody.api.condition import Condition, ConditionStatus, ConditionType
 from dbcustody.api.database import Connection, Database, DatabaseSpec, Server
 from dbcustody.api.meta import Metadata, ObjectRef, OwnerReference
@@ -164,6 +164,7 @@ def facts(name: str = "monday", **values: Any) -> BackupFacts:
         "snapshot_time": ago(100),
         "start_time": ago(110),
         "finish_time": ago(10),
+        "scope": BackupScope.WHOLE,
         "verified_level": "Read",
     }
     return BackupFacts(name=name, **(defaults | values))

@@ -44,6 +44,8 @@ class Swapper:
     custodian: Custodian
     mark: str = MARK
     terms: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What is asked otherwise about the backup."""
 
     @property
     def kept(self) -> str:
@@ -59,14 +61,9 @@ class Swapper:
         """Return the request of a Job that does *verb*."""
         ((confirm,),) = self.custodian.server.execute(CONFIRM)
         wanted = {"custody_id": CUSTODY, "confirm": confirm, "keep_old_seconds": 3600} | self.terms | terms
-        asked = RestoreTerms(
-            database=incoming_name(self.mark),
-            mark=self.mark,
-            backup_id=self.backup_id,
-            parallelism=2,
-            replace=ReplaceTerms(**wanted),
-        )
-        return replace(self.custodian.request(), verb=verb, options=None, restore=asked)
+        asked = {"database": incoming_name(self.mark), "backup_id": self.backup_id} | self.asked
+        restore = RestoreTerms(mark=self.mark, parallelism=2, replace=ReplaceTerms(**wanted), **asked)
+        return replace(self.custodian.request(), verb=verb, options=None, restore=restore)
 
     def ask(self, verb: Verb, **terms: Any) -> JobResult:
         """Return the Job's result; raises what it raises."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dbcustody.api.backup import BackupStatus, Stage
+from dbcustody.api.backup import BackupScope, BackupStatus, Stage
 from dbcustody.api.condition import ConditionType
 from dbcustody.contract import JobResult, Verb
 from dbcustody.facts import BackupFacts, RestoreTestFacts
@@ -172,6 +172,12 @@ def test_times_come_from_the_manifest_where_it_is_known(found: BackupFacts | Non
     status = with_facts(BackupStatus(start_time=ago(500), finish_time=ago(400)), found)
 
     assert (start, finish) == (status.start_time, status.finish_time)
+
+
+@pytest.mark.parametrize("scope", [*BackupScope, None])
+def test_the_scope_is_what_the_manifest_says(scope: BackupScope | None) -> None:
+    """A Job of an older version does not say, and then nobody does."""
+    assert with_facts(BackupStatus(), facts(scope=scope)).scope is scope
 
 
 def test_what_was_not_captured_stays_within_what_the_api_server_takes() -> None:

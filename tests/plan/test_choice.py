@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dbcustody.errors import RefusedError
-from dbcustody.plan.choice import choose_named, choose_newest
+from dbcustody.plan.choice import choose_named, choose_newest, choose_offered
 from dbcustody.reason import Reason
 from dbcustody.repository.inventory import Doubt, Inventory
+from dbcustody.repository.manifest import Scope
 from tests.fakes.history import START, Told, read_backup
+
+if TYPE_CHECKING:
+    from dbcustody.repository.inventory import ReadBackup
 
 HOURS = [read_backup(Told(name=f"h{hour}", snapshot=START + timedelta(hours=hour))) for hour in range(3)]
 EVERY = Inventory(backups=tuple(HOURS))
@@ -82,6 +86,47 @@ def test_the_newest_good_one() -> None:
     assert choose_newest(with_newest(doubts=(Doubt.FORGED_MANIFEST,))) is HOURS[1]
     assert choose_newest(EVERY, before=HOURS[1].manifest.snapshot) is HOURS[1]
     assert choose_newest(EVERY, before=HOURS[1].manifest.snapshot - timedelta(seconds=1)) is HOURS[0]
+
+
+def as_part(backup: ReadBackup, **manifest: Any) -> ReadBackup:
+    """Return *backup* as one of some tables alone."""
+    return replace(backup, manifest=replace(backup.manifest, scope=Scope.PARTIAL, **manifest))
+
+
+def test_one_of_the_whole_database_comes_before_a_newer_one_of_a_part() -> None:
+    """However the newest is asked for; a part comes only where nothing whole fits, and never into another's place."""
+    mixed = Inventory(backups=(as_part(HOURS[0]), HOURS[1], as_part(HOURS[2])))
+    parts = Inventory(backups=tuple(as_part(one) for one in HOURS))
+    first = HOURS[0].manifest.snapshot
+
+    assert choose_newest(mixed) is choose_newest(mixed, must_be_whole=True) is HOURS[1]
+    assert choose_newest(mixed, before=first) is mixed.backups[0]
+    assert choose_newest(parts) is parts.backups[2]
+    for inventory, before, there in ((parts, None, 3), (mixed, first, 1)):
+        with pytest.raises(RefusedError) as caught:
+            choose_newest(inventory, policy="nightly", before=before, must_be_whole=True)
+        assert caught.value.reason is Reason.BACKUP_PARTIAL
+        assert f"of the whole database: the {there} that fit leave something out" in caught.value.message
+    with pytest.raises(RefusedError) as caught:
+        choose_newest(parts, policy="other", must_be_whole=True)
+    assert caught.value.reason is Reason.BACKUP_NOT_FOUND
+
+
+def test_a_part_may_be_named() -> None:
+    """Whoever names it knows what it is; whether it fits the place is judged elsewhere."""
+    part = as_part(HOURS[0])
+    assert choose_named(Inventory(backups=(part,)), part.manifest.backup_id) is part
+
+
+def test_what_a_person_is_offered() -> None:
+    """The newest good one of the whole database, else the newest good one, else whatever is newest."""
+    unproven = replace(HOURS[2], verified=())
+    assert choose_offered(HOURS) is HOURS[2]
+    assert choose_offered((*HOURS[:2], unproven)) is HOURS[1]
+    assert choose_offered((HOURS[0], as_part(HOURS[1]), unproven)) is HOURS[0]
+    parts = [as_part(one) for one in HOURS]
+    assert choose_offered(parts) is parts[2]
+    assert choose_offered([unproven]) is unproven
 
 
 def test_only_those_of_the_policy() -> None:

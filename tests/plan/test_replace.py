@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dbcustody.api.backup import BackupScope
 from dbcustody.api.condition import ConditionType, merge, no, yes
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.restore import RestoreStage
@@ -150,9 +151,43 @@ def test_no_policy_no_safety_backup() -> None:
     found.ends(IS_PLANNED)
     found.steps(3)
     assert found.word(ConditionType.READY) == ("False", "PolicyNotFound")
+    assert "no BackupPolicy of Database 'shop' can take" in found.message(ConditionType.READY)
     found.around = replace(found.around, safety_policy="nightly")
     found.steps(3)
     assert found.around.safety_backup is not None
+
+
+@pytest.mark.parametrize("undoes", [False, True], ids=["restore", "undo"])
+def test_a_policy_that_leaves_something_out_takes_no_safety_backup(*, undoes: bool) -> None:
+    """It is said which ones do, and what helps; a policy of the whole that comes lets it go on."""
+    found = plane(**({"undo_of": ObjectRef(name="back")} if undoes else {}))
+    partial = tuple(f"part-{number}" for number in range(5))
+    found.around = replace(found.around, safety_policy=None, partial_policies=partial, undone=undone_by())
+    found.steps(3)
+    found.ends(UNDO_PLANNED if undoes else IS_PLANNED)
+    found.steps(3)
+    assert found.word(ConditionType.READY) == ("False", "PolicyNotFound")
+    assert (
+        found.message(ConditionType.READY)
+        == "no BackupPolicy of Database 'shop' takes all of it, which the safety backup must: "
+        "part-0, part-1, part-2 and 2 more leave something out; make one without `tables`, or decline it with `safetyBackup: false`"
+    )
+    assert (found.around.safety_backup, replicas(found)) == (None, 3)
+    found.around = replace(found.around, safety_policy="nightly")
+    found.steps(3)
+    assert found.around.safety_backup is not None
+
+
+@pytest.mark.parametrize("scope", [BackupScope.PARTIAL, None], ids=["partial", "of-an-older-version"])
+def test_a_safety_backup_that_came_out_partial_ends_it(scope: BackupScope | None) -> None:
+    """The policy may have been changed meanwhile; what is not known to be whole is not taken for it."""
+    found = at_safety()
+    backed_up(found, *SUCCEEDED, scope=scope)
+    found.steps(2)
+    assert found.word(ConditionType.SUCCEEDED) == ("False", "SafetyBackupFailed")
+    assert found.word(ConditionType.SAFETY_BACKUP_TAKEN) == ("False", "SafetyBackupFailed")
+    assert "is not known to be of the whole database" in found.message(ConditionType.SUCCEEDED)
+    assert (found.verbs, replicas(found)) == (["plan-restore"], 3)
 
 
 @pytest.mark.parametrize(

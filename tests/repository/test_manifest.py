@@ -153,6 +153,14 @@ def test_impossible_manifests_are_damage(make_manifest: MakeManifest, change: di
         read_manifest(canonical(make_manifest(**change)), "m")
 
 
+def test_a_manifest_that_does_not_say_of_how_much_it_is_is_damage(make_manifest: MakeManifest) -> None:
+    """Every one of format 1 says so: nobody has to guess, and nobody does."""
+    told = json.loads(write_manifest(make_manifest()))
+    del told["scope"]
+    with pytest.raises(DamagedError, match="scope: is missing"):
+        read_manifest(canonical(told), "m")
+
+
 def test_time_beyond_the_calendar_is_damage(make_manifest: MakeManifest) -> None:
     """A time that cannot be brought to UTC is damage and no crash."""
     data = write_manifest(make_manifest()).replace(b"2026-01-31T02:00:00Z", b"0001-01-01T00:00:00+23:59")

@@ -28,6 +28,13 @@ class Origin(StrEnum):
     """Made of what was found in a storage; no manifest bears it."""
 
 
+class BackupScope(StrEnum):
+    """Whether a backup is of the whole database: it was not told to leave any schema or table out."""
+
+    WHOLE = "Whole"
+    PARTIAL = "Partial"
+
+
 class DeletionPolicy(StrEnum):
     """What becomes of the data when the Backup is deleted."""
 
@@ -174,6 +181,8 @@ class BackupStatus:
     """What the Jobs that are over had to send to the storage again; 0 is told as 0, None: none of them told."""
     progress: Progress | None = None
     tables: TableTotals | None = None
+    scope: BackupScope | None = None
+    """None: an older version recorded it and did not say; nobody takes it for whole."""
     not_captured: tuple[str, ...] = ()
     retained_because: tuple[str, ...] = ()
     expires_time: datetime | None = None

@@ -137,6 +137,11 @@ class CaptureOptions:
     verification: Verification = field(default_factory=Verification)
     row_counts: RowCounts = RowCounts.EXACT
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no table is left out."""
+        return not (self.tables.include or self.tables.exclude)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupPolicySpec(CaptureOptions):

@@ -45,6 +45,10 @@ class SideEffect(StrEnum):
     OTHER_OPERATORS = "OtherOperators"
     SKIPPED_OBJECTS = "SkippedObjects"
     """What only a superuser could bring back is left out."""
+    OTHER_DATABASE = "OtherDatabase"
+    """What comes is a backup of another database than the one whose place it takes."""
+    NOT_CAPTURED = "NotCaptured"
+    """What the backup of the whole database could not hold is gone from the live one."""
 
 
 class RestoreStage(StrEnum):
@@ -87,7 +91,7 @@ class RestoreSource:
     """Which backup: exactly one of *backup_ref*, *policy_ref* and *storage_ref* is given (CEL), unless a swap is undone.
 
     With a policy the newest good backup, not younger than *before_time*; with a storage the one of *backup_id* below *custody_id*, or
-    without that the newest good one.
+    without that the newest good one. A newest one is of the whole database if there is such a one; a Replace takes no other.
     """
 
     backup_ref: ObjectRef | None = None
@@ -297,6 +301,11 @@ class RestoreRequestStatus:
     """What the Jobs that are over had to send to the storage again; 0 is told as 0, None: none of them told."""
     attempts: tuple[Attempt, ...] = ()
     job_ref: ObjectRef | None = None
+
+    @property
+    def keeps_old(self) -> bool:
+        """Whether the database whose place was taken is still there, as far as is known, and can be put back."""
+        return self.old_database is not None and self.old_database.dropped_time is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,8 @@ def state_of(backup: ReadBackup) -> str:
     words = [doubt.value for doubt in backup.doubts] or ["Good" if backup.is_good else "NotVerified"]
     if backup.is_deleted:
         words = ["Deleted"]
-    return ",".join([*words, *(["Held"] if backup.is_held else [])])
+    more = ((not backup.manifest.is_whole, "Partial"), (backup.is_held, "Held"))
+    return ",".join([*words, *(word for holds, word in more if holds)])
 
 
 def _as_text(bench: Bench, location: str, inventory: Inventory) -> str:

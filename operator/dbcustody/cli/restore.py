@@ -21,6 +21,7 @@ from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import open_source
 from dbcustody.jobs.tools import application_name, make_target
 from dbcustody.plan import selection
+from dbcustody.plan.choice import choose_offered
 from dbcustody.plan.restoration import Wish
 
 if TYPE_CHECKING:
@@ -120,15 +121,23 @@ def ask_which(bench: Bench) -> str:
     backups = [one for one in inventory.live if not one.is_stranger]
     if not backups:
         raise InvalidSpecError("NAME: there is no backup to choose from")
+    offered = choose_offered(backups)
     if not sys.stdin.isatty():
-        raise InvalidSpecError(f"NAME: is missing; the newest is {backups[-1].manifest.name}")
+        which = (
+            "the newest is"
+            if offered is backups[-1]
+            else "the newest good one, of the whole database if there is one, is"
+        )
+        raise InvalidSpecError(f"NAME: is missing; {which} {offered.manifest.name}")
     rows = [
         (str(number), one.manifest.name, time_text(one.manifest.snapshot), state_of(one))
         for number, one in enumerate(backups, start=1)
     ]
     click.echo(table_text(("", "NAME", "SNAPSHOT", "STATE"), rows), err=True)
     with asking():
-        number = click.prompt("which one", type=click.IntRange(1, len(backups)), default=len(backups), err=True)
+        number = click.prompt(
+            "which one", type=click.IntRange(1, len(backups)), default=backups.index(offered) + 1, err=True
+        )
     return backups[number - 1].manifest.name
 
 

@@ -12,5 +12,7 @@ SIDE_EFFECTS: Final = (
     "ForeignServers",
     "OtherOperators",
     "SkippedObjects",
+    "OtherDatabase",
+    "NotCaptured",
 )
 """Those of `api.restore.SideEffect`; a test holds the two together."""

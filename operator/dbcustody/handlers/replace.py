@@ -13,6 +13,8 @@ from dbcustody.handlers.scaling import look_at_workload
 from dbcustody.handlers.world import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dbcustody.api.policy import BackupPolicy
     from dbcustody.api.restore import RestoreRequest
     from dbcustody.handlers.hands import Hands
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 async def see_replace(hands: Hands, key: Key, request: RestoreRequest, seen: SeenRestore) -> SeenRestore:
     """Return *seen* with what is around a request in mode Replace."""
     world, space, spec = hands.world, key.namespace, request.spec
-    wanted = request.status.safety_backup
+    wanted, policies = request.status.safety_backup, _able_policies(world, space, request)
     return replace(
         seen,
         undone=world.restores.get(Place(space, spec.undo_of.name)) if spec.undo_of is not None else None,
         rivals=_rivals(world, key, request),
-        safety_policy=_safety_policy(world, space, request),
+        safety_policy=_safety_policy(policies, request),
+        partial_policies=tuple(one.metadata.name for one in policies if not one.spec.is_whole),
         safety_backup=world.backups.get(Place(space, wanted.name)) if wanted is not None else None,
         workloads=await _workloads(hands, space, request, seen),
         is_namespace_going=request.metadata.is_being_deleted and await is_namespace_going(hands, space),
@@ -59,14 +62,16 @@ def _turn(request: RestoreRequest) -> tuple[bool, str, str]:
     return (start is None, str(start), request.metadata.uid)
 
 
-def _safety_policy(world: World, namespace: str, request: RestoreRequest) -> str | None:
-    """Return the policy by which what is there now is backed up: the source's own if it is of that database, else the first by name."""
+def _able_policies(world: World, namespace: str, request: RestoreRequest) -> list[BackupPolicy]:
+    """Return the policies by which something of what is there now can be backed up, in the order of their names."""
+    policies = world.policies.find("database", namespace, request.spec.target.database_ref.name)
+    return [policy for policy in policies if _may_write(world, namespace, policy)]
+
+
+def _safety_policy(policies: Iterable[BackupPolicy], request: RestoreRequest) -> str | None:
+    """Return which of *policies* backs up all of what is there now: the source's own, else the first by name; None: none does."""
     named = request.source.policy_ref
-    able = sorted(
-        policy.metadata.name
-        for policy in world.policies.find("database", namespace, request.spec.target.database_ref.name)
-        if _may_write(world, namespace, policy)
-    )
+    able = [policy.metadata.name for policy in policies if policy.spec.is_whole]
     return named.name if named is not None and named.name in able else next(iter(able), None)
 
 

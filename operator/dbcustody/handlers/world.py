@@ -223,6 +223,8 @@ def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
     yield ("database", request.metadata.namespace, request.spec.target.database_ref.name)
     if not is_finished(request):
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
+    if not is_finished(request) or request.status.keeps_old:
+        yield ("sparing", request.metadata.namespace)
 
 
 def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:

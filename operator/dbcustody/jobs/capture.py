@@ -35,6 +35,7 @@ from dbcustody.jobs.streamplan import plan_streams, plan_whole
 from dbcustody.jobs.tools import check_stop
 from dbcustody.jobs.vigil import Vigil
 from dbcustody.repository.catalogue import (
+    PASSWORDS,
     Catalogue,
     DatabaseFacts,
     ExtensionFacts,
@@ -98,15 +99,11 @@ class Capture:
             objects=objects,
             catalogue=catalogue,
             server=self._server(snapshot.lsn, lsn_after),
-            scope=Scope.PARTIAL if self._is_partial else Scope.FULL,
+            scope=Scope.FULL if self._options.is_whole else Scope.PARTIAL,
             compression=compression_argument(self._options.compression, self._sitting.client).manifest,
             snapshot_time=self._snapshot_time,
             begun_time=begun_time,
         )
-
-    @property
-    def _is_partial(self) -> bool:
-        return bool(self._options.tables.include or self._options.tables.exclude)
 
     def _take_snapshot(self) -> Snapshot:
         tables = self._options.tables
@@ -168,7 +165,7 @@ class Capture:
         roles = read_roles(session)
         captured_objects, not_captured = self._large_objects(session)
         if roles:
-            not_captured += (f"passwords of {len(roles)} roles",)
+            not_captured += (PASSWORDS.format(len(roles)),)
         return Catalogue(
             database=decode(DatabaseFacts, read_database(session)),
             roles=tuple(decode(RoleFacts, role) for role in roles),

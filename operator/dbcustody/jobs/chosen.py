@@ -43,7 +43,9 @@ def open_chosen(request: JobRequest, tools: Tools) -> Source:
     terms = terms_of(request)
     if terms.backup_id is not None:
         return open_source(storage, choose_named(inventory, terms.backup_id))
-    return open_source(storage, choose_newest(inventory, policy=terms.policy, before=terms.before_time))
+    must_be_whole = terms.replace is not None
+    newest = choose_newest(inventory, policy=terms.policy, before=terms.before_time, must_be_whole=must_be_whole)
+    return open_source(storage, newest)
 
 
 def refuse_erased(request: JobRequest, tools: Tools) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dbcustody.api.backup import Artefact, TableTotals
+from dbcustody.api.backup import Artefact, BackupScope, TableTotals
 from dbcustody.api.database import Server
 from dbcustody.api.policy import Level
 from dbcustody.facts import BackupFacts, RestoreTestFacts
@@ -69,6 +69,7 @@ def facts_of(storage: OpenStorage, standing: Standing) -> BackupFacts:
         start_time=manifest.started,
         finish_time=manifest.finished,
         tables=TableTotals(count=manifest.table_count, rows=manifest.row_count),
+        scope=BackupScope.WHOLE if manifest.is_whole else BackupScope.PARTIAL,
         not_captured=standing.not_captured,
         verified_level=level.value if level is not None else None,
         verification_message=verified.message if verified is not None else None,

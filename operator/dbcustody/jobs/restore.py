@@ -22,6 +22,7 @@ from dbcustody.jobs.source import Source, refuse_pending_erasures
 from dbcustody.jobs.swap import settle_replace
 from dbcustody.jobs.tools import database_of
 from dbcustody.jobs.verdict import fail, give
+from dbcustody.plan.incoming import judge_incoming
 from dbcustody.plan.replacement import undo_plan
 from dbcustody.plan.restoration import Landing, Wish
 from dbcustody.plan.selection import Choice
@@ -152,10 +153,13 @@ def _server(request: JobRequest, tools: Tools) -> PostgresTarget:
 
 
 def _order(session: Session, request: JobRequest, tools: Tools) -> RestoreOrder:
-    terms = terms_of(request)
+    terms, source, replacement = terms_of(request), open_chosen(request, tools), None
+    if terms.replace is not None:
+        live = look_at_live(session, request, tools)
+        replacement = judge_incoming(live, source.manifest, source.catalogue, terms)
     return RestoreOrder(
-        source=open_chosen(request, tools),
-        replacement=look_at_live(session, request, tools) if terms.replace is not None else None,
+        source=source,
+        replacement=replacement,
         server=_server(request, tools),
         wish=Wish(
             database=terms.database,

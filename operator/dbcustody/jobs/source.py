@@ -21,7 +21,7 @@ from dbcustody.repository.catalogue import Catalogue
 from dbcustody.repository.contents import read_contents
 from dbcustody.repository.layout import SCHEMA_OBJECT, WHOLE_OBJECT
 from dbcustody.repository.ledger import entry_sequence, ledger_prefix
-from dbcustody.repository.manifest import Manifest, Scope
+from dbcustody.repository.manifest import Manifest
 
 if TYPE_CHECKING:
     import threading
@@ -52,7 +52,7 @@ class Source:
     @property
     def is_partial(self) -> bool:
         """Whether only some tables were asked for."""
-        return self.manifest.scope is Scope.PARTIAL
+        return not self.manifest.is_whole
 
     @property
     def definitions(self) -> Archive:

@@ -143,6 +143,7 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
         start_time=start,
         finish_time=finish or status.finish_time,
         tables=facts.tables,
+        scope=facts.scope,
         restore_seconds=facts.restore_test.seconds if facts.restore_test is not None else None,
         not_captured=tuple(one[:NOT_CAPTURED_LENGTH] for one in facts.not_captured[:MOST_NOT_CAPTURED]),
     )

@@ -9,11 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.api.backup import BackupScope
 from dbcustody.api.condition import ConditionType, find, is_true, unknown, yes
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.api.restore import RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
-from dbcustody.naming import API_VERSION, FINALIZER, LABEL_REQUEST, child_name, label_value
+from dbcustody.naming import API_VERSION, FINALIZER, LABEL_REQUEST, child_name, label_value, named
 from dbcustody.plan.actions import Count, CreateBackup, LetJobGo, Plan, SetFinalizers, StartJob, Tell
 from dbcustody.plan.freeze import window_on
 from dbcustody.plan.job_lifecycle import Stand, backoff_seconds, judge
@@ -28,6 +29,7 @@ from dbcustody.reason import ExitCode, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dbcustody.api.backup import Backup
     from dbcustody.api.condition import Condition
     from dbcustody.api.restore import OldDatabase, RestoreRequestStatus
     from dbcustody.plan.restore_case import RestoreCase
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 STOPPING_PATIENCE: Final = timedelta(minutes=2)
 """How long pods have to end by themselves; then their sessions are ended, and no new ones are let in."""
 LOOK_SECONDS: Final = 2.0
+_NAMED: Final = 3
+"""How many policies a message names."""
 
 
 def carry_out(case: RestoreCase, status: RestoreRequestStatus, more: tuple[Condition, ...]) -> Found:
@@ -83,14 +87,8 @@ def _safety_backup(case: RestoreCase) -> Found | None:
         status = replace(case.status, progress=_progress(case, RestoreStage.SAFETY_BACKUP, f"Backup {wanted.name}"))
         made = CreateBackup(_safety_manifest(case, wanted.name))
         return going_on(case, status, Reason.RUNNING, f"Backup {wanted.name} is taken first", actions=(made,))
-    conditions = backup.status.conditions
-    if is_true(conditions, ConditionType.SUCCEEDED):
-        said = yes(ConditionType.SAFETY_BACKUP_TAKEN, Reason.SAFETY_BACKUP_TAKEN, f"Backup {wanted.name} succeeded")
-        return going_on(case, case.status, Reason.PENDING, "the safety backup is taken", more=(said,), again=0.0)
-    if is_true(conditions, ConditionType.FINISHED):
-        found = find(conditions, ConditionType.SUCCEEDED)
-        why = f"{found.reason.value}: {found.message}" if found is not None else "it failed"
-        return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {wanted.name}: {why}")
+    if is_true(backup.status.conditions, ConditionType.FINISHED):
+        return _safety_verdict(case, backup)
     status = replace(case.status, progress=_progress(case, RestoreStage.SAFETY_BACKUP, f"Backup {wanted.name}"))
     said = unknown(ConditionType.SAFETY_BACKUP_TAKEN, Reason.RUNNING, f"Backup {wanted.name} is under way")
     return going_on(
@@ -98,15 +96,39 @@ def _safety_backup(case: RestoreCase) -> Found | None:
     )
 
 
+def _safety_verdict(case: RestoreCase, backup: Backup) -> Found:
+    """Speak for a safety backup that is over; what a policy that was changed meanwhile left out, the swap would lose."""
+    name, conditions = backup.metadata.name, backup.status.conditions
+    if not is_true(conditions, ConditionType.SUCCEEDED):
+        found = find(conditions, ConditionType.SUCCEEDED)
+        why = f"{found.reason.value}: {found.message}" if found is not None else "it failed"
+        return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {name}: {why}")
+    if backup.status.scope is not BackupScope.WHOLE:
+        return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {name}: is not known to be of the whole database")
+    said = yes(ConditionType.SAFETY_BACKUP_TAKEN, Reason.SAFETY_BACKUP_TAKEN, f"Backup {name} succeeded")
+    return going_on(case, case.status, Reason.PENDING, "the safety backup is taken", more=(said,), again=0.0)
+
+
 def _name_safety_backup(case: RestoreCase) -> Found:
     if case.seen.safety_policy is None:
-        name = case.request.spec.target.database_ref.name
-        message = f"no BackupPolicy of Database {name!r} can take the safety backup; make one, or decline it with `safetyBackup: false`"
-        return held_up(case, Reason.POLICY_NOT_FOUND, message)
+        return held_up(case, Reason.POLICY_NOT_FOUND, _without_policy(case))
     metadata = case.request.metadata
-    named = ObjectRef(name=child_name(metadata.name, metadata.uid, "safety"))
+    wanted = ObjectRef(name=child_name(metadata.name, metadata.uid, "safety"))
     return going_on(
-        case, replace(case.status, safety_backup=named), Reason.PENDING, "the safety backup is being made", again=0.0
+        case, replace(case.status, safety_backup=wanted), Reason.PENDING, "the safety backup is being made", again=0.0
+    )
+
+
+def _without_policy(case: RestoreCase) -> str:
+    """Return why there is no policy for the safety backup, and what helps."""
+    whose, partial = f"Database {case.request.spec.target.database_ref.name!r}", case.seen.partial_policies
+    if not partial:
+        return (
+            f"no BackupPolicy of {whose} can take the safety backup; make one, or decline it with `safetyBackup: false`"
+        )
+    return (
+        f"no BackupPolicy of {whose} takes all of it, which the safety backup must: {named(partial, _NAMED)} leave something out; "
+        "make one without `tables`, or decline it with `safetyBackup: false`"
     )
 
 

@@ -44,7 +44,9 @@ class SeenRestore:
     rivals: tuple[str, ...] = ()
     """Unfinished requests to take the same database's place that come first."""
     safety_policy: str | None = None
-    """The BackupPolicy by which what is there now can be backed up; None: there is none."""
+    """The BackupPolicy by which all of what is there now can be backed up; None: there is none."""
+    partial_policies: tuple[str, ...] = ()
+    """Those that could, and leave something out."""
     safety_backup: Backup | None = None
     workloads: tuple[SeenWorkload, ...] = ()
     is_namespace_going: bool = False

@@ -29,7 +29,6 @@ from dbcustody.plan.period import Period, periods_after, slot_key
 from dbcustody.plan.schedule import zone_of
 from dbcustody.reason import Reason
 from dbcustody.repository.canonical import canonical, sha256_hex
-from dbcustody.repository.manifest import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -168,7 +167,7 @@ def _kinships(backups: Iterable[ReadBackup]) -> Iterable[list[ReadBackup]]:
 
 
 def _is_full(one: ReadBackup) -> bool:
-    return one.manifest.scope is Scope.FULL
+    return one.manifest.is_whole
 
 
 def _judge(kin: Sequence[ReadBackup], terms: _Terms, grounds: _Grounds) -> None:

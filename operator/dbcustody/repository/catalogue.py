@@ -7,8 +7,14 @@ owner are in no archive of pg_dump (https://www.postgresql.org/docs/current/app-
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from dbcustody.repository.canonical import canonical, parse_exactly
+
+PASSWORDS: Final = "passwords of {} roles"
+FOREIGN_ROWS: Final = "rows of {} foreign tables, which lie on other servers"
+_ELSEWHERE: Final = tuple(text.split("{}") for text in (PASSWORDS, FOREIGN_ROWS))
+"""How what is not captured is told that no database holds: roles are the server's, and foreign rows another one's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,15 @@ class Catalogue:
     extensions: tuple[ExtensionFacts, ...] = ()
     large_objects: int = 0
     not_captured: tuple[str, ...] = field(default=())
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What of *not_captured* the database itself had; words that nobody knows here count as such."""
+        return tuple(
+            one
+            for one in self.not_captured
+            if not any(one.startswith(front) and one.endswith(back) for front, back in _ELSEWHERE)
+        )
 
     @property
     def row_count(self) -> int | None:

@@ -102,6 +102,11 @@ class Manifest:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the database was to be left out."""
+        return self.scope is Scope.FULL
+
+    @property
     def stored_bytes(self) -> int:
         """The size of all objects as they are stored."""
         return sum(item.bytes for item in self.objects)

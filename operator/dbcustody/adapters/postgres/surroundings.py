@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.reason import Reason
+from dbcustody.repository.catalogue import FOREIGN_ROWS
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
@@ -115,7 +116,7 @@ def describe_elsewhere(session: Session) -> tuple[str, ...]:
     """Return in words what the database refers to and no dump of this role holds."""
     foreign, unlogged, subscriptions = _row(session, _ELSEWHERE)
     counted = (
-        (foreign, "rows of {} foreign tables, which lie on other servers"),
+        (foreign, FOREIGN_ROWS),
         (unlogged, "rows of {} unlogged tables, which a standby does not have"),
         (subscriptions, "{} subscriptions, which only a superuser can read"),
     )
