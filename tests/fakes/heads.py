@@ -94,4 +94,4 @@ def _entry(entry: Entry, version: tuple[int, int], codec: str) -> bytes:
 
 def bare(entry: Entry) -> Entry:
     """Return *entry* without the bytes around it."""
-    return replace(entry, around=(b"", b"", b""))
+    return replace(entry, around=(b"", b"", b"", b""))

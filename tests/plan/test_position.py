@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbcustody.plan.position import Position, find_advances, find_strays
+from dbcustody.plan.position import Numbered, Position, behind_remarks, find_advances, find_strays
 from dbcustody.repository.catalogue import SequenceFacts
 
 NAME = ("public", "s")
@@ -30,3 +30,17 @@ def test_who_is_behind(wanted: int | None, found: Position | None, advance: int 
     here = {} if found is None else {NAME: found}
     assert find_advances(facts, here) == ({} if advance is None else {NAME: advance})
     assert find_strays(facts, here) == ((NAME,) if is_astray else ())
+
+
+def test_sequences_behind_their_columns_are_told() -> None:
+    """By name, without a value, with what helps; of very many the first ones."""
+    (up, down) = behind_remarks(
+        [Numbered("s", "id_seq", "s", "t", "id"), Numbered("s", "down", "s", "t", "n", is_descending=True)]
+    )
+    assert up == (
+        "the sequence s.id_seq is behind the greatest value of s.t.id, as it was in the source: "
+        "an INSERT can be given a number that is taken; setval() puts it right"
+    )
+    assert "s.down is behind the least value of s.t.n," in down
+    many = list(behind_remarks(Numbered("s", str(n), "s", "t", "id") for n in range(23)))
+    assert (len(many), many[-1]) == (21, "and so are 3 more sequences")

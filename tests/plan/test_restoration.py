@@ -278,7 +278,6 @@ def test_a_table_that_needs_what_may_not_be_made_stands_in_the_way() -> None:
         Reason.PRIVILEGES_MISSING,
         True,
     )
-    assert plan(contents=shelf.contents, wish=known).part.constraints == frozenset()
 
 
 def test_differences_and_sizes_are_told() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dbcustody.api.condition import ConditionType
-from dbcustody.api.restore import RestoreStage, StatedObstacle
+from dbcustody.api.restore import RestoreChecks, RestoreStage, StatedObstacle
 from dbcustody.contract import Verb
 from dbcustody.facts import RestoreFacts
 from dbcustody.plan.actions import Count, DeleteJob, LetJobGo
@@ -71,6 +71,31 @@ def test_success_is_what_was_compared() -> None:
     assert (status.progress.stage, status.progress.summary, status.progress.percent) == (RestoreStage.DONE, "Done", 100)
     assert "3 tables, 40 rows, 2 sequences" in plane.message(ConditionType.CHECKS_PASSED)
     assert sum(isinstance(action, Count) for action in plane.actions) == 2
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        (replace(CHECKS, constraints=5), "2 sequences, 5 constraints"),
+        (replace(CHECKS, constraints=5, assertions=1, remarks=("a",)), "5 constraints; 1 questions answered as expected; a"),
+        (replace(CHECKS, remarks=("a", "b", "c")), "2 sequences; a; 2 more in status.checks.remarks"),
+    ],
+)  # fmt: skip
+def test_what_was_not_compared_or_is_no_good_is_told(checks: RestoreChecks, said: str) -> None:
+    """In the condition the first of it, in status all that there is room for."""
+    plane = at_restore()
+    plane.ends(replace(IS_RESTORED, restore=replace(HANDED_OVER, checks=checks)))
+    plane.steps(2)
+    assert plane.message(ConditionType.CHECKS_PASSED).endswith(said)
+    assert plane.request.status.checks == checks
+
+
+def test_remarks_fit_into_status() -> None:
+    """However many there are, and however long the names in them."""
+    plane = at_restore()
+    plane.ends(replace(IS_RESTORED, restore=replace(HANDED_OVER, checks=replace(CHECKS, remarks=("x" * 2000,) * 101))))
+    plane.steps(2)
+    assert plane.request.status.checks == replace(CHECKS, remarks=("x" * 1024,) * 100)
 
 
 def test_uncounted_rows_are_not_said_to_be_equal() -> None:

@@ -58,6 +58,20 @@ def test_what_is_left_out_and_renamed_is_not_written() -> None:
     assert written == head(replace(TABLE, owner="other"), ROWS) + b"rows"
 
 
+def test_what_an_entry_is_to_need_besides_is_written_behind_what_it_needs() -> None:
+    """And read again as a need like the others; nothing else changes."""
+    written = b"".join(
+        rewritten(
+            [head(TABLE, ROWS), b"rows"],
+            "it",
+            lambda one: one.having(replace(e, also_needs=(9, 11)) for e in one.entries[2:]),
+        )
+    )
+    (_, found) = read_contents([head(replace(ROWS, needs=frozenset({7, 9, 11})))], "it").entries
+    assert bare(read_contents([written], "it").entries[0]) == bare(found)
+    assert written.endswith(found.around[2] + found.around[3] + b"rows")
+
+
 def test_names_are_in_the_encoding_that_the_archive_names() -> None:
     """One that Python cannot write back is read byte by byte, so that nothing is lost."""
     name = replace(TABLE, name="Bücher")

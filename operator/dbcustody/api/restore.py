@@ -265,13 +265,19 @@ class StoppedWorkload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreChecks:
-    """What was compared with the backup and found equal; *rows* None means: the backup did not count them."""
+    """What was compared with the backup and found equal; *rows* None means: the backup did not count them.
+
+    *constraints* None means: how they stand was not compared, and neither was how triggers, rules and indexes do.
+    """
 
     tables: int
     sequences: int
     rows: int | None = None
+    constraints: int | None = None
     assertions: int = 0
     """How many questions of the request were answered as expected."""
+    remarks: tuple[str, ...] = ()
+    """What was not compared, or is equal and no good: it was no better in the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

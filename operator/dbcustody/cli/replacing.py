@@ -114,3 +114,5 @@ def _tell(backup: ReadBackup, restored: JobResult, swapping: Swapping, safety: J
         click.echo(f"  {'safety backup':<14}{safety.backup.name}, good")
     if facts is not None and facts.unknown_settings:
         complain(f"the server does not know {', '.join(facts.unknown_settings)}, which was left out", kind="note")
+    for remark in checks.remarks if checks is not None else ():
+        complain(remark, kind="note")

@@ -6,23 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.assertion import ask
-from dbcustody.adapters.postgres.settling import read_constraints, read_hash_roots, read_positions
+from dbcustody.adapters.postgres.settling import read_hash_roots, read_positions
 from dbcustody.adapters.postgres.snapshot import count_rows, list_tables
+from dbcustody.adapters.postgres.standing import find_behind, read_states
 from dbcustody.adapters.postgres.surroundings import read_extensions
 from dbcustody.errors import RefusedError
-from dbcustody.naming import named
-from dbcustody.plan.position import Position, find_strays
+from dbcustody.plan.object_state import CONSTRAINT, Found, Thing, find_state_differences
+from dbcustody.plan.position import Numbered, Position, behind_remarks, find_strays
 from dbcustody.plan.row_count import find_row_differences
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.api.restore import Assertion
     from dbcustody.repository.catalogue import Catalogue
 
 _SHOWN: Final = 5
+_UNSTATED: Final = "how constraints, triggers, rules and indexes stand was not compared: the archive is of a newer pg_dump than we can read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +34,28 @@ class Accepted:
     tables: int
     rows: int | None
     sequences: int
+    constraints: int | None = None
+    """How many stand as they did, as triggers, rules and indexes do; None: they were not compared."""
+    remarks: tuple[str, ...] = ()
+    """What was not compared, or is as it was in the source and no good there either."""
 
 
-def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) -> Accepted:
+def accept(
+    session: Session, catalogue: Catalogue, states: Mapping[Thing, str] | None, *, is_partial: bool = False
+) -> Accepted:
     """Return what was compared and found equal; raises RefusedError (ChecksFailed) with the first differences.
 
-    The catalogue of a partial backup names every sequence of the database: those that came are compared.
+    *states* are those that the archive tells of; None: it cannot be read, and nothing is said of them. The catalogue of a partial backup
+    names every sequence of the database: those that came are compared.
     """
-    positions = read_sequence_positions(session)
+    positions, found = read_sequence_positions(session), _read_found(session)
     sequences = [one for one in catalogue.sequences if not is_partial or (one.schema, one.name) in positions]
     strays = find_strays(sequences, positions)
     differences = [
         *_compare_rows(session, catalogue),
         *(f"the sequence {schema}.{name} is missing, or behind" for schema, name in strays),
         *_compare_extensions(session, catalogue),
+        *(find_state_differences(states, found) if states is not None else ()),
     ]
     if differences:
         shown, more = "; ".join(differences[:_SHOWN]), len(differences) - _SHOWN
@@ -53,15 +63,14 @@ def accept(session: Session, catalogue: Catalogue, *, is_partial: bool = False) 
             f"what was restored is not what was backed up: {shown}" + (f"; and {more} more" if more > 0 else ""),
             reason=Reason.CHECKS_FAILED,
         )
-    return Accepted(tables=len(catalogue.tables), rows=catalogue.row_count, sequences=len(sequences))
-
-
-def refuse_lacking(session: Session, constraints: frozenset[tuple[str, str]]) -> None:
-    """Raise RefusedError (ChecksFailed) when one of *constraints* is missing: each a schema, and its table's name and its own."""
-    lacking = sorted(".".join(one) for one in constraints - read_constraints(session)) if constraints else []
-    if lacking:
-        text = f"constraints are missing: {named(lacking, _SHOWN)}"
-        raise RefusedError(text, reason=Reason.CHECKS_FAILED)
+    behind = behind_remarks(Numbered(*one) for one in find_behind(session))
+    return Accepted(
+        tables=len(catalogue.tables),
+        rows=catalogue.row_count,
+        sequences=len(sequences),
+        constraints=sum(thing.kind == CONSTRAINT for thing in found) if states is not None else None,
+        remarks=(*behind, *([_UNSTATED] if states is None else [])),
+    )
 
 
 def ask_all(session: Session, assertions: Iterable[Assertion], *, role: str | None) -> None:
@@ -77,6 +86,10 @@ def ask_all(session: Session, assertions: Iterable[Assertion], *, role: str | No
 def read_sequence_positions(session: Session) -> dict[tuple[str, str], Position]:
     """Return where each sequence of the database stands."""
     return {name: Position(value, step) for name, (value, step) in read_positions(session).items()}
+
+
+def _read_found(session: Session) -> dict[Thing, Found]:
+    return {Thing(kind, schema, name): Found(state, usual) for kind, schema, name, state, usual in read_states(session)}
 
 
 def _compare_rows(session: Session, catalogue: Catalogue) -> list[str]:

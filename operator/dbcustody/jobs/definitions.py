@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.consumer import Consumer, start
-from dbcustody.errors import DamagedError
+from dbcustody.errors import DamagedError, RefusedError
+from dbcustody.plan.object_state import Thing, stated
+from dbcustody.plan.turn import in_turns
 from dbcustody.repository.contents import rewritten
 
 if TYPE_CHECKING:
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.postgres import Client
     from dbcustody.plan.part import Part
+    from dbcustody.repository.contents import Contents
 
+States = Mapping[Thing, str] | None
+"""How what an archive makes should stand; None: this version cannot read its table of contents, and only pg_restore knows what is in it."""
 _PIECE_BYTES: Final = 1 << 20
 
 
@@ -61,15 +67,40 @@ class Definitions:
             raise DamagedError(f"{what}: was longer when it was read a moment ago")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """Definitions as they are to be loaded."""
+
+    head: Definitions
+    states: States = None
+
+    def workers(self, wanted: int) -> int:
+        """Return how many may load at a time of the workers *wanted*: one, where nobody could give them turns."""
+        return 1 if self.states is None else wanted
+
+
 @contextmanager
-def altered(head: Definitions, what: str, part: Part) -> Iterator[Definitions]:
-    """Lend *head* as *part* wants it: itself where nothing is to be left out or renamed; raises like `repository.contents.rewritten`."""
-    if not part.alters:
-        yield head
-        return
-    with definitions() as coming:
-        take_all(coming, rewritten(head.pieces(), what, partial(part.rewrite, by_name=False)))
-        yield coming
+def altered(head: Definitions, what: str, part: Part) -> Iterator[Coming]:
+    """Lend *head* as *part* wants it, in turns: as it is where it is of a newer pg_dump, and nothing is to be left out or renamed.
+
+    Raises like `repository.contents.rewritten`.
+    """
+    states: dict[Thing, str] = {}
+
+    def change(contents: Contents) -> Contents:
+        chosen = part.rewrite(contents, by_name=False)
+        states.update(stated(chosen))
+        return in_turns(chosen)
+
+    with definitions() as changed:
+        try:
+            take_all(changed, rewritten(head.pieces(), what, change))
+        except RefusedError:
+            if part.alters:
+                raise
+            yield Coming(head=head)
+            return
+        yield Coming(head=changed, states=states)
 
 
 @contextmanager

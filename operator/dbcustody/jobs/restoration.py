@@ -24,7 +24,7 @@ from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
-from dbcustody.jobs.definitions import Definitions, altered, definitions, take_all, take_head
+from dbcustody.jobs.definitions import Definitions, States, altered, definitions, take_all, take_head
 from dbcustody.jobs.newdatabase import complete, find_begun, new_database
 from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures
 from dbcustody.jobs.stream import Tally
@@ -164,15 +164,15 @@ class _Restoration:
                 if self._source.is_partial:
                     self._prepare_part(plan)
                 with self._owners_may_create(landing, plan):
-                    self._fill(head, client, plan)
-                accepted = self._settle(plan)
+                    states = self._fill(head, client, plan)
+                accepted = self._settle(plan, states)
                 self._tell(RestoreStage.HANDING_OVER, "Handing over")
                 complete(self._order, session, plan)
                 self._seconds = time.monotonic() - self._started
         return Restored(
             database=self._order.wish.database,
             accepted=accepted,
-            remarks=plan.remarks,
+            remarks=(*plan.remarks, *accepted.remarks),
             skipped_objects=plan.part.skipped,
             unknown_settings=tuple(sorted(set(self._unknown))),
             seconds=self._seconds,
@@ -200,16 +200,17 @@ class _Restoration:
         else:
             take_all(head, pieces)
 
-    def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> None:
-        """Load definitions, rows, and what belongs behind them."""
+    def _fill(self, head: Definitions, client: Client, plan: RestorePlan) -> States:
+        """Load definitions, rows, and what belongs behind them; return how all that was made should stand."""
         belonging = _belonging(plan)
         self._tell(RestoreStage.DEFINING, "Defining")
-        jobs = f"--jobs={self._order.parallelism}"
         with altered(head, self._source.definitions[0], plan.part) as coming:
-            self._load_definitions(coming, client, ("--section=pre-data", *belonging))
+            jobs = f"--jobs={coming.workers(self._order.parallelism)}"
+            self._load_definitions(coming.head, client, ("--section=pre-data", *belonging))
             self._load_rows(partial(self._load_archive, head, client, plan), plan.part)
             self._tell(RestoreStage.FINISHING, "Indexes and constraints")
-            self._load_definitions(coming, client, ("--section=post-data", jobs, *belonging))
+            self._load_definitions(coming.head, client, ("--section=post-data", jobs, *belonging))
+        return coming.states
 
     @contextmanager
     def _owners_may_create(self, landing: Landing, plan: RestorePlan) -> Iterator[None]:
@@ -279,7 +280,7 @@ class _Restoration:
                 self._tally.add(len(piece))
             return loading.finish()
 
-    def _settle(self, plan: RestorePlan) -> Accepted:
+    def _settle(self, plan: RestorePlan, states: States) -> Accepted:
         """Set sequences, collect statistics, compare everything with the catalogue, and let erasures be replayed."""
         catalogue = plan.part.catalogue
         with connect(self._database) as session, cancelled_by(self._tools.stop, session):
@@ -287,8 +288,7 @@ class _Restoration:
             advance_sequences(session, find_advances(catalogue.sequences, read_sequence_positions(session)))
             analyse(session)
             self._tell(RestoreStage.CHECKING, "Counting rows")
-            accepted = accept(session, catalogue, is_partial=self._source.is_partial)
-            refuse_lacking(session, plan.part.constraints)
+            accepted = accept(session, catalogue, states, is_partial=self._source.is_partial)
             self._ask(session, role=catalogue.database.owner if plan.with_ownership else None)
             self._refuse_pending_erasures()
             self._order.replay(session)

@@ -83,6 +83,8 @@ def _restore(request: JobRequest, tools: Tools) -> JobResult:
             tables=accepted.tables,
             rows=accepted.rows,
             sequences=accepted.sequences,
+            constraints=accepted.constraints,
+            remarks=accepted.remarks,
             assertions=len(terms_of(request).assertions),
         ),
         unknown_settings=restored.unknown_settings,

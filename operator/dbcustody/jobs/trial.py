@@ -27,6 +27,7 @@ from dbcustody.jobs.quantity import grouped, size_text
 from dbcustody.jobs.restoration import RestoreOrder, restore
 from dbcustody.jobs.source import Source
 from dbcustody.jobs.tools import check_stop
+from dbcustody.naming import named
 from dbcustody.plan.restoration import Wish
 from dbcustody.reason import Reason
 
@@ -253,4 +254,5 @@ def _told_as_verification(tools: Tools) -> Callable[[RestoreProgress], None]:
 def _describe(restored: Restored, seconds: int, version: str) -> str:
     accepted = restored.accepted
     rows = "rows not counted" if accepted.rows is None else f"{grouped(accepted.rows)} rows"
-    return f"restored in {seconds} s on PostgreSQL {version}: {accepted.tables} tables, {rows}, compared and equal"
+    equal = f"restored in {seconds} s on PostgreSQL {version}: {accepted.tables} tables, {rows}, compared and equal"
+    return f"{equal}; {named(accepted.remarks, 1)}" if accepted.remarks else equal

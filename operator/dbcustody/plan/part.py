@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from dbcustody.plan.privilege import Privileges
-    from dbcustody.repository.contents import Contents, Name
+    from dbcustody.repository.contents import Contents
 
 _NAMED: Final = 5
 
@@ -55,11 +55,6 @@ class Part:
     def refused(self) -> tuple[str, ...]:
         """Which tables the role cannot make."""
         return self.selection.refused if self.selection is not None else ()
-
-    @property
-    def constraints(self) -> frozenset[Name]:
-        """Which must be there, where the archive was looked at: schema, and the table's name and its own with a blank between."""
-        return self.selection.constraints if self.selection is not None else frozenset()
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -124,8 +124,11 @@ def _compared(checks: RestoreChecks | None) -> str:
     if checks is None:
         return "the run that handed it over had compared it"
     rows = "rows not compared, because the backup did not count them" if checks.rows is None else f"{checks.rows} rows"
-    asked = f"; {checks.assertions} questions answered as expected" if checks.assertions else ""
-    return f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences{asked}"
+    constraints = "" if checks.constraints is None else f", {checks.constraints} constraints"
+    equal = f"equal to the backup: {checks.tables} tables, {rows}, {checks.sequences} sequences{constraints}"
+    asked = (f"{checks.assertions} questions answered as expected",) if checks.assertions else ()
+    more = (f"{len(checks.remarks) - 1} more in status.checks.remarks",) if checks.remarks[1:] else ()
+    return "; ".join((equal, *asked, *checks.remarks[:1], *more))
 
 
 def failure_conditions(reason: Reason, message: str, *, is_replace: bool = False) -> tuple[Condition, ...]:
@@ -161,11 +164,15 @@ def with_facts(status: RestoreRequestStatus, facts: RestoreFacts | None) -> Rest
         source=facts.backup.name if facts.backup is not None else status.source,
         backup=facts.backup or status.backup,
         plan=_bounded(facts.plan) if facts.plan is not None else status.plan,
-        checks=facts.checks or status.checks,
+        checks=_bounded_checks(facts.checks) if facts.checks is not None else status.checks,
         old_database=facts.old_database or status.old_database,
         oid=facts.oid or status.oid,
         unknown_settings=_cut(facts.unknown_settings, NAME_LENGTH) or status.unknown_settings,
     )
+
+
+def _bounded_checks(checks: RestoreChecks) -> RestoreChecks:
+    return replace(checks, remarks=_cut(checks.remarks, STATED_LENGTH))
 
 
 def _bounded(plan: StatedPlan) -> StatedPlan:

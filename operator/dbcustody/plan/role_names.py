@@ -56,7 +56,12 @@ class _Token:
 
 def words_of(sql: str) -> tuple[str, ...]:
     """Return the words of *sql* that are no names in quotes, no strings and no comments, in upper case."""
-    return tuple(token.text.upper() for token in _tokens(sql) if token.kind == "word")
+    return tuple(word.upper() for word in written_words(sql))
+
+
+def written_words(sql: str) -> tuple[str, ...]:
+    """Return the same words as they are written: PostgreSQL writes its own in upper case, and names without quotes in lower case."""
+    return tuple(token.text for token in _tokens(sql) if token.kind == "word")
 
 
 def roles_of(entry: Entry) -> frozenset[str]:

@@ -29,7 +29,6 @@ RELATIONS: Final = TABLES | VIEWS | {SEQUENCE}
 LARGE_OBJECTS: Final = frozenset({"BLOB", "BLOBS", "BLOB METADATA"})
 DATA: Final = LARGE_OBJECTS | {"TABLE DATA", "SEQUENCE SET"}
 """Kinds that an archive is read to its end for."""
-CONSTRAINTS: Final = frozenset({"CONSTRAINT", "FK CONSTRAINT"})
 _ATTACHMENTS: Final = frozenset({"TABLE ATTACH", "INDEX ATTACH"})
 _INDEXES: Final = frozenset({"INDEX", "CONSTRAINT"})
 _BELONGINGS: Final = frozenset({"ACL", "COMMENT", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
@@ -80,8 +79,6 @@ class Selection:
     tables: frozenset[Name]
     sequences: frozenset[Name]
     absent_extensions: frozenset[str] = frozenset()
-    constraints: frozenset[Name] = frozenset()
-    """Schema, and the table's name and its own with a blank between."""
     has_large_objects: bool = True
     left_out: tuple[str, ...] = ()
     """What belongs to something that comes, and does not come itself."""
@@ -167,7 +164,6 @@ class _Selecting:
             absent_extensions=frozenset(
                 entry.name for entry in self._entries if entry.kind == "EXTENSION" and entry.id not in kept
             ),
-            constraints=frozenset(one.key for one in self._entries if one.id in kept and one.kind in CONSTRAINTS),
             has_large_objects=self._choice.is_everything,
             left_out=tuple(one.title for one in self._entries if self._is_missed(one, chosen, wanted)),
             skipped=tuple(one.title for one in self._entries if one.id in skipped & wanted),

@@ -52,8 +52,10 @@ class Entry:
     copy: str = field(repr=False, default="")
     """Of rows: the COPY that they go in by."""
     needs: frozenset[int] = frozenset()
-    around: tuple[bytes, bytes, bytes] = field(repr=False, default=(b"", b"", b""))
-    """The bytes before the definition, between it and the owner, and behind that."""
+    also_needs: tuple[int, ...] = ()
+    """What it is to need besides when it is written again."""
+    around: tuple[bytes, bytes, bytes, bytes] = field(repr=False, default=(b"", b"", b"", b""))
+    """The bytes before the definition, between it and the owner, behind that up to the end of what it needs, and behind that."""
 
     @property
     def key(self) -> Name:
@@ -85,8 +87,9 @@ class Contents:
         """Return the head of the archive."""
         parts = [self.start, _integer(len(self.entries), self.integer_bytes)]
         for entry in self.entries:
-            before, between, behind = entry.around
-            parts += [before, self._text(entry.definition), between, self._text(entry.owner), behind]
+            before, between, behind, end = entry.around
+            more = (self._text(str(one)) for one in entry.also_needs)
+            parts += [before, self._text(entry.definition), between, self._text(entry.owner), behind, *more, end]
         return b"".join(parts)
 
     def _text(self, text: str | None) -> bytes:
@@ -184,11 +187,7 @@ class _Reader:
         owner = self._text()
         after_owner = self._at
         self._text()
-        needs = []
-        while (need := self._text()) is not None:
-            needs.append(
-                int(need) if need.isdigit() else self._refuse("its table of contents has a need that is no number")
-            )
+        needs, after_needs = self._needs()
         self._take(1 + self._offset_bytes)
         return _RawEntry(
             number=number,
@@ -197,9 +196,20 @@ class _Reader:
             around=(
                 bytes(self._data[begin:at_definition]),
                 bytes(self._data[after_definition:at_owner]),
-                bytes(self._data[after_owner : self._at]),
+                bytes(self._data[after_owner:after_needs]),
+                bytes(self._data[after_needs : self._at]),
             ),
         )
+
+    def _needs(self) -> tuple[list[int], int]:
+        """Return what an entry needs, and where that ends."""
+        needs, end = list[int](), self._at
+        while (need := self._text()) is not None:
+            if not need.isdigit():
+                self._refuse("its table of contents has a need that is no number")
+            needs.append(int(need))
+            end = self._at
+        return needs, end
 
     def _integer(self) -> int:
         sign, *value = self._take(1 + self._integer_bytes)
@@ -233,7 +243,7 @@ class _RawEntry:
     number: int
     words: tuple[bytes | None, ...]
     needs: frozenset[int]
-    around: tuple[bytes, bytes, bytes]
+    around: tuple[bytes, bytes, bytes, bytes]
 
     def decoded(self, codec: str) -> Entry:
         words = (None if word is None else word.decode(codec, errors="surrogateescape") for word in self.words)

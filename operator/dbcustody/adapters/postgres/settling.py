@@ -19,11 +19,6 @@ Name = tuple[str, str]
 _SEQUENCES: Final = (
     "select schemaname::text, sequencename::text, last_value, increment_by from pg_sequences where schemaname !~ '^pg_'"
 )
-
-_CONSTRAINTS: Final = """
-select n.nspname::text, c.relname || ' ' || o.conname
-from pg_constraint o join pg_class c on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace
-"""
 _HASH_ROOTS: Final = """
 select n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -71,12 +66,6 @@ def read_positions(session: Session) -> dict[Name, tuple[int | None, int]]:
     """Return where each sequence stands (None: never used), and by how much it goes on."""
     with translated("look at the sequences", otherwise=Reason.RESTORE_FAILED):
         return {(schema, name): (value, step) for schema, name, value, step in session.execute(_SEQUENCES.encode())}
-
-
-def read_constraints(session: Session) -> frozenset[Name]:
-    """Return all constraints of tables: the schema, and the table's name and its own with a blank between, as pg_dump lists them."""
-    with translated("look at the constraints", otherwise=Reason.RESTORE_FAILED):
-        return frozenset((schema, name) for schema, name in session.execute(_CONSTRAINTS.encode()))
 
 
 def advance_sequences(session: Session, values: Mapping[Name, int]) -> None:

@@ -1,0 +1,65 @@
+"""Which definitions may be made side by side: what reaches into a whole tree of tables has its turn while nobody else is in the tree.
+
+Several workers of one pg_restore make indexes and constraints at a time. Two things that lock the same tables are kept apart, by the
+tables that the archive says they need (`identify_locking_dependencies` in PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c). Of a
+partitioned table it names that table alone, while a key, a check or a trigger there locks the partitions too: a worker that is in the
+tree and one that came by way of a partition can each wait for what the other holds, and the server ends one of them (deadlock detected).
+So what is made of a table that has others below it is made to need these too. What is made of two partitions stays side by side, and
+indexes need nothing more than they did: that is what takes long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dbcustody.repository.contents import Contents, Entry
+
+_REACHING: Final = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER"})
+"""Kinds that lock what lies below the tables that they name."""
+_TABLE: Final = "TABLE"
+_ATTACHMENT: Final = "TABLE ATTACH"
+
+
+def in_turns(contents: Contents) -> Contents:
+    """Return *contents* in which what reaches into a tree of tables needs every table that it may lock."""
+    below = _below(contents)
+    return contents.having(_reaching(entry, below) for entry in contents.entries)
+
+
+def _reaching(entry: Entry, below: Mapping[int, frozenset[int]]) -> Entry:
+    if entry.kind not in _REACHING:
+        return entry
+    reached = frozenset(table for need in entry.needs for table in below.get(need, ())) - entry.needs
+    return replace(entry, also_needs=tuple(sorted(reached))) if reached else entry
+
+
+def _below(contents: Contents) -> dict[int, frozenset[int]]:
+    """Return for each table that has others below it all of these, partitions and heirs, at every depth."""
+    children: dict[int, set[int]] = {}
+    for parent, child in _pairs(contents):
+        children.setdefault(parent, set()).add(child)
+    return {table: _reachable(table, children) for table in children}
+
+
+def _reachable(table: int, children: Mapping[int, set[int]]) -> frozenset[int]:
+    found, waiting = set[int](), {table}
+    while waiting:
+        waiting = {child for one in waiting for child in children.get(one, ())} - found
+        found |= waiting
+    return frozenset(found - {table})
+
+
+def _pairs(contents: Contents) -> Iterator[tuple[int, int]]:
+    """Yield tables, each with one right below it: an attachment needs both and is called as the partition, an heir needs its parents."""
+    tables = {entry.id: entry.key for entry in contents.entries if entry.kind == _TABLE}
+    for entry in contents.entries:
+        needed = entry.needs & tables.keys()
+        if entry.kind == _ATTACHMENT:
+            partitions = {one for one in needed if tables[one] == entry.key}
+            yield from ((parent, child) for parent in needed - partitions for child in partitions)
+        elif entry.kind == _TABLE:
+            yield from ((parent, entry.id) for parent in needed)
