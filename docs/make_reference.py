@@ -37,11 +37,11 @@ EXITS: Final = {
     Exit.DONE: "done",
     Exit.ERROR: "it failed; the message says why",
     Exit.PENDING: "`kubectl dbcustody`: not so in the time that was given, or something needs a person",
-    Exit.NEEDS_CONFIRMATION: "a confirmation is missing or is another: of retention, or of what is replaced",
+    Exit.NEEDS_CONFIRMATION: "retention waits for a confirmation; something else was confirmed, or a side effect is not accepted",
     Exit.NEEDS_RESOLUTION: "a migration may be half in, and a person has to look",
     Exit.LOCKED: "the database was busy",
     Exit.INTEGRITY: "integrity: damaged, forged, or the rows differ",
-    Exit.USAGE: "wrong usage, or wrong settings",
+    Exit.USAGE: "wrong usage, or wrong settings; a confirmation is missing and nobody can be asked",
     Exit.CANCELLED: "cancelled: Ctrl-C, SIGTERM",
 }
 BOUNDS: Final = (

@@ -6,8 +6,6 @@ import base64
 import json
 import os
 import secrets
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,26 +13,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.secondact import neighbours
-from ground import helm
 from ground.cache import REPOSITORY
 from ground.certificate import Authority
 from ground.image import Image, application_image
 from ground.kubernetes import Cluster
 from ground.postgres import PostgresServer
-from ground.root import client_folder
 from ground.s3 import S3Server
-from scene.document import Reader, to_type
+from scene import administrator
+from scene.desk import IN_MANIFEST, PUSHED, lay_out, sit_down
+from scene.document import to_type
 from scene.evidence import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scene.document import Command
+    from scene.document import Command, Reader
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-INSTALLED = Path(sys.executable).parent
-"""Where pip put `kubectl-dbcustody`, beside Python."""
-IMAGE = "registry.example.com/dbcustody"
 OPERATOR = "dbcustody"
 BUCKET = "read-only-first"
 """Of the quick start; another key of the same id has closed what the README's bucket holds."""
@@ -60,18 +55,7 @@ class Ground:
 
     def reader(self, values: dict[str, str]) -> Reader:
         """Return somebody with an administrator's kubeconfig, Helm and psql, who has the repository before him."""
-        environment = {
-            **os.environ,
-            **self.cluster.environment,
-            "PATH": f"{self.folder / 'bin'}:{INSTALLED}:{client_folder(17)}:{self.cluster.environment['PATH']}",
-            "HOME": str(self.folder),
-        }
-        repository, tag = self.image.reference.rsplit(":", 1)
-        pushed = {
-            f"{IMAGE}:0.1.0": self.image.reference,
-            f"image.repository={IMAGE}": f"image.repository={repository},image.tag={tag}",
-        }
-        return Reader(folder=self.folder, environment=environment, values={**pushed, **values})
+        return sit_down(self.folder, self.cluster, self.image, values)
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +70,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         with PostgresServer(17, host=host, tls=certificate) as server, S3Server(host=host) as store:
             for name in ("backups", BUCKET):
                 store.make_bucket(name)
-            _lay_out(folder)
+            lay_out(folder)
             yield Ground(cluster, image, server, store, folder)
-
-
-def _lay_out(folder: Path) -> None:
-    """Put into *folder* what a reader has who was given the repository, and programs by their usual names."""
-    for name in ("charts", "deploy", "examples"):
-        shutil.copytree(REPOSITORY / name, folder / name)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "helm").symlink_to(helm.program())
 
 
 def _shop(ground: Ground, name: str) -> str:
@@ -116,7 +92,7 @@ def test_plain_manifest(ground: Ground) -> None:
     reader.shell(f"kubectl -n {OPERATOR} rollout status deployment/dbcustody-operator --timeout=120s")
     assert len(ground.cluster.get("crds")["items"]) == len(list((REPOSITORY / "crds").iterdir()))
     reader.shell("kubectl delete -f deploy/install.yaml --timeout=120s")
-    assert reader.unused() == [f"image.repository={IMAGE}"]
+    assert reader.unused() == [PUSHED]
 
 
 def _is_plain(command: Command) -> bool:
@@ -143,7 +119,7 @@ def test_readme_in_a_cluster(ground: Ground) -> None:
         if "40-policy" in command.text:
             reader.shell("kubectl wait --for=condition=Ready pgdb/shop pgstore/main pgbp/shop-nightly --timeout=2m")
     assert ground.postgres.execute("SELECT count(*) FROM customers", database="shop_again") == [(CUSTOMERS,)]
-    assert reader.unused() == [f"{IMAGE}:0.1.0"]
+    assert reader.unused() == [IN_MANIFEST]
 
     reader.shell(f"helm uninstall dbcustody -n {OPERATOR} --wait")
     assert len(ground.cluster.get("backups.dbcustody.dev")["items"]) >= 2
@@ -184,12 +160,12 @@ def _put_values_in(ground: Ground, password: str) -> None:
 def test_quick_start(ground: Ground) -> None:
     """Every command in its order; nothing is written before a storage is named, and the copy is what the database was."""
     _shop(ground, "shop")
-    server, store = ground.postgres, ground.store
+    server, store, password = ground.postgres, ground.store, administrator.appoint(ground.postgres, "shop")
     reader = ground.reader({
         "db.example.com:5432": f"{server.host}:{server.port}",
         "host=db.example.com": f"host={server.host}",
         "port=5432": f"port={server.port}",
-        "admins-password": server.password,
+        "postgres:admins-password": f"{administrator.NAME}:{password}",
         "custodys-password": secrets.token_urlsafe(18),
         "restorers-password": secrets.token_urlsafe(18),
         "bucket: backups": f"bucket: {BUCKET}",
@@ -208,8 +184,10 @@ def test_quick_start(ground: Ground) -> None:
             _check_the_copy(ground)
         told[command.heading] = told.get(command.heading, "") + reader.type(command)
     assert [line for line in told["5. A policy, and the first backup"].splitlines() if line.startswith("backup")] != []
+    assert administrator.rights_of(server, "custody") == {"pg_read_all_data"}
+    assert administrator.rights_of(server, "shop_restorer") == {"createdb", "shop"}
     assert told["6. Back, beside what runs"].count(f"\n{CUSTOMERS:6}\n") == 2
-    assert reader.unused() == [f"{IMAGE}:0.1.0"]
+    assert reader.unused() == [IN_MANIFEST]
 
 
 def test_uninstalling_leaves_nothing_but_the_data(ground: Ground) -> None:

@@ -182,3 +182,24 @@ def test_claim_for_one_pod_is_refused(tenant: Tenant, tmp_path: Path) -> None:
 
     assert "ReadWriteOncePod" in conditions(body)["Ready"]["message"]
     assert tenant.jobs("probe") == []
+
+
+def test_resources_come_back_from_the_bucket(housed: Tenant) -> None:
+    """Somebody deleted every Backup resource: with `importBackups` they are there again, and say what the storage says."""
+    tenant = housed
+    for name in ("monday", "tuesday"):
+        tenant.backup(name)
+        tenant.succeeded(name)
+    told = {name: tenant.get("backups", name)["status"]["artefact"] for name in ("monday", "tuesday")}
+    for name in told:
+        tenant.api.delete("backups", name, tenant.name)
+    tenant.until(lambda: not tenant.names("backups"), "the resources are gone")
+    patch = [{"op": "add", "path": "/spec/importBackups", "value": True}]
+    tenant.api.patch("backupstorages", "main", tenant.name, patch)
+    for name, artefact in told.items():
+        tenant.until(lambda name=name: name in tenant.names("backups"), f"{name} is there again")
+        body = tenant.succeeded(name)
+        assert body["spec"]["origin"] == "Imported"
+        assert body["status"]["artefact"]["manifestSha256"] == artefact["manifestSha256"]
+    assert tenant.jobs("settle")
+    assert tenant.jobs("backup") == []

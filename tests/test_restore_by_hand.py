@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -41,13 +40,14 @@ from dbcustody.repository.manifest import (
 )
 from ground.postgres import PostgresServer
 from ground.root import client_folder
+from scene.document import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.postgres
 
-GUIDE = Path(__file__).parent.parent / "docs" / "restore-by-hand.md"
+GUIDE = "docs/restore-by-hand.md"
 NOW = datetime(2026, 1, 31, 2, tzinfo=UTC)
 KEY = bytes([200, *range(31)])
 SHOP = (
@@ -207,7 +207,7 @@ def test_guide_brings_the_database_back(hand: Hand) -> None:
     backup = store_backup(hand)
     (hand.folder / "key").write_text(KEY.hex())
     shutil.copy(str(decryptor.__file__), hand.folder)
-    commands = re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    commands = scripts(GUIDE)
     assert len(commands) == 5
     where = {"BACKUP": str(backup), "KEY_FILE": str(hand.folder / "key"), "NEW_DATABASE": "shop restored"}
     for command in commands:
@@ -236,7 +236,7 @@ def test_guide_makes_the_roles_that_are_missing(hand: Hand) -> None:
     )
     with PostgresServer(17) as other:
         there = Hand(other, hand.folder)
-        script = re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)[1]
+        script = scripts(GUIDE)[1]
         environment = there.environment | {"NEW_DATABASE": "shop"}
         subprocess.run(
             ["/bin/bash", "-eu", "-c", script], check=True, cwd=hand.folder, env=environment, capture_output=True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from demo import firstact, kept, secondact, thirdact
 from demo.behind import Behind
 from demo.narration import CommandFailedError, Narrator, fail
+from demo.proof import NotAsToldError
 from demo.server import Servers, find_programs
 from ground.cache import GroundError
 from ground.setup import check_machine
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if kept.stop() or options.stop:
             print("what the last demo left was taken down", flush=True)
         return 0 if options.stop else _play(keep=options.keep)
-    except (CommandFailedError, GroundError, AssertionError) as error:
+    except (CommandFailedError, NotAsToldError, GroundError, AssertionError) as error:
         fail(error)
         return 1
     except KeyboardInterrupt:
@@ -53,7 +54,7 @@ def _play(*, keep: bool) -> int:
         narrator.chapter("Meanwhile, Kubernetes")
         cluster, image = behind.wait(narrator)
         secondact.play(narrator, servers, cluster, image)
-        thirdact.play(narrator)
+        thirdact.play(narrator, servers)
         narrator.chapter("The end")
         narrator.say(f"All of it was real; it took {narrator.seconds:.0f} s")
         if keep:

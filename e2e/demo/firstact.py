@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.proof import backups_in_storage, contents_of, hold
 from demo.server import BUCKET, CUSTOMERS, has_s3
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def play(narrator: Narrator, servers: Servers) -> None:
-    """Play it; raises CommandFailedError when something goes otherwise."""
+    """Play it; raises CommandFailedError when something goes otherwise, and NotAsToldError when it did not bring what it shows."""
     narrator.chapter("A shop database")
     servers.load_shop()
     size = servers.postgres.execute("select pg_size_pretty(pg_database_size('shop'))")[0][0]
@@ -28,6 +29,7 @@ def play(narrator: Narrator, servers: Servers) -> None:
     narrator.chapter("A backup from the command line, without any cluster")
     narrator.type("dbcustody backup --name first", has_bar=True)
     narrator.type("dbcustody backups list")
+    hold(narrator, "one backup lies there, and it is good", found=backups_in_storage(narrator), wanted={"first": True})
     narrator.chapter("Is it any good? Read back, decrypted, and every row counted")
     narrator.type("dbcustody verify first", has_bar=True)
     _restore_beside(narrator, servers)
@@ -78,6 +80,8 @@ def _restore_beside(narrator: Narrator, servers: Servers) -> None:
     narrator.show(f"export RESTORE_URL={url.replace(servers.postgres.password, '...')}")
     narrator.type("dbcustody restore first", has_bar=True)
     narrator.type('psql "$RESTORE_URL" -c "select current_database(), count(*) as customers from customers"')
+    shop, restored = (contents_of(servers.postgres, name) for name in ("shop", "shop_restored"))
+    hold(narrator, "every table of shop_restored has the rows of shop", found=restored, wanted=shop)
 
 
 def _open_by_hand(narrator: Narrator, servers: Servers, folder: Path) -> None:
@@ -96,3 +100,9 @@ def _open_by_hand(narrator: Narrator, servers: Servers, folder: Path) -> None:
     narrator.say(f"BACKUP={backup}   ({whose})")
     narrator.type('dbcustody-decrypt --backup "$BACKUP" --key-file "$KEY_FILE" --output "$OPENED"')
     narrator.type('pg_restore --list "$OPENED/whole.pgc" | grep -E "TABLE |VIEW |FK " | sed -n 1,8p')
+    listed = narrator.quiet('pg_restore --list "$OPENED/whole.pgc" | grep -c " TABLE DATA "')
+    tables = servers.postgres.execute(
+        "select count(*) from pg_class where relkind = 'r' and relnamespace::regnamespace::text !~ '^(pg_|information_)'",
+        database="shop",
+    )
+    hold(narrator, "the file has the rows of every table", found=int(listed), wanted=tables[0][0])

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Final
 
+from demo.proof import backups_in_cluster, backups_in_storage, contents_of, hold, in_cluster, names_in, verdicts
 from demo.server import BUCKET
 from ground import helm
 from scene.api import Api
@@ -32,7 +33,7 @@ _SECRET: Final = (
 
 
 def play(narrator: Narrator, servers: Servers, cluster: Cluster, image: Image) -> None:
-    """Play it; raises CommandFailedError when something goes otherwise."""
+    """Play it; raises CommandFailedError when something goes otherwise, and NotAsToldError when it did not bring what it shows."""
     narrator.chapter("A Kubernetes of one machine is up; PostgreSQL and an S3 server stand beside it")
     servers.open_to(cluster)
     s3 = servers.start_s3(cluster)
@@ -87,7 +88,8 @@ def _install(narrator: Narrator) -> None:
     narrator.say(
         f"IMAGE={narrator.environment['IMAGE']}   (built a moment ago and loaded onto the node; in your cluster: from your registry)"
     )
-    flags = f"dbcustody charts/dbcustody -n {_OPERATOR} --create-namespace --set image.repository=${{IMAGE%:*}},image.tag=${{IMAGE##*:}}"
+    image = "--set image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}"
+    flags = f"dbcustody charts/dbcustody -n {_OPERATOR} --create-namespace {image} --set 'scaleNamespaces={{default}}'"
     narrator.type(f"{helm.program()} install {flags}", shown=f"helm install {flags}")
 
 
@@ -111,6 +113,8 @@ def _describe_the_wish(narrator: Narrator, servers: Servers, s3: S3Server) -> No
     narrator.type("kubectl get pgdb,pgstore")
     narrator.say("What is wrong?")
     narrator.type(f"kubectl get pgdb shop {_MESSAGE}")
+    told = verdicts(in_cluster(narrator, "pgdb", "shop"), {"Connected", "Ready"})
+    hold(narrator, "status does not pretend", found=told, wanted={"Connected": "False", "Ready": "False"})
     narrator.say(
         "The Secret is corrected, and nothing else is touched: the operator cannot even read it, its Jobs look again by themselves"
     )
@@ -127,6 +131,7 @@ def _first_backup(narrator: Narrator) -> None:
     narrator.watch("kubectl get backups -w", lambda line: is_over(line, "shop-nightly"))
     narrator.type("kubectl get pgdb,pgstore,pgbp")
     narrator.type("kubectl describe backups | sed -n '/^Status:/,$p' | sed -n 1,60p")
+    hold(narrator, "it succeeded and is verified", found=list(backups_in_cluster(narrator).values()), wanted=[True])
 
 
 def is_over(line: str, name: str) -> bool:
@@ -153,6 +158,7 @@ def _look_into_the_bucket(narrator: Narrator, servers: Servers, s3: S3Server) ->
     for key in s3.keys(BUCKET):
         narrator.say(f"  {key}")
     narrator.type("dbcustody backups list")
+    _hold_lists_equal(narrator)
 
 
 def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
@@ -182,6 +188,21 @@ def _kill_and_prune(narrator: Narrator, cluster: Cluster, image: Image) -> None:
     narrator.until("kubectl get backups -o name | sort | xargs", _TWO_LEFT, timeout_seconds=90)
     narrator.type("kubectl get backups,pgbp -o wide")
     narrator.type("dbcustody backups list")
+    _hold_lists_equal(narrator)
+    attempts = [in_cluster(narrator, "pgbak", name)["status"]["attempts"] for name in ("second", "third")]
+    hold(narrator, "neither needed a second attempt", found=list(map(len, attempts)), wanted=[1, 1])
+
+
+def _hold_lists_equal(narrator: Narrator) -> None:
+    """Hold what the cluster tells of backups against what the bucket has."""
+    there = backups_in_storage(narrator)
+    hold(
+        narrator,
+        "the cluster tells of the backups that lie in the bucket",
+        found=backups_in_cluster(narrator),
+        wanted=there,
+    )
+    hold(narrator, "all of them are good", found=set(there.values()), wanted={True})
 
 
 def _restore_beside(narrator: Narrator, servers: Servers) -> None:
@@ -190,7 +211,10 @@ def _restore_beside(narrator: Narrator, servers: Servers) -> None:
         "Somebody forgets the WHERE of an UPDATE; a backup comes back beside the database (docs/restore.md)"
     )
     narrator.environment |= {"SHOP": servers.postgres.url("shop"), "RESTORED": servers.postgres.url("shop_yesterday")}
+    whole = contents_of(servers.postgres, "shop")
     narrator.type('psql "$SHOP" -c "update customers set full_name = \'Bob\'"')
+    spoilt = contents_of(servers.postgres, "shop")
+    hold(narrator, "one name is left of all", found=names_in(servers.postgres), wanted=1)
     narrator.say("A role that may make databases, and only Jobs that restore are given its Secret")
     narrator.type(
         f'{_SECRET.replace("shop-database", "shop-restorer").replace("username=shop", "username=postgres")}"$PASSWORD"'
@@ -204,3 +228,6 @@ def _restore_beside(narrator: Narrator, servers: Servers) -> None:
     narrator.type("kubectl get pgrst shop-yesterday -o jsonpath='{.status.checks}{\"\\n\"}'")
     for url in ("SHOP", "RESTORED"):
         narrator.type(f'psql "${url}" -c "{_NAMES}"')
+    restored = contents_of(servers.postgres, "shop_yesterday")
+    hold(narrator, "the copy is the shop as it was, row for row", found=restored, wanted=whole)
+    hold(narrator, "the running database was not touched", found=contents_of(servers.postgres, "shop"), wanted=spoilt)

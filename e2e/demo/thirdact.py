@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from demo.proof import backups_in_cluster, backups_in_storage, contents_of, hold, in_cluster, verdicts
 from demo.secondact import is_over
 
 if TYPE_CHECKING:
     from demo.narration import Narrator
+    from demo.server import Servers
 
 _ROWS: Final = "select current_database(), count(distinct full_name) as names from customers"
 _OLD: Final = "-o jsonpath='{.status.oldDatabase}{\"\\n\"}'"
+_REPLICAS: Final = 2
 _CONFIRM: Final = "kubectl get pgdb shop -o jsonpath='{.metadata.name}@{.status.server.systemIdentifier}/{.status.oid}'"
 _LIVE: Final = "kubectl get pgrst shop-back -o jsonpath='{.status.oid}'"
 
 
-def play(narrator: Narrator) -> None:
-    """Play it; raises CommandFailedError when something goes otherwise."""
+def play(narrator: Narrator, servers: Servers) -> None:
+    """Play it; raises CommandFailedError when something goes otherwise, and NotAsToldError when it did not bring what it shows."""
+    whole, spoilt = (contents_of(servers.postgres, name) for name in ("shop_yesterday", "shop"))
+    _run_an_application(narrator)
     narrator.chapter(
         "In its place: restored beside, compared, and swapped in by name; what ran is kept (docs/restore.md)"
     )
@@ -25,6 +30,11 @@ def play(narrator: Narrator) -> None:
     _file(narrator, "63-restore-replace.yaml", "shop-back")
     narrator.type(f'psql "$SHOP" -c "{_ROWS}"')
     narrator.type(f"kubectl get pgrst shop-back {_OLD}")
+    _hold_swapped(narrator, servers, "shop-back", {"SafetyBackupTaken", "Quiesced", "Swapped", "WorkloadsResumed"})
+    hold(
+        narrator, "shop is what it was before it was spoilt", found=contents_of(servers.postgres, "shop"), wanted=whole
+    )
+    backups = _hold_safety_backup(narrator)
     narrator.chapter("It was the wrong one after all: what ran before is put back as it was")
     narrator.environment["CONFIRM"] = (
         f"{narrator.environment['CONFIRM'].partition('/')[0]}/{narrator.quiet(_LIVE).strip()}"
@@ -32,6 +42,51 @@ def play(narrator: Narrator) -> None:
     _file(narrator, "64-undo.yaml", "shop-back-undone")
     narrator.type(f'psql "$SHOP" -c "{_ROWS}"')
     narrator.type("kubectl get pgrst")
+    _hold_swapped(narrator, servers, "shop-back-undone", {"Quiesced", "Swapped", "WorkloadsResumed"})
+    hold(narrator, "shop is what ran before", found=contents_of(servers.postgres, "shop"), wanted=spoilt)
+    hold(narrator, "the backups are those of before", found=backups_in_storage(narrator), wanted=backups)
+
+
+def _run_an_application(narrator: Narrator) -> None:
+    """Run pods that stand for an application, and have the Database name them."""
+    narrator.chapter("An application runs on that database; its pods are stopped and started again around a swap")
+    narrator.type(f'kubectl create deployment web --image="$IMAGE" --replicas={_REPLICAS} -- timeout 1d sleep 1d')
+    workloads = '{"spec":{"workloads":[{"kind":"Deployment","name":"web"}]}}'
+    narrator.type(f"kubectl patch pgdb shop --type merge -p '{workloads}'")
+    narrator.type("kubectl rollout status deployment/web --timeout=60s")
+
+
+def _hold_swapped(narrator: Narrator, servers: Servers, request: str, said: set[str]) -> None:
+    """Hold the *request* against the cluster and the server: what it *said*, its workloads, and the database that it put away."""
+    narrator.type("kubectl rollout status deployment/web --timeout=60s")
+    body = in_cluster(narrator, "pgrst", request)
+    wanted = dict.fromkeys({"Succeeded", *said}, "True")
+    hold(narrator, f"{request} says {', '.join(sorted(wanted))}", found=verdicts(body, wanted), wanted=wanted)
+    remembered = [{"kind": "Deployment", "name": "web", "replicas": _REPLICAS, "resumed": True}]
+    hold(narrator, "status remembers the replicas of web", found=body["status"]["workloads"], wanted=remembered)
+    ready = in_cluster(narrator, "deployment", "web")["status"].get("readyReplicas")
+    hold(narrator, "web has them again", found=ready, wanted=_REPLICAS)
+    old = body["status"]["oldDatabase"]["name"]
+    shut = servers.postgres.execute(f"select datallowconn from pg_database where datname = '{old}'")  # noqa: S608 - our own name
+    hold(narrator, "the database that was put away is there, and shut", found=shut, wanted=[(False,)])
+
+
+def _hold_safety_backup(narrator: Narrator) -> dict[str, bool]:
+    """Hold the list of backups against the request: the one that was taken of what ran is among them; returns the list."""
+    name = in_cluster(narrator, "pgrst", "shop-back")["status"]["safetyBackup"]["name"]
+    narrator.say(
+        "Two are kept: the one that was restored, and the one that was taken of what ran, before it was replaced"
+    )
+    left = f"backup.dbcustody.dev/{name} backup.dbcustody.dev/third\n"
+    narrator.until("kubectl get backups -o name | sort | xargs", left, timeout_seconds=90)
+    narrator.type("kubectl get backups")
+    narrator.type("dbcustody backups list")
+    wanted = {name: True, "third": True}
+    hold(
+        narrator, "the safety backup is among the Backups, and good", found=backups_in_cluster(narrator), wanted=wanted
+    )
+    hold(narrator, "and lies in the bucket", found=backups_in_storage(narrator), wanted=wanted)
+    return wanted
 
 
 def _file(narrator: Narrator, example: str, name: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK: Final = re.compile(r"^## (?P<heading>[^\n]+)$|^```console\n(?P<block>.*?)^```$", re.MULTILINE | re.DOTALL)
+_SCRIPT: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEREDOC: Final = re.compile(r"<<-?'?(\w+)'?")
 _TIMEOUT_SECONDS: Final = 300
 
@@ -39,6 +40,11 @@ def commands(document: str) -> tuple[Command, ...]:
         heading = match["heading"] or heading
         found += [Command(document, heading, text) for text in _typed(match["block"] or "")]
     return tuple(found)
+
+
+def scripts(document: str) -> tuple[str, ...]:
+    """Return the fenced `sh` blocks of *document*, each a script of its own that is run as a whole."""
+    return tuple(_SCRIPT.findall((REPOSITORY / document).read_text()))
 
 
 def _typed(block: str) -> Iterator[str]:

@@ -68,6 +68,17 @@ def test_no_more_connections_than_the_page_says(
     assert [at_folder.wait(process).code for process in (one, several, back)] == [0, 0, 0]
 
 
+def test_no_more_connections_for_a_swap_than_the_page_says(
+    cashier: Person, server: PostgresServer, confirm: str
+) -> None:
+    """An undo, which restores nothing and is the swap alone."""
+    done = cashier.run("restore", "good", "--replace", "--confirm", confirm, "--no-safety-backup")
+    assert done.code == 0, done.err
+    undo = cashier.start("restore", "--undo", "--last", "--confirm", confirm)
+    assert 1 <= most_sessions(server, undo) <= int(told("the swap of `mode: Replace`, or its undo"))
+    assert cashier.wait(undo).code == 0
+
+
 def test_the_lock_of_the_page_keeps_dumps_away(at_folder: Person, server: PostgresServer) -> None:
     """A session that holds it is named; when it lets go, the dump that waited goes on."""
     (lock,) = re.findall(r"^SELECT pg_advisory_lock\(.*\);$", PAGE, re.MULTILINE)

@@ -17,6 +17,7 @@ from dbcustody.api.connection import Recognised, recognise
 from dbcustody.api.database import Connection
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Algorithm, Compression, Level, LocaleFallback, Retention, RowCounts
+from dbcustody.cli.bounds import LARGEST_PARALLELISM
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.repository.layout import check_custody_id, check_key_id
 
@@ -27,7 +28,6 @@ KEY_ID: Final = "env"
 """The key id of BACKUP_ENCRYPTION_KEY unless BACKUP_ENCRYPTION_KEY_ID says otherwise."""
 CONNECTION: Final = Connection(secret_ref=ObjectRef(name="environment"))
 """The connection as a Database would have it: everything comes from the variables."""
-LARGEST_PARALLELISM: Final = 32
 LONGEST_WAIT_SECONDS: Final = 7 * 86_400
 
 Choice = TypeVar("Choice", bound=StrEnum)

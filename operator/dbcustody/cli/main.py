@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 import dbcustody
+from dbcustody.cli.bounds import LARGEST_PARALLELISM, LONGEST_KEEP_SECONDS
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.logs import set_up_remarks, where_raised
@@ -104,7 +105,13 @@ def verify_command(name: str | None, *, level: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="With --list: machine-readable.")
 @click.option("--database", metavar="NEW", help="The new database, on the server of DATABASE_URL.")
 @click.option("--to", metavar="URL", envvar="RESTORE_URL", help="The new database, anywhere; also as RESTORE_URL.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="How much is done at a time.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, LARGEST_PARALLELISM),
+    default=2,
+    show_default=True,
+    help="How much is done at a time.",
+)
 @click.option(
     "--missing-roles",
     type=click.Choice(["Fail", "Create", "SkipOwnership"], case_sensitive=False),
@@ -132,7 +139,7 @@ def verify_command(name: str | None, *, level: str) -> None:
 @click.option(
     "--keep-old",
     "keep_old_seconds",
-    type=click.IntRange(0, 31_536_000),
+    type=click.IntRange(0, LONGEST_KEEP_SECONDS),
     default=86_400,
     show_default=True,
     metavar="SECONDS",

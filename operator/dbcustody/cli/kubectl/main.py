@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 import dbcustody
+from dbcustody.cli.bounds import LARGEST_PARALLELISM, LONGEST_KEEP_SECONDS
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 
@@ -142,7 +143,13 @@ def backup_now_command(
     show_default=True,
     help="What to do about roles that the server does not have.",
 )
-@click.option("--parallelism", type=click.IntRange(1, 64), default=2, show_default=True, help="How much at a time.")
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, LARGEST_PARALLELISM),
+    default=2,
+    show_default=True,
+    help="How much at a time.",
+)
 @click.option("--replace", metavar="DATABASE", help="Instead of --into: into the place of what DATABASE is.")
 @click.option("--undo", metavar="RESTOREREQUEST", help="Instead of BACKUP: put back what this one put away.")
 @click.option(
@@ -153,7 +160,7 @@ def backup_now_command(
 @click.option(
     "--keep-old",
     "keep_old_seconds",
-    type=click.IntRange(0, 31_536_000),
+    type=click.IntRange(0, LONGEST_KEEP_SECONDS),
     metavar="SECONDS",
     help="How long the old database is kept, shut, before it is dropped; by default a day.",
 )
