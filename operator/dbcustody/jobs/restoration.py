@@ -23,7 +23,7 @@ from dbcustody.adapters.postgres.session import Session
 from dbcustody.adapters.postgres.settling import advance_sequences, analyse, let_create, prepare_part
 from dbcustody.api.restore import Assertion, RestoreProgress, RestoreStage
 from dbcustody.errors import RefusedError
-from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions, refuse_lacking
+from dbcustody.jobs.acceptance import Accepted, accept, ask_all, read_sequence_positions
 from dbcustody.jobs.definitions import Definitions, States, altered, definitions, take_all, take_head
 from dbcustody.jobs.newdatabase import complete, find_begun, new_database
 from dbcustody.jobs.source import Archive, Source, choose_loader, coming_rows, refuse_pending_erasures

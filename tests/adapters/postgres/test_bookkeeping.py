@@ -11,11 +11,21 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from dbcustody.adapters.postgres.bookkeeping import newest_version, read_version, require_known, upgrade
-from dbcustody.adapters.postgres.ledger import Ending, Intent, add_attempt, add_outcome, add_step, read_attempts
+from dbcustody.adapters.postgres.ledger import (
+    Direction,
+    Ending,
+    Intent,
+    add_attempt,
+    add_outcome,
+    add_step,
+    read_attempts,
+    read_unsettled,
+)
 from dbcustody.adapters.postgres.session import connect
 from dbcustody.adapters.postgres.target import PostgresTarget
 from dbcustody.errors import RefusedError
-from dbcustody.migration.attempt import Direction, Standing, State, standings
+from dbcustody.migration.ledger import State
+from dbcustody.migration.trace import Finding
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 
@@ -61,6 +71,7 @@ def intent(revision: str = "20261127_120000_begin") -> Intent:
     return Intent(
         run=uuid4(),
         revision=revision,
+        name=revision,
         direction=Direction.UP,
         sha256="a" * 64,
         body="create table people ()",
@@ -91,7 +102,7 @@ def test_every_earlier_version_is_brought_up_to_date(session: Session, version: 
     upgrade(session)
 
     assert read_version(session) == newest_version()
-    assert standings(read_attempts(session)) == {"20261127_120000_begin": Standing.APPLIED}
+    assert [(one.name, one.state) for one in read_attempts(session)] == [("20261127_120000_begin", State.APPLIED)]
 
 
 def test_of_a_newer_version_nothing_is_touched(session: Session) -> None:
@@ -107,24 +118,25 @@ def test_of_a_newer_version_nothing_is_touched(session: Session) -> None:
 
 
 def test_what_is_written_comes_back(session: Session) -> None:
-    """Attempts in their order, with their steps, and of several outcomes the last."""
+    """Attempts in their order, of several outcomes the last; what has none is told with what is known of it."""
     upgrade(session)
-    first, second = add_attempt(session, intent("a")), add_attempt(session, intent("b"))
-    add_step(session, second, ordinal=1, sha256="b" * 64, nature="Alone")
-    add_step(session, second, ordinal=1, sha256="b" * 64, nature="Alone")
+    first, second, third = (add_attempt(session, intent(name)) for name in "abc")
+    add_step(session, second, sha256="b" * 64, nature="NonTransactional", before=Finding.ABSENT)
     add_outcome(session, first, Ending(state=State.FAILED, sqlstate="23505", object="people_key", actor="somebody"))
     add_outcome(session, first, Ending(state=State.APPLIED, done=2, reason="finished by hand", actor="anna"))
 
-    found = read_attempts(session)
+    found, unsettled = read_attempts(session), read_unsettled(session)
 
-    assert [(one.number, one.revision, one.steps) for one in found] == [(first, "a", ()), (second, "b", (1,))]
-    assert found[0].outcome is not None
-    assert (found[0].outcome.state, found[0].outcome.done, found[0].outcome.reason) == (
-        State.APPLIED,
-        2,
-        "finished by hand",
-    )
-    assert found[1].outcome is None
+    assert [(one.ordinal, one.name, one.state) for one in found] == [
+        (first, "a", State.APPLIED),
+        (second, "b", State.STARTED),
+        (third, "c", State.STARTED),
+    ]
+    assert [one.finished is None for one in found] == [False, True, True]
+    assert [(one.ordinal, one.found_before, one.body) for one in unsettled] == [
+        (second, Finding.ABSENT, "create table people ()"),
+        (third, None, "create table people ()"),
+    ]
 
 
 @pytest.mark.parametrize(
