@@ -48,8 +48,8 @@ class Likeness:
     """The whole database as the stock pg_dump writes it."""
 
 
-def likeness(server: PostgresServer, database: str) -> Likeness:
-    """Return what is to be equal after a restore."""
+def likeness(server: PostgresServer, database: str, *, client_major: int | None = None) -> Likeness:
+    """Return what is to be equal after a restore; servers of two majors are compared by one client, which is as new as the newer."""
     with server.connect(database, options="-c statement_timeout=0") as session:
 
         def digest(table: str) -> tuple[int, str]:
@@ -64,14 +64,15 @@ def likeness(server: PostgresServer, database: str) -> Likeness:
             large_objects=session.execute(_LARGE_OBJECTS).fetchall(),
             sequences=session.execute(_SEQUENCES).fetchall(),
             facts=session.execute(_FACTS).fetchall(),
-            script=_script(server, database),
+            script=_script(server, database, client_major),
         )
 
 
-def _script(server: PostgresServer, database: str) -> list[str]:
-    command = [str(_clients(server) / "pg_dump"), "--no-password", "-d", database]
+def _script(server: PostgresServer, database: str, client_major: int | None) -> list[str]:
+    clients = client_folder(client_major) if client_major is not None else _clients(server)
+    command = [str(clients / "pg_dump"), "--no-password", "-d", database]
     text = subprocess.run(command, check=True, capture_output=True, env=environment(server)).stdout.decode()
-    return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+    return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict", "-- Dumped"))]
 
 
 def _clients(server: PostgresServer) -> Path:

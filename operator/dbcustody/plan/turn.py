@@ -18,23 +18,41 @@ if TYPE_CHECKING:
 
     from dbcustody.repository.contents import Contents, Entry
 
-_REACHING: Final = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER"})
-"""Kinds that lock what lies below the tables that they name."""
 _TABLE: Final = "TABLE"
+_TRIGGER: Final = "TRIGGER"
 _ATTACHMENT: Final = "TABLE ATTACH"
+_REACHING: Final = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", _TRIGGER})
+"""Kinds that lock what lies below the tables that they name."""
 
 
 def in_turns(contents: Contents) -> Contents:
-    """Return *contents* in which what reaches into a tree of tables needs every table that it may lock."""
-    below = _below(contents)
-    return contents.having(_reaching(entry, below) for entry in contents.entries)
+    """Return *contents* in which what reaches into a tree of tables needs every table that it may lock.
+
+    How the trigger of a partition stands is said by an entry of its own, which needs the one that makes the trigger for the whole tree.
+    """
+    below, triggers = _below(contents), dict(_triggers(contents))
+    made = {(table, name): trigger for trigger, (table, name) in triggers.items()}
+
+    def turned(entry: Entry) -> Entry:
+        more = (
+            {table for need in entry.needs for table in below.get(need, ())} if entry.kind in _REACHING else set[int]()
+        )
+        if entry.id in triggers:
+            table, name = triggers[entry.id]
+            more |= {made[above, name] for above, tables in below.items() if table in tables and (above, name) in made}
+        return replace(entry, also_needs=tuple(sorted(more - entry.needs))) if more else entry
+
+    return contents.having(turned(entry) for entry in contents.entries)
 
 
-def _reaching(entry: Entry, below: Mapping[int, frozenset[int]]) -> Entry:
-    if entry.kind not in _REACHING:
-        return entry
-    reached = frozenset(table for need in entry.needs for table in below.get(need, ())) - entry.needs
-    return replace(entry, also_needs=tuple(sorted(reached))) if reached else entry
+def _triggers(contents: Contents) -> Iterator[tuple[int, tuple[int, str]]]:
+    """Yield each trigger with its table and its own name; the list has the one before the other, with a blank between."""
+    tables = {entry.id: entry for entry in contents.entries if entry.kind == _TABLE}
+    for entry in contents.entries:
+        if entry.kind == _TRIGGER:
+            for table in (tables[need] for need in entry.needs if need in tables):
+                if entry.schema == table.schema and entry.name.startswith(f"{table.name} "):
+                    yield entry.id, (table.id, entry.name.removeprefix(f"{table.name} "))
 
 
 def _below(contents: Contents) -> dict[int, frozenset[int]]:

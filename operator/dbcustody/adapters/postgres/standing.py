@@ -41,7 +41,7 @@ bound as (
     where c.contype <> 't' and (c.contype <> 'n' or not c.convalidated)
 ),
 fired as (
-    select t.oid, t.tgparentid, t.tgisinternal, r.schema, r.name || ' ' || t.tgname as name, r.is_ours,
+    select t.oid, t.tgparentid, t.tgconstraint, t.tgisinternal, r.schema, r.name || ' ' || t.tgname as name, r.is_ours,
            concat_ws(', ', case when t.tgdeferrable then 'DEFERRABLE' end, case when t.tginitdeferred then 'INITIALLY DEFERRED' end,
                e.word) as state
     from pg_trigger t join relation r on r.oid = t.tgrelid left join enabled e on e.sign = t.tgenabled::text
@@ -50,7 +50,8 @@ thing as (
     select 'constraint' as kind, schema, name, state, is_own, '' as usual from bound
     union all
     select 'trigger', t.schema, t.name, t.state, t.is_ours, coalesce(p.state, '')
-    from fired t left join fired p on p.oid = t.tgparentid where not t.tgisinternal or not p.tgisinternal
+    from fired t left join fired p on p.oid = t.tgparentid left join pg_constraint c on c.oid = t.tgconstraint
+    where not t.tgisinternal or (p.oid is not null and coalesce(c.contype, 't') = 't')
     union all
     select 'event trigger', '', t.evtname, coalesce(e.word, ''), m.objid is null, ''
     from pg_event_trigger t left join enabled e on e.sign = t.evtenabled::text
@@ -60,7 +61,7 @@ thing as (
     from pg_rewrite w join relation r on r.oid = w.ev_class left join enabled e on e.sign = w.ev_enabled::text
     where w.rulename <> '_RETURN'
     union all
-    select 'index', r.schema, r.name, case when i.indisvalid then '' else 'not valid' end, r.is_ours and r.relkind = 'i', ''
+    select 'index', r.schema, r.name, case when i.indisvalid or r.relkind = 'I' then '' else 'not valid' end, r.is_ours, ''
     from pg_index i join relation r on r.oid = i.indexrelid
     union all
     select 'attached index', schema, name, '', is_ours, '' from relation where relkind in ('i', 'I') and relispartition
@@ -69,7 +70,7 @@ select kind, schema, name, state, case when is_own then usual else state end fro
 """
 """What a partition or an heir has from above stands as it does there, a trigger unless the archive says otherwise; before PostgreSQL 15
 such a trigger counts as internal. Only PostgreSQL 18 and newer know constraints that are not enforced. The index of a partitioned table is
-valid when one is attached to it for every partition."""
+valid when one is attached to it for every partition: what is attached is compared instead."""
 _OWNED: Final = """
 select sn.nspname::text, s.relname::text, n.nspname::text, c.relname::text, a.attname::text, q.seqincrement < 0
 from pg_depend d
