@@ -22,9 +22,10 @@ OF_A_BACKUP = frozenset({
 })  # fmt: skip
 OF_OTHERS = frozenset({
     Reason.FREEZE_WINDOW, Reason.SUPERSEDED, Reason.REQUEST_NOT_FOUND, Reason.APPROVER_IS_REQUESTER, Reason.APPROVER_UNKNOWN,
-    Reason.APPROVAL_NOT_REQUIRED,
+    Reason.APPROVAL_NOT_REQUIRED, Reason.MIGRATION_FAILED, Reason.HISTORY_BROKEN, Reason.LEDGER_UNKNOWN, Reason.NEEDS_RESOLUTION,
+    Reason.SOURCE_INVALID, Reason.IRREVERSIBLE, Reason.NOT_WRITABLE,
 })  # fmt: skip
-"""Of restores and Approvals alone."""
+"""Of restores, Approvals and migrations alone."""
 FAILURES = [
     reason
     for reason in Reason

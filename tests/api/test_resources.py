@@ -131,3 +131,12 @@ def test_children_go_with_their_owner() -> None:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("tables", "is_whole"), [({}, True), ({"include": ["a.b"]}, False), ({"exclude": ["a.b"]}, False)]
+)
+def test_a_policy_that_leaves_nothing_out_is_whole(tables: dict[str, Any], is_whole: bool) -> None:  # noqa: FBT001 - what is expected
+    """Whatever is named leaves something out."""
+    read = BackupPolicy.from_body({"metadata": METADATA, "spec": SPECS[BackupPolicy] | {"tables": tables}})
+    assert read.spec.is_whole is is_whole
