@@ -164,7 +164,8 @@ def test_the_live_database_is_known_by_who_told_last() -> None:
     unseen = glance(Kind.DATABASE, "shop")
     over = [said("Finished", "True", "Swapped", since=seconds) for seconds in (30, 90)]
     late, early = (
-        Glance.from_body(Kind.RESTORE_REQUEST, replacement(f"at-{oid}", one, oid=oid)) for oid, one in zip((7, 6), over, strict=True)
+        Glance.from_body(Kind.RESTORE_REQUEST, replacement(f"at-{oid}", one, oid=oid))
+        for oid, one in zip((7, 6), over, strict=True)
     )
     running = Glance.from_body(Kind.RESTORE_REQUEST, replacement("running", said("Finished", "False"), oid=8))
     nothing = Glance.from_body(Kind.RESTORE_REQUEST, request("beside", over[0]))
