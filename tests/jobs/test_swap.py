@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.contract import JobResult
 
 pytestmark = pytest.mark.postgres
 SETTINGS = {"max_prepared_transactions": "5", "wal_level": "logical"}
@@ -95,9 +96,20 @@ def test_asked_again_it_is_done(swapper: Swapper) -> None:
 
     assert [one.reason for one in again] == [Reason.ADOPTED, Reason.ADOPTED, Reason.SWAPPED, Reason.SWAPPED]
     assert again[-1].restore == first.restore
+    _check_that_it_is_known_again(again[0], first)
     assert [one.exit_code for one in dropped] == [ExitCode.DONE] * 2
     assert swapper.kept not in swapper.databases()
     assert (afterwards.reason, swapper.words()) == (Reason.SWAPPED, ["new"])
+
+
+def _check_that_it_is_known_again(adopted: JobResult, first: JobResult) -> None:
+    """Fail unless a request that is filed again knows what was put away, and takes it for no younger than it is."""
+    assert adopted.restore is not None
+    assert first.restore is not None
+    again, old = adopted.restore.old_database, first.restore.old_database
+    assert again is not None
+    assert old is not None
+    assert (again.name, again.drop_after, again.kept_time <= old.kept_time) == (old.name, old.drop_after, True)
 
 
 def test_put_back_it_is_what_it_was(swapper: Swapper) -> None:

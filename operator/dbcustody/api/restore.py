@@ -224,7 +224,10 @@ class StatedPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldDatabase:
-    """The database whose place was taken: shut, and kept until *drop_after*."""
+    """The database whose place was taken: shut, and kept until *drop_after*.
+
+    *kept_time* is when it was put away; of one that a request filed again has found, a time at which it certainly was not yet.
+    """
 
     name: str
     kept_time: datetime

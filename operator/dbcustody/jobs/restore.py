@@ -7,20 +7,22 @@ a run that goes on after a killed one drops what that left and begins anew.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.landing import drop_database, read_landing
-from dbcustody.api.restore import ChosenBackup, RestoreChecks, RestoreProgress, RestoreStage
+from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, RestoreProgress, RestoreStage
 from dbcustody.contract import Verb
 from dbcustody.facts import RestoreFacts
 from dbcustody.jobs.chosen import open_chosen, terms_of
-from dbcustody.jobs.replacement import find_marked, look_at_live
+from dbcustody.jobs.replacement import Marked, find_marked, look_at_live
 from dbcustody.jobs.restoration import RestoreOrder, find_imprint, find_left, make_plan, restore, told_plan, without
 from dbcustody.jobs.source import Source, refuse_pending_erasures
 from dbcustody.jobs.swap import settle_replace
 from dbcustody.jobs.tools import database_of
 from dbcustody.jobs.verdict import fail, give
+from dbcustody.plan.invocation import kept_since
 from dbcustody.plan.replacement import undo_plan
 from dbcustody.plan.restoration import Landing, Wish
 from dbcustody.plan.selection import Choice
@@ -109,18 +111,30 @@ def _done_before(session: Session, request: JobRequest) -> JobResult | None:
     terms = terms_of(request)
     if terms.replace is None:
         found = find_imprint(session, terms.database, terms.mark)
-        return _adopted(request, terms.database) if found is not None and found[1].is_handed_over else None
+        is_there = found is not None and found[1].is_handed_over
+        return _adopted(request, terms.database) if is_there else None
     marked = find_marked(session, terms.mark)
     if marked.undone is not None:
         return fail(
             request.verb, Reason.ALREADY_UNDONE, f"{marked.undone.name}: was replaced for this request, and put back"
         )
-    return _adopted(request, marked.swapped.name) if marked.swapped is not None else None
+    return (
+        _adopted(request, marked.swapped.name, _still_kept(marked, terms.mark)) if marked.swapped is not None else None
+    )
 
 
-def _adopted(request: JobRequest, database: str) -> JobResult:
+def _still_kept(marked: Marked, mark: str) -> OldDatabase | None:
+    """Return what was put away for *mark*, which the request filed again drops in its time or puts back; None: it is gone."""
+    if marked.kept is None or marked.kept_until is None:
+        return None
+    until = datetime.fromisoformat(marked.kept_until)
+    return OldDatabase(name=marked.kept.name, kept_time=kept_since(mark, until), drop_after=until)
+
+
+def _adopted(request: JobRequest, database: str, old: OldDatabase | None = None) -> JobResult:
     message = f"{database} was restored for this request before"
-    return give(request.verb, Reason.ADOPTED, message, restore=RestoreFacts(is_handed_over=True))
+    facts = RestoreFacts(is_handed_over=True, old_database=old)
+    return give(request.verb, Reason.ADOPTED, message, restore=facts)
 
 
 def _undoes(request: JobRequest) -> str | None:
