@@ -82,8 +82,8 @@ def replaceable(tenant: Tenant, operator: Deployment, *, may_scale: bool = True)
 def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
     """File the request that takes the place."""
     wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    (identity,) = tenant.shop.server.execute("SELECT system_identifier::text FROM pg_control_system()")[0]
-    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": f"shop@{identity}", **spec}
+    target = {"databaseRef": {"name": "shop"}}
+    wanted |= {"mode": "Replace", "target": target, "confirm": tenant.shop.confirmation, **spec}
     return tenant.make("RestoreRequest", name, wanted)
 
 

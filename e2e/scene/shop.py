@@ -94,6 +94,12 @@ class Shop:
         self.server.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{password}' IN ROLE {self.name}")
         return {**self.secret, "username": name, "password": password}
 
+    @property
+    def confirmation(self) -> str:
+        """What a request must say that takes the place of the Database `shop`."""
+        (identity,) = self.server.execute("SELECT system_identifier::text FROM pg_control_system()")[0]
+        return f"shop@{identity}"
+
     def change_password(self) -> None:
         """Give the role another password, on the server and here; the Secret is somebody else's to change."""
         self.password = f"canary-password-{secrets.token_hex(8)}"
