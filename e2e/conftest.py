@@ -17,8 +17,8 @@ from ground.postgres import PostgresServer
 from ground.process import wait_until
 from ground.s3 import S3Server
 from scene.api import Api
-from scene.deployment import Deployment
 from scene.evidence import conditions
+from scene.release import Release
 from scene.shop import Shop
 from scene.storehouse import Storehouse
 from scene.tenant import Tenant
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from scene.deployment import Deployment
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,10 +85,16 @@ def image(cluster: Cluster) -> Image:
 
 @pytest.fixture(scope="session")
 def deployment(cluster: Cluster, api: Api, image: Image) -> Deployment:
-    """Return the operator, installed once and running with both replicas."""
-    installed = Deployment(cluster, api, image)
-    installed.install()
-    return installed
+    """Return the operator, installed once by the chart as any release is, and running with both replicas.
+
+    The CRDs are there already, for tests that need no operator; the release takes them over. The network of this cluster enforces no
+    NetworkPolicy: it is applied, and nothing is proven by that but that the API server takes it.
+    """
+    release = Release(cluster, api, image)
+    release.make_namespace()
+    release.install("--take-ownership", "--set", "networkPolicy.enabled=true")
+    release.operator.wait_ready()
+    return release.operator
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ import yaml
 from chartmaking.copies import CHART
 from dbcustody.api.meta import Kind
 from dbcustody.cli.kubectl.main import run
-from dbcustody.naming import ANNOTATION_REQUESTED_BY, API_VERSION, GROUP
+from dbcustody.naming import ANNOTATION_REQUESTED_BY, GROUP
 from ground.helm import template
 from ground.process import wait_until
-from scene.evidence import conditions
+from scene.evidence import OPERATOR_NAMESPACE, conditions
+from scene.office import AGREES, ASKS, Office
+from scene.release import RELEASE
 from scene.specimen import APPROVAL, RESTORE
 
 if TYPE_CHECKING:
@@ -30,61 +32,21 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400), pytest.mark.usefixtures("policies")]
 STAMPING: Final = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 SPACE: Final = "approvals"
-ASKS: Final = "alice"
-AGREES: Final = "bob"
 BY_BACKUP: Final = {"backupRef": {"name": "monday"}}
 
 
-class Office:
-    """Where people write, in one namespace."""
-
-    def __init__(self, cluster: Cluster, space: str) -> None:
-        self.cluster, self.space = cluster, space
-
-    def admit(self) -> None:
-        """Let both people do what the chart's roles allow."""
-        for who, role in ((ASKS, "restore-requester"), (ASKS, "approver"), (AGREES, "approver")):
-            words = ("rolebinding", f"{who}-{role}", f"--clusterrole=dbcustody-{role}", f"--user={who}")
-            self.cluster.kubectl("create", *words, "-n", self.space)
-
-    def create(self, who: str, kind: Kind, name: str, spec: Json, *words: str, **metadata: Any) -> str:
-        """Return what the API server says to *who* creates a resource."""
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
-        where = ("-n", self.space, f"--as={who}", "-o", "json", "-f", "-")
-        return self.cluster.kubectl("create", *where, *words, stdin=json.dumps(body), check=False)
-
-    def decide(self, who: str, name: str, plan_hash: str, decision: str = "Approve", **spec: Any) -> Json:
-        """Return the Approval of the request `again` that *who* creates."""
-        wanted = {**APPROVAL, "planHash": plan_hash, "decision": decision, **spec}
-        return json.loads(self.create(who, Kind.APPROVAL, name, wanted))
-
-    def change(self, who: str, *words: str) -> str:
-        """Return what the API server says to *who* changes something by kubectl."""
-        return self.cluster.kubectl(*words, "-n", self.space, f"--as={who}", check=False)
-
-
 @pytest.fixture(scope="module")
-def policies(cluster: Cluster, api: Api) -> Iterator[list[Json]]:
-    """Yield the chart's objects about approvals, which act in the whole cluster until the module is over."""
-    text = template(CHART, {}, release="dbcustody", namespace=SPACE, apis=(STAMPING,))
+def policies(deployment: Deployment) -> Iterator[list[Json]]:
+    """Yield the release's admission policies about approvals, once they act, and a namespace in which nobody looks after what is asked."""
+    cluster = deployment.cluster
+    text = template(CHART, {}, release=RELEASE, namespace=OPERATOR_NAMESPACE, apis=(STAMPING,))
     chart = [one for one in yaml.safe_load_all(text) if one]
     stamps = [one for one in chart if one["metadata"]["name"] in {"dbcustody-requester", "dbcustody-approver"}]
     stamps = [one for one in stamps if "AdmissionPolicy" in one["kind"]]
-    roles = [
-        one
-        for one in chart
-        if one["kind"] == "ClusterRole"
-        and one["metadata"]["name"].endswith(("-restore-requester", "dbcustody-approver"))
-    ]
-    assert api.get("namespaces", SPACE) is None
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
-    cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([space, *roles]))
-    cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(stamps))
+    cluster.kubectl("create", "namespace", SPACE)
     Office(cluster, SPACE).admit()
     assert wait_until(lambda: _acts(Office(cluster, SPACE)), 60, pause_seconds=0.5), "nothing is written down"
     yield stamps
-    for one in (*stamps, *roles):
-        cluster.kubectl("delete", one["kind"].lower(), one["metadata"]["name"])
     cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
 
 
@@ -202,27 +164,23 @@ def restored(tenant: Tenant) -> bool:
     return f"{tenant.shop.name}_again" in [name for (name,) in rows]
 
 
-def test_an_operator_that_was_not_told_of_policies_believes_nobody(backed_up: Tenant, cluster: Cluster) -> None:
+def test_an_operator_that_was_not_told_of_policies_believes_nobody(
+    deployment: Deployment, backed_up: Tenant, cluster: Cluster
+) -> None:
     """The plan is told, nothing is made, and what helps is said; an Approval changes nothing."""
-    office = ask(backed_up, cluster)
-    body = backed_up.wait("restorerequests", "again", "Approved", "Unknown", reason="ApprovalUnavailable")
-    office.decide(AGREES, "yes", body["status"]["plan"]["hash"])
-    backed_up.wait("approvals", "yes", "Ready", "False", reason="ApproverUnknown")
-    body = backed_up.get("restorerequests", "again")
+    with deployment.untold("DBCUSTODY_STAMPED_APPROVALS"):
+        office = ask(backed_up, cluster)
+        body = backed_up.wait("restorerequests", "again", "Approved", "Unknown", reason="ApprovalUnavailable")
+        office.decide(AGREES, "yes", body["status"]["plan"]["hash"])
+        backed_up.wait("approvals", "yes", "Ready", "False", reason="ApproverUnknown")
+        body = backed_up.get("restorerequests", "again")
 
-    assert "policies.enabled" in conditions(body)["Approved"]["message"]
-    assert conditions(body)["Ready"]["status"] == "False"
-    assert (backed_up.jobs("restore"), restored(backed_up)) == ([], False)
-
-
-@pytest.fixture(scope="module")
-def believing(deployment: Deployment) -> Iterator[None]:
-    """Have the operator told that the policies are there, as the chart does."""
-    with deployment.told("DBCUSTODY_STAMPED_APPROVALS", "true"):
-        yield
+        assert "policies.enabled" in conditions(body)["Approved"]["message"]
+        assert conditions(body)["Ready"]["status"] == "False"
+        assert (backed_up.jobs("restore"), restored(backed_up)) == ([], False)
+        backed_up.api.delete("restorerequests", "again", backed_up.name)  # an operator that is told would believe bob
 
 
-@pytest.mark.usefixtures("believing")
 def test_a_second_person_lets_the_very_plan_be_carried_out(backed_up: Tenant, cluster: Cluster) -> None:
     """Neither the requester's own yes nor one to another plan does; then the restore runs, and each Approval says what became of it."""
     office = ask(backed_up, cluster)
@@ -247,7 +205,6 @@ def test_a_second_person_lets_the_very_plan_be_carried_out(backed_up: Tenant, cl
     backed_up.wait("approvals", "yes", "Ready", reason="Effective")
 
 
-@pytest.mark.usefixtures("believing")
 def test_a_no_ends_the_request(backed_up: Tenant, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     """Said by the plugin, which shows the plan: nothing is made, and who said it and why is told."""
     ask(backed_up, cluster)

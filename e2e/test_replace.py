@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 REPLICAS = 2
 _CONTENT = "SELECT (SELECT sum(hashtext(c::text)) FROM customers c), (SELECT count(*) FROM orders)"
-_CONFIRM = (
-    "SELECT 'shop@' || system_identifier || '/' || d.oid FROM pg_control_system(), pg_database d WHERE datname = '{}'"
 )
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
 LEAST_KILLS = 6
@@ -87,14 +85,8 @@ def replaceable(tenant: Tenant, operator: Deployment, *, may_scale: bool = True)
 def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
     """File the request that takes the place."""
     wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": confirmation(tenant), **spec}
+    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": tenant.shop.confirmation, **spec}
     return tenant.make("RestoreRequest", name, wanted)
-
-
-def confirmation(tenant: Tenant) -> str:
-    """Return the text that confirms that what is live now is replaced."""
-    ((text,),) = tenant.shop.server.execute(_CONFIRM.format(tenant.shop.name))
-    return str(text)
 
 
 def delete(tenant: Tenant, name: str) -> None:
@@ -170,7 +162,7 @@ def test_filed_again_it_can_still_be_taken_back(
 ) -> None:
     """A manifest that is deleted and applied again swaps nothing, though its confirmation is used up, and keeps the way back."""
     with tenancy() as tenant, replaceable(tenant, operator):
-        damaged, confirm = content(tenant), confirmation(tenant)
+        damaged, confirm = content(tenant), tenant.shop.confirmation
         replace(tenant, safetyBackup=False, keepOldSeconds=3600)
         first = ended(tenant, "back")["status"]
         tenant.shop.execute("INSERT INTO orders (customer, total) VALUES (1, 1)")
@@ -228,7 +220,7 @@ def test_a_manifest_that_confirms_by_number_is_told_the_right_words(
 ) -> None:
     """The server's number alone would confirm every later swap; what the plan says instead can be copied, and is good for one."""
     with tenancy() as tenant, replaceable(tenant, operator):
-        before, confirm = content(tenant), confirmation(tenant)
+        before, confirm = content(tenant), tenant.shop.confirmation
         replace(tenant, "by-number", confirm=confirm.partition("/")[0])
         body = ended(tenant, "by-number")
         told = body["status"]["plan"]["replaces"]

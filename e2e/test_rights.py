@@ -114,3 +114,13 @@ def test_jobs_have_no_way_to_the_api(housed: Tenant) -> None:
         assert pod["spec"]["automountServiceAccountToken"] is False
         assert not any("serviceaccount" in path for path in mounts)
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_who_the_operator_talks_with_is_written_down(deployment: Deployment) -> None:
+    """The NetworkPolicy is there and selects the operator's pods; that it holds is not shown here, where no network enforces any."""
+    where = f"apis/networking.k8s.io/v1/namespaces/{OPERATOR_NAMESPACE}/networkpolicies/dbcustody-operator"
+    wanted = deployment.api.ask("GET", where)["spec"]["podSelector"]["matchLabels"].items()
+    pods = deployment.pods()
+
+    assert pods
+    assert all(wanted <= pod["metadata"]["labels"].items() for pod in pods)

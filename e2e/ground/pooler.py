@@ -10,6 +10,7 @@ from ground.process import Daemon
 from ground.scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from ground.postgres import PostgresServer
@@ -29,10 +30,18 @@ server_login_retry = 1
 
 
 class Pooler:
-    """PgBouncer for one database of *server*; a context manager."""
+    """PgBouncer for one database of *server*, which lets in the superuser and those of *passwords*; a context manager."""
 
-    def __init__(self, server: PostgresServer, *, database: str = "shop", mode: str = "transaction") -> None:
+    def __init__(
+        self,
+        server: PostgresServer,
+        *,
+        database: str = "shop",
+        mode: str = "transaction",
+        passwords: Mapping[str, str] | None = None,
+    ) -> None:
         self._server, self._database, self._mode = server, database, mode
+        self._passwords = {"postgres": server.password, **(passwords or {})}
         self.port = _free_port()
 
     def __enter__(self) -> Self:
@@ -40,7 +49,7 @@ class Pooler:
         folder = scratch_folder("pgbouncer")
         folder.chmod(0o755)
         users, settings = folder / "users", folder / "settings"
-        users.write_text(f'"postgres" "{self._server.password}"\n')
+        users.write_text("".join(f'"{name}" "{password}"\n' for name, password in self._passwords.items()))
         settings.write_text(
             _SETTINGS.format(
                 database=self._database, server=self._server, port=self.port, folder=folder, mode=self._mode

@@ -1,4 +1,4 @@
-"""The operator as users run it: the plain manifests of deploy/, both replicas, in a namespace under the `restricted` profile."""
+"""The operator as users run it: what the chart installed, both replicas, in a namespace under the `restricted` profile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ground.cache import REPOSITORY
 from ground.image import Image
 from ground.kubernetes import Cluster
 from ground.process import wait_until
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from scene.api import Json
 
 NAME: Final = "dbcustody-operator"
-_PLACEHOLDER: Final = "dbcustody:latest"
 
 
 @dataclass
@@ -31,15 +29,6 @@ class Deployment:
     cluster: Cluster
     api: Api
     image: Image
-
-    def install(self) -> None:
-        """Apply the manifests and wait until both replicas are ready."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        self.api.create("namespaces", {"metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}})
-        for name in ("rights.yaml", "operator.yaml"):
-            text = (REPOSITORY / "deploy" / name).read_text().replace(_PLACEHOLDER, self.image.reference)
-            self.cluster.kubectl("apply", "-n", OPERATOR_NAMESPACE, "-f", "-", stdin=text)
-        self.wait_ready()
 
     def pods(self) -> list[Json]:
         """Return the replicas that are not going away."""
@@ -84,13 +73,17 @@ class Deployment:
             self._set_job_image(self.image.reference)
 
     @contextmanager
-    def told(self, variable: str, value: str) -> Iterator[None]:
-        """Have the operator told *value* in the environment *variable* while the block lasts, and not at all afterwards."""
-        self._set(f"{variable}={value}")
+    def untold(self, variable: str) -> Iterator[None]:
+        """Have the operator not told of the environment *variable* while the block lasts, and as it was afterwards."""
+        body = self.api.get("deployments", NAME, OPERATOR_NAMESPACE)
+        assert body is not None
+        (container,) = body["spec"]["template"]["spec"]["containers"]
+        (before,) = (one["value"] for one in container["env"] if one["name"] == variable)
+        self._set(f"{variable}-")
         try:
             yield
         finally:
-            self._set(f"{variable}-")
+            self._set(f"{variable}={before}")
 
     def _set_job_image(self, reference: str) -> None:
         """Tell the operator which image its Jobs run, and wait until both replicas know."""

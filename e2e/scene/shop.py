@@ -94,6 +94,16 @@ class Shop:
         self.server.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{password}' IN ROLE {self.name}")
         return {**self.secret, "username": name, "password": password}
 
+    @property
+    def confirmation(self) -> str:
+        """What a request must say that takes the place of the Database `shop` as it is now."""
+        query = (
+            "SELECT 'shop@' || system_identifier || '/' || oid FROM pg_control_system(), pg_database WHERE datname = %s"
+        )
+        with self.server.connect() as connection:
+            row = connection.execute(query, (self.name,)).fetchone()
+        return str(row[0]) if row else ""
+
     def change_password(self) -> None:
         """Give the role another password, on the server and here; the Secret is somebody else's to change."""
         self.password = f"canary-password-{secrets.token_hex(8)}"

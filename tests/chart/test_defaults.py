@@ -87,7 +87,7 @@ def test_crds_are_those_of_the_repository() -> None:
 
 
 def test_the_pod_is_that_of_the_plain_manifest() -> None:
-    """What tests run is deploy/operator.yaml; the chart gives the same pod, but for names of its own."""
+    """What tests run is the chart; deploy/operator.yaml gives the same pod, but for the names of a release."""
     plain = next(
         one
         for one in yaml.safe_load_all((ROOT / "deploy" / "operator.yaml").read_text())

@@ -15,7 +15,7 @@ from dbcustody.plan.restore_case import SeenRestore
 from dbcustody.plan.workload import SeenWorkload
 from dbcustody.reason import ExitCode, Reason
 from tests.fakes import seen
-from tests.fakes.restore_plane import IS_PLANNED, IS_READY, UNDO_PLANNED, RestorePlane, replace_request
+from tests.fakes.restore_plane import IS_PLANNED, IS_READY, OLD, UNDO_PLANNED, RestorePlane, replace_request
 
 WEB = Workload(kind=WorkloadKind.DEPLOYMENT, name="web")
 RUNNING = SeenWorkload(kind=WEB.kind, name=WEB.name, replicas=3, running=3)
@@ -42,6 +42,12 @@ def backed_up(plane: RestorePlane, *said: Any, scope: BackupScope | None = Backu
 
 
 SUCCEEDED = (yes(ConditionType.FINISHED, Reason.SUCCEEDED), yes(ConditionType.SUCCEEDED, Reason.SUCCEEDED))
+
+
+def undone_by(**status: Any) -> Any:
+    """Return the request that is undone, which is over."""
+    conditions = merge((), SUCCEEDED, generation=1, now=seen.NOW)
+    return seen.with_status(replace_request("back"), **({"conditions": conditions, "old_database": OLD} | status))
 
 
 REFUSED = seen.result(Verb.SWAP, Reason.SESSIONS_HELD, "held by postgres (psql, pid 7)")

@@ -16,10 +16,12 @@ from dbcustody.api.restore import (
     RestoreChecks,
     RestoreRequest,
     RestoreRequestSpec,
+    RestoreRequestStatus,
     RestoreSource,
     RestoreTarget,
     StatedPlan,
 )
+from dbcustody.codec import decode, encode
 from dbcustody.contract import JobResult, Verb, load_request
 from dbcustody.facts import RestoreFacts
 from dbcustody.plan.actions import CreateBackup, DeleteJob, LetJobGo, ScaleWorkload, SetFinalizers, StartJob
@@ -28,6 +30,7 @@ from dbcustody.plan.restore import plan
 from dbcustody.plan.restore_case import SeenRestore
 from dbcustody.reason import ExitCode, Reason
 from tests.fakes import seen
+from tests.fakes.control_plane import NEVER
 
 BACKUP_ID: Final = "20260131T110000Z-monday-0a1b2c3d"
 CHOSEN: Final = ChosenBackup(
@@ -106,14 +109,17 @@ class RestorePlane:
     actions: list[Any] = field(default_factory=list)
     look_again_seconds: float | None = None
 
-    def step(self) -> None:
-        """Let the plan be made once, and do what it says."""
+    def step(self, *, dies_after: int = NEVER) -> None:
+        """Let the plan be made once, and do what it says; an operator that *dies_after* n writes does no more than those."""
         found = plan(self.request, replace(self.around, jobs=tuple(self.jobs.values())), self.now)
         assert found.status is not None
-        self.request = replace(self.request, status=found.status)
+        if dies_after == 0:
+            return
+        self.request = replace(self.request, status=decode(RestoreRequestStatus, encode(found.status)))
         self.look_again_seconds = found.look_again_seconds
-        self.actions += found.actions
-        for action in found.actions:
+        done = found.actions[: dies_after - 1]
+        self.actions += done
+        for action in done:
             self._do(action)
 
     def steps(self, count: int = 4) -> None:

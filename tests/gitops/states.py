@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -32,6 +31,8 @@ from tests.fakes.seen import NOW, SERVER, ago, condition, facts, result, storage
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
 from tests.gitops.lives import database_life, policy_life, storage_life
+from tests.gitops.replace_states import REPLACE_STATES
+from tests.gitops.state import State
 
 if TYPE_CHECKING:
     from dbcustody.api.approval import Approval
@@ -63,15 +64,6 @@ LAST_NIGHT: Final = Run(
     data_time=ago(35_990),
     ended_time=ago(35_000),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One case: the file's name, the health that is right, and what makes the resource."""
-
-    name: str
-    health: Health
-    make: Callable[[], Body]
 
 
 def _database(answer: JobResult | None, *, generation: int = 1, **spec: Any) -> Body:
@@ -304,6 +296,7 @@ STATES: Final = (
     State("RestoreRequest-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(plane=asking(is_stamped=False))),
     State("RestoreRequest-agreed-to", Health.PROGRESSING, lambda: _decided(approval())),
     State("RestoreRequest-denied", Health.DEGRADED, lambda: _decided(_NO)),
+    *REPLACE_STATES,
     State("Approval-effective", Health.HEALTHY, lambda: _approval(approval(), waiting())),
     State("Approval-denial-effective", Health.HEALTHY, lambda: _approval(_NO, waiting())),
     State("Approval-superseded", Health.DEGRADED, lambda: _approval(approval(plan_hash=OTHER), waiting())),

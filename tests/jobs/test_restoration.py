@@ -214,6 +214,47 @@ def test_some_tables_alone(tmp_path: Path) -> None:
         assert server.execute("select * from sales.item where name operator(lib.=) 'A'", database="back") == [(1, "a")]
 
 
+GATE = """
+create function passes() returns bool language plpgsql as $$ begin
+    for i in 1..1000 loop
+        exit when not exists (select from pg_roles where rolname = 'gate');
+        perform pg_sleep(0.02);
+    end loop;
+    if exists (select from pg_roles where rolname = 'gate') then raise exception 'the gate stays shut'; end if;
+    return true;
+end $$
+"""
+"""Lets a row in once there is no role `gate`: what one database waits for until another says so."""
+
+KNOWN = """
+select reltuples::int, (select count(*) from pg_stats where tablename = 'Big one') from pg_class where relname = 'Big one'
+"""
+
+
+def test_the_table_whose_rows_come_is_told_and_statistics_are_there(tmp_path: Path) -> None:
+    """Its first row waits until that was told; and once it is restored the planner knows the table."""
+    name = 'public."Big one"'
+    with PostgresServer(17) as server:
+        server.execute("create database shop")
+        server.execute(
+            'create table "Big one" as select n from generate_series(1, 2000) n',
+            GATE,
+            'alter table "Big one" add check (passes())',
+            "create role gate",
+            database="shop",
+        )
+        restorer = Restorer(make_backup(tmp_path / "storage", server), server)
+
+        def let_in(stage: RestoreStage) -> None:
+            if stage is RestoreStage.LOADING and restorer.told[-1].summary.endswith(name):
+                server.execute("drop role if exists gate")
+
+        restorer.on_stage = let_in
+        restorer.run("back")
+        assert server.execute(KNOWN, database="back") == [(2000, 1)]
+    assert any(one.summary.endswith(f"% {name}") for one in restorer.told)
+
+
 def test_name_that_is_taken(restorer: Restorer) -> None:
     """What exists is never written into."""
     assert restorer.refusal("shop").reason is Reason.TARGET_EXISTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,22 +61,28 @@ SKIPPED = (
     "OWNER postgres of FUNCTION public.bell(), TABLE public.theirs",
     "RIGHTS passed on by others: ACL shop.COLUMN orders.id",
 )
+PUBLIC_IS_THE_OWNERS = 15
 OWNERS = (
     "select n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     " where c.relkind = 'r' and n.nspname !~ '^pg_|^information' order by 1"
 )
 
 
+def build(server: PostgresServer) -> None:
+    """Make the database `shop`, whose things belong to many."""
+    server.execute(*ROLES, 'create database shop owner "Old ""Owner"""')
+    server.execute("grant create, connect on database shop to reader")
+    server.execute(
+        "alter database shop set work_mem = '8MB'", "alter role keeper in database shop set work_mem = '9MB'"
+    )
+    server.execute(*CONTENT, database="shop")
+
+
 @pytest.fixture(scope="module", params=[14, 18])
 def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Return a server with the database `shop`, whose things belong to many."""
     with PostgresServer(request.param) as started:
-        started.execute(*ROLES, 'create database shop owner "Old ""Owner"""')
-        started.execute("grant create, connect on database shop to reader")
-        started.execute(
-            "alter database shop set work_mem = '8MB'", "alter role keeper in database shop set work_mem = '9MB'"
-        )
-        started.execute(*CONTENT, database="shop")
+        build(started)
         yield started
 
 
@@ -96,6 +103,32 @@ def test_things_of_many_owners_come_back_to_them(restorer: Restorer) -> None:
     assert server.execute(OWNERS, database="back") == server.execute(OWNERS, database="shop")
     here, there = likeness(server, "shop"), likeness(server, "back")
     assert (there.rows, there.script, there.large_objects) == (here.rows, here.script, here.large_objects)
+
+
+@pytest.mark.parametrize(("old", "new"), [(15, 15), (17, 17), (14, 16), (15, 18), (16, 17)])
+def test_a_role_that_may_little_restores_on_every_major(tmp_path: Path, old: int, new: int) -> None:
+    """On the same and on a newer server, where memberships mean something else since 16: everything belongs to whom it belonged.
+
+    But the schema `public` of 14, which was the superuser's own: that is named, and acknowledged.
+    """
+    lost = frozenset({SideEffect.SKIPPED_OBJECTS}) if old < PUBLIC_IS_THE_OWNERS <= new else frozenset()
+    (tmp_path / "storage").mkdir()
+    with PostgresServer(old) as source, ExitStack() as stack:
+        build(source)
+        custodian = Custodian(server=source, open_store=in_volume(tmp_path / "storage"))
+        assert custodian.take().reason is Reason.SUCCEEDED
+        target = source
+        if new != old:
+            target = stack.enter_context(PostgresServer(new))
+            target.execute(*ROLES)
+        restorer = Restorer(replace(custodian, user="keeper", password="keeper"), target)
+        found = restorer.run("back", acknowledged=lost)
+
+        assert found.skipped_objects == (("OWNER postgres of SCHEMA public",) if lost else ())
+        here, there = likeness(source, "shop"), likeness(target, "back")
+        assert target.execute(OWNERS, database="back") == source.execute(OWNERS, database="shop")
+        assert (there.rows, there.large_objects, there.sequences) == (here.rows, here.large_objects, here.sequences)
+        assert there.facts == here.facts or new != old
 
 
 def test_an_owner_that_is_out_of_reach_is_found_out_first(restorer: Restorer) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.contract import JobResult
 
 pytestmark = pytest.mark.postgres
 SETTINGS = {"max_prepared_transactions": "5", "wal_level": "logical"}

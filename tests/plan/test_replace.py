@@ -31,6 +31,7 @@ from tests.fakes.replace_plane import (
     plane,
     pods_end,
     replicas,
+    undone_by,
 )
 from tests.fakes.restore_plane import (
     IS_PLANNED,
@@ -38,7 +39,6 @@ from tests.fakes.restore_plane import (
     IS_SWAPPED,
     OLD,
     UNDO_PLANNED,
-    replace_request,
 )
 
 if TYPE_CHECKING:
@@ -124,6 +124,20 @@ def test_the_old_one_is_dropped_in_its_time() -> None:
     assert old is not None
     assert (old.dropped_time is not None, found.word(ConditionType.SUCCEEDED)) == (True, ("True", "Succeeded"))
     assert len([one for one in found.actions if isinstance(one, StartJob)]) == len(set(found.verbs)) + 1
+
+
+def test_what_is_over_says_so_while_the_old_one_is_kept_and_dropped() -> None:
+    """A late cancellation is seen, so that nobody waits for this generation; what the progress column shows stays."""
+    found = at_swap()
+    found.ends(IS_SWAPPED)
+    found.steps(4)
+    found.request = seen.with_metadata(found.request, generation=2)
+    found.step()
+    assert found.request.status.observed_generation == 2
+    found.passes(90_000)
+    found.steps(3)
+    assert found.request.status.progress is not None
+    assert (found.verbs[-1], found.request.status.progress.summary) == ("drop-replaced", "Done")
 
 
 def test_dropping_waits_for_its_database_resource() -> None:
@@ -295,12 +309,6 @@ def test_others_go_first() -> None:
     found.around = replace(found.around, rivals=())
     found.steps(4)
     assert found.around.safety_backup is not None
-
-
-def undone_by(**status: Any) -> Any:
-    """Return the request that is undone, which is over."""
-    conditions = merge((), SUCCEEDED, generation=1, now=seen.NOW)
-    return seen.with_status(replace_request("back"), **({"conditions": conditions, "old_database": OLD} | status))
 
 
 def test_an_undo_swaps_what_was_kept() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.adapters.postgres import PostgresTarget, connect, session_options
 from dbcustody.adapters.postgres.cancellation import cancelled_by
+from dbcustody.adapters.postgres.crowd import loading_tables
 from dbcustody.adapters.postgres.landing import drop_database, read_landing
 from dbcustody.adapters.postgres.loading import Loading
 from dbcustody.adapters.postgres.session import Session
@@ -254,14 +255,15 @@ class _Restoration:
 
     def _watch(self, running: list[Future[Any]]) -> None:
         pending, next_telling = set(running), 0.0
-        while pending:
-            done, pending = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_EXCEPTION)
-            for one in done:
-                one.result()
-            check_stop(self._tools)
-            if time.monotonic() >= next_telling:
-                self._tell_loading()
-                next_telling = time.monotonic() + _TELL_SECONDS
+        with connect(self._database) as looking:
+            while pending:
+                done, pending = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_EXCEPTION)
+                for one in done:
+                    one.result()
+                check_stop(self._tools)
+                if time.monotonic() >= next_telling:
+                    self._tell_loading(loading_tables(looking))
+                    next_telling = time.monotonic() + _TELL_SECONDS
 
     def _load_archive(self, head: Definitions, client: Client, plan: RestorePlan, archive: Archive) -> tuple[str, ...]:
         """Load one archive to its end, also where pg_restore wants no more: only at the end it is known to be what was written."""
@@ -307,14 +309,14 @@ class _Restoration:
         check_stop(self._tools)
         self._order.report(RestoreProgress(stage=stage, summary=summary, updated_time=self._tools.now()))
 
-    def _tell_loading(self) -> None:
+    def _tell_loading(self, tables: tuple[str, ...]) -> None:
         passed, whole = self._tally.passed_bytes, self._source.manifest.logical_bytes
         seconds = max(time.monotonic() - self._started, 0.001)
         percent = min(99, 100 * passed // whole) if whole else 0
         self._order.report(
             RestoreProgress(
                 stage=RestoreStage.LOADING,
-                summary=f"{percent}%",
+                summary=" ".join((f"{percent}%", *tables[:1])),
                 percent=percent,
                 bytes=passed,
                 bytes_per_second=int(passed / seconds),

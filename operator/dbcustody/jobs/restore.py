@@ -114,7 +114,8 @@ def _done_before(session: Session, request: JobRequest) -> JobResult | None:
     terms = terms_of(request)
     if terms.replace is None:
         found = find_imprint(session, terms.database, terms.mark)
-        return _adopted(request, terms.database) if found is not None and found[1].is_handed_over else None
+        is_there = found is not None and found[1].is_handed_over
+        return _adopted(request, terms.database) if is_there else None
     marked = find_marked(session, terms.mark)
     if marked.undone is not None:
         return fail(

@@ -197,7 +197,7 @@ def keep_or_drop(case: RestoreCase) -> Found | None:
 def _drop(case: RestoreCase, old: OldDatabase) -> Found:
     attempt, job = case.attempt, case.job
     if attempt is None or case.verb is not Verb.DROP_REPLACED:
-        return Plan(status=with_attempt(case, Verb.DROP_REPLACED, case.status), look_again_seconds=0.0)
+        return Plan(status=_with_dropping(case), look_again_seconds=0.0)
     if job is None:
         return _start_dropping(case, attempt.job_name)
     verdict = judge(job, case.now)
@@ -212,7 +212,12 @@ def _drop(case: RestoreCase, old: OldDatabase) -> Found:
     if pause > 0:
         return Plan(status=case.status, look_again_seconds=pause)
     told = Tell(Reason.TARGET_IN_USE, f"{old.name} could not be dropped: {verdict.message}")
-    return Plan(status=with_attempt(case, Verb.DROP_REPLACED, case.status), actions=(told,), look_again_seconds=0.0)
+    return Plan(status=_with_dropping(case), actions=(told,), look_again_seconds=0.0)
+
+
+def _with_dropping(case: RestoreCase) -> RestoreRequestStatus:
+    """Return the status with one more attempt that drops; the progress of what is over stays what it was."""
+    return replace(with_attempt(case, Verb.DROP_REPLACED, case.status), progress=case.status.progress)
 
 
 def _start_dropping(case: RestoreCase, name: str) -> Found:

@@ -76,10 +76,11 @@ def _is_finished(case: RestoreCase) -> Found | None:
         for job in jobs
         if not job.is_finished and not job.metadata.is_being_deleted and job.name != dropping
     ]
-    if (more := keep_or_drop(case)) is not None:
-        return replace(more, actions=(*strays, *more.actions))
     # said of this generation too: a late `cancel` does not touch the verdict, and whoever waits asks by generation
-    return Plan(status=said_of(case, case.status, conditions), actions=(*tidy, *strays))
+    status = said_of(case, case.status, conditions)
+    if (more := keep_or_drop(replace(case, request=replace(case.request, status=status)))) is not None:
+        return replace(more, actions=(*strays, *more.actions))
+    return Plan(status=status, actions=(*tidy, *strays))
 
 
 def _is_going(case: RestoreCase) -> Found | None:

@@ -38,6 +38,11 @@ from pg_stat_progress_copy c
 join pg_stat_activity a on a.pid = c.pid
 where c.datname = current_database() and a.usename = session_user and a.application_name = any(%s)
 """
+_LOADING: Final = """
+select format('%I.%I', n.nspname, r.relname)
+from pg_stat_progress_copy c join pg_class r on r.oid = c.relid join pg_namespace n on n.oid = r.relnamespace
+where c.datname = current_database() order by c.bytes_processed desc, 1
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +74,9 @@ def copied_bytes(session: Session, applications: Sequence[str]) -> dict[int, int
     """Return the tables (by OID) that our sessions copy just now, and how many bytes of each have passed."""
     with translated("look how far the dump is", otherwise=Reason.CONNECTION_LOST):
         return dict(session.execute(_COPYING, (list(applications),)).fetchall())
+
+
+def loading_tables(session: Session) -> tuple[str, ...]:
+    """Return the tables, by their quoted names, that rows are copied into just now, that with most of them first; nobody else is in it."""
+    with translated("look which tables are loaded", otherwise=Reason.CONNECTION_LOST):
+        return tuple(name for (name,) in session.execute(_LOADING).fetchall())

@@ -20,8 +20,9 @@ from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from dbcustody.adapters.postgres.grant import Grant
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.repository.catalogue import DatabaseFacts, RoleFacts, RoleSetting
 
@@ -207,7 +208,8 @@ def hand_over(session: Session, name: str, facts: DatabaseFacts, *, with_ownersh
     """
     with translated(f"hand over the database {name}", otherwise=Reason.RESTORE_FAILED), session.transaction():
         session.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment)))
-        for statement in handing_over(sql.Identifier(name), facts, with_ownership=with_ownership):
+        role = session.info.user
+        for statement in handing_over(sql.Identifier(name), facts, with_ownership=with_ownership, role=role):
             session.execute(statement)
 
 
@@ -236,21 +238,37 @@ def drop_roles(session: Session, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(left)
 
 
-def handing_over(database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool) -> Iterator[sql.Composed]:
-    """Yield what gives *database* the limit, the settings, the rights and the owner of *facts*."""
+def handing_over(
+    database: sql.Identifier, facts: DatabaseFacts, *, with_ownership: bool, role: str
+) -> Iterator[sql.Composed]:
+    """Yield what gives *database*, which *role* owns, the limit, the settings, the rights and the owner of *facts*."""
     limit = sql.Literal(facts.connection_limit)
     yield sql.SQL("alter database {} connection limit {}").format(database, limit)
     for item in facts.settings:
         if item.role is None or with_ownership:
             yield from _settings(database, item)
-    for grant in read_grants(facts.acl):
+    grants = read_grants(facts.acl)
+    for grant in grants:
         if grant.grantee is None or with_ownership:
-            grantee = sql.SQL("public") if grant.grantee is None else sql.Identifier(grant.grantee)
-            passes = sql.SQL(" with grant option" if grant.may_pass_on else "")
-            right = sql.SQL(grant.right)
-            yield sql.SQL("grant {} on database {} to {}{}").format(right, database, grantee, passes)
+            yield _granting(database, grant)
     if with_ownership:
         yield sql.SQL("alter database {} owner to {}").format(database, sql.Identifier(facts.owner))
+        own = [grant for grant in grants if grant.grantee == role != facts.owner]
+        yield from _in_the_name_of(facts.owner, [_granting(database, grant) for grant in own])
+
+
+def _granting(database: sql.Identifier, grant: Grant) -> sql.Composed:
+    grantee = sql.SQL("public") if grant.grantee is None else sql.Identifier(grant.grantee)
+    passes = sql.SQL(" with grant option" if grant.may_pass_on else "")
+    return sql.SQL("grant {} on database {} to {}{}").format(sql.SQL(grant.right), database, grantee, passes)
+
+
+def _in_the_name_of(owner: str, statements: Sequence[sql.Composed]) -> Iterator[sql.Composed]:
+    """Yield *statements* as *owner* says them: rights of whoever gave the database away went to the new owner, its own ones too."""
+    if statements:
+        yield sql.SQL("set local role {}").format(sql.Identifier(owner))
+        yield from statements
+        yield sql.SQL("reset role").format()
 
 
 def _settings(database: sql.Identifier, item: RoleSetting) -> Iterator[sql.Composed]:

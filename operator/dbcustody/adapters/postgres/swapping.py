@@ -182,7 +182,7 @@ def exchange(session: Session, wanted: Exchange) -> None:
         session.execute(sql.SQL("alter database {} rename to {}").format(incoming, live))
         session.execute(sql.SQL("comment on database {} is {}").format(kept, sql.Literal(wanted.kept_comment)))
         session.execute(sql.SQL("comment on database {} is {}").format(live, sql.Literal(wanted.comment)))
-        for statement in handing_over(live, wanted.facts, with_ownership=True):
+        for statement in handing_over(live, wanted.facts, with_ownership=True, role=session.info.user):
             session.execute(statement)
         session.execute(sql.SQL("alter database {} allow_connections true").format(live))
         _require_exchanged(session, wanted)
@@ -207,6 +207,7 @@ def shut(session: Session, place: Place, facts: DatabaseFacts, role: str) -> Non
         for statement in _forgetting(database, facts):
             session.execute(statement)
         session.execute(sql.SQL("alter database {} owner to {}").format(database, sql.Identifier(role)))
+        session.execute(sql.SQL("grant all on database {} to {}").format(database, sql.Identifier(role)))
         session.execute(sql.SQL("alter database {} allow_connections true").format(database))
 
 
