@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 REPLICAS = 2
 _CONTENT = "SELECT (SELECT sum(hashtext(c::text)) FROM customers c), (SELECT count(*) FROM orders)"
-)
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
 LEAST_KILLS = 6
 """On the real cluster a restart takes its time; `tests/handlers/test_kill_points.py` has every single request of the operator."""
@@ -85,7 +84,12 @@ def replaceable(tenant: Tenant, operator: Deployment, *, may_scale: bool = True)
 def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
     """File the request that takes the place."""
     wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": tenant.shop.confirmation, **spec}
+    wanted |= {
+        "mode": "Replace",
+        "target": {"databaseRef": {"name": "shop"}},
+        "confirm": tenant.shop.confirmation,
+        **spec,
+    }
     return tenant.make("RestoreRequest", name, wanted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,16 +20,27 @@ from dbcustody.jobs import swap as swap_job
 from dbcustody.plan.imprint import ready
 from dbcustody.plan.replacement import incoming_name, kept_name
 from dbcustody.repository.catalogue import DatabaseFacts
-from tests.fakes.custodian import CUSTODY, Custodian
+from tests.fakes.custodian import CUSTODY, Custodian, in_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from dbcustody.contract import JobResult
+    from ground.postgres import PostgresServer
 
 MARK: Final = "RestoreRequest web/back 0123456789ab"
 UNDO: Final = "RestoreRequest web/undo ba9876543210"
 CONFIRM: Final = (
     "select 'shop@' || system_identifier || '/' || d.oid from pg_control_system(), pg_database d where datname = 'shop'"
 )
+ROLES: Final = (
+    'create role "Owner of shop"',
+    "create role reader login password 'r'",
+    "create role restorer login createdb password 'r'",
+    'grant "Owner of shop" to restorer',
+)
+"""Those that own, use and restore."""
 LIKENESS: Final = """
 select d.datallowconn, d.datconnlimit, pg_get_userbyid(d.datdba), (select array_agg(a::text order by a::text) from unnest(d.datacl) a),
        (select array_agg(coalesce(r.rolname, '') || s.setconfig::text order by 1) from pg_db_role_setting s
@@ -111,3 +123,23 @@ class Swapper:
             row = session.execute(LIKENESS.encode(), (database,)).fetchone()
         assert row is not None
         return tuple(row)
+
+
+@contextmanager
+def lent_swapper(server: PostgresServer, folder: Path) -> Iterator[Swapper]:
+    """Lend who may swap the database `shop`, which has an owner, rights, settings, a comment, a backup, and one row that says `old`."""
+    server.execute(
+        'create database shop owner "Owner of shop" connection limit 40',
+        "revoke all on database shop from public",
+        "grant connect on database shop to reader",
+        "alter database shop set work_mem to '5MB'",
+        "alter role reader in database shop set search_path to said, public",
+        "comment on database shop is 'our shop'",
+    )
+    server.execute("create table public.said (word text)", "insert into public.said values ('old')", database="shop")
+    folder.mkdir()
+    swapper = Swapper(Custodian(server=server, open_store=in_volume(folder)))
+    swapper.custodian.take()
+    yield swapper
+    for name in set(swapper.databases()) - {"postgres"}:
+        server.execute(f'drop database "{name}" with (force)')
