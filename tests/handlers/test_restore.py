@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from dbcustody.contract import Verb, frame, load_request, progress_record
 from dbcustody.naming import ANNOTATION_OVERRIDE_FREEZE
 from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
-from tests.fakes.restore_plane import BACKUP_ID, IS_PLANNED, IS_RESTORED
+from tests.fakes.restore_plane import BACKUP_ID, IS_PLANNED, IS_READY, IS_RESTORED
 from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
 
 
@@ -119,6 +120,52 @@ async def test_retention_is_told_what_is_being_read() -> None:
     await scene.turn(2)
     await scene.turn(2)
     assert asked(scene, Verb.PRUNE).held_names == ("monday",)
+
+
+async def test_retention_is_told_what_the_way_back_from_a_swap_leads_over() -> None:
+    """As long as the old database is kept, what was restored and what was taken before are left alone; then they are not any more."""
+    scene = Scene()
+    make_parties(scene)
+    scene.make(Kind.BACKUP_POLICY, "nightly")
+    scene.answers[Verb.RESTORE] = IS_READY
+    place = {"databaseRef": {"name": "shop"}}
+    scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7", target=place, keepOldSeconds=86400)
+    await scene.turns(30)
+    assert scene.condition(Kind.RESTORE_REQUEST, "back", ConditionType.SUCCEEDED) == ("True", "Succeeded")
+    safety = scene.body(Kind.RESTORE_REQUEST, "back")["status"]["safetyBackup"]["name"]
+
+    async def held_names_after(name: str) -> tuple[str, ...]:
+        scene.make(Kind.BACKUP, name, databaseRef=None, storageRef=None, policyRef={"name": "nightly"})
+        before = sum(verb == Verb.PRUNE for verb, _ in scene.jobs)
+        await scene.turns(8)
+        assert sum(verb == Verb.PRUNE for verb, _ in scene.jobs) > before
+        return asked(scene, Verb.PRUNE).held_names  # type: ignore[no-any-return]
+
+    assert await held_names_after("tuesday") == ("monday", safety)
+    scene.now += timedelta(days=2)
+    await scene.restart()
+    await scene.turns(6)
+    assert scene.body(Kind.RESTORE_REQUEST, "back")["status"]["oldDatabase"]["droppedTime"]
+    assert await held_names_after("wednesday") == ()
+
+
+async def test_a_policy_that_leaves_something_out_takes_no_safety_backup() -> None:
+    """It is passed over for one that does not, even where the request names it as its source, and without another the request waits."""
+    scene = Scene()
+    make_parties(scene)
+    scene.make(Kind.BACKUP_POLICY, "a-part", tables={"exclude": ["log"]})
+    place = {"databaseRef": {"name": "shop"}}
+    source = {"policyRef": {"name": "a-part"}}
+    scene.make(Kind.RESTORE_REQUEST, "back", mode="Replace", confirm="shop@7", target=place, source=source)
+    await scene.turns(6)
+    assert scene.condition(Kind.RESTORE_REQUEST, "back", ConditionType.READY) == ("False", "PolicyNotFound")
+    said = scene.body(Kind.RESTORE_REQUEST, "back")["status"]["conditions"]
+    assert any("takes all of it" in one["message"] and "a-part leave something out" in one["message"] for one in said)
+
+    scene.make(Kind.BACKUP_POLICY, "nightly")
+    await scene.turns(3)
+    safety = scene.body(Kind.RESTORE_REQUEST, "back")["status"]["safetyBackup"]["name"]
+    assert scene.body(Kind.BACKUP, safety)["spec"]["policyRef"] == {"name": "nightly"}
 
 
 async def test_a_restore_waits_for_the_retention_that_is_under_way() -> None:

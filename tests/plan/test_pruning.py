@@ -90,7 +90,7 @@ def request_of(found: Pruned) -> dict[str, Any]:
 def test_what_a_restore_reads_is_left_alone() -> None:
     """The Job is told of it by name, once, whether it is held besides or not."""
     held = replace(MONDAY, name="sunday", is_held=True)
-    seen = SeenPruning(image=IMAGE, jobs=(), runs=(MONDAY, held), live_attempts=(), being_read=("saturday", "sunday"))
+    seen = SeenPruning(image=IMAGE, jobs=(), runs=(MONDAY, held), live_attempts=(), spared=("saturday", "sunday"))
     found = plan_pruning(policy(), PARTIES, seen, NOW)
     assert request_of(found)["heldNames"] == ["saturday", "sunday"]
 

@@ -11,13 +11,18 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dbcustody.api.condition import ConditionType, merge, yes
+from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Retention
 from dbcustody.plan.period import Period, slot_key
+from dbcustody.plan.pruning import spared_by
 from dbcustody.plan.retention import FEW, SKEW, Because
 from dbcustody.reason import Reason
 from dbcustody.repository.inventory import Doubt, Inventory
 from dbcustody.repository.manifest import Scope
 from tests.fakes.history import START, Told, inventory_of, without
+from tests.fakes.restore_plane import CHOSEN, OLD, replace_request
+from tests.fakes.seen import with_status
 from tests.fakes.verdict import LATER, ZONES, kept, meant, plan_of
 
 if TYPE_CHECKING:
@@ -103,6 +108,26 @@ def test_the_last_good_one_never_goes(history: list[Told], retention: Retention,
         tested = [one.manifest.backup_id for one in kin if "Restore" in one.verified_levels and one.is_good]
         assert set(good[-1:] + verified[-1:] + tested[-1:]) <= kept(plan)
     assert {one.manifest.backup_id for one in inventory.live if one.is_held} <= kept(plan)
+
+
+@many
+@given(histories, retentions, zones, st.integers(min_value=0))
+def test_the_way_back_from_a_swap_never_goes(history: list[Told], retention: Retention, zone: str, number: int) -> None:
+    """Whichever backup was restored, and whichever was taken before: both stay until the old database is dropped, and no longer."""
+    inventory = inventory_of(history)
+    names = [one.manifest.name for one in inventory.live] or ["nothing"]
+    rest, is_dropped = divmod(number, 2)
+    restored, safety = (names[place % len(names)] for place in (rest, rest // len(names)))
+    old = replace(OLD, dropped_time=LATER) if is_dropped else OLD
+    request = with_status(
+        replace_request(), backup=replace(CHOSEN, name=restored), safety_backup=ObjectRef(name=safety), old_database=old,
+        conditions=merge((), (yes(ConditionType.FINISHED, Reason.SUCCEEDED),), generation=1, now=LATER),
+    )  # fmt: skip
+    spared = frozenset(spared_by(request, reads_here=True))
+    without_it, plan = (meant(inventory, retention, zone, held_names=held) for held in (frozenset(), spared))
+
+    stays = {one.manifest.backup_id for one in inventory.live if one.manifest.name in {restored, safety}}
+    assert set(plan.deletions) == set(without_it.deletions) - (set() if is_dropped else stays)
 
 
 @many

@@ -9,7 +9,7 @@ from dbcustody.adapters.kube import CRON_JOBS
 from dbcustody.api.backup import HoldState
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.errors import RefusedError
-from dbcustody.handlers.restore import readers_at
+from dbcustody.handlers.restore import spared_at
 from dbcustody.handlers.world import Place, is_finished, is_good
 from dbcustody.naming import LABEL_MANAGED_BY, label_value
 from dbcustody.plan.actions import ApplyCronJob, StartJob
@@ -66,7 +66,7 @@ async def _ask_for_more(
         elif isinstance(action, StartJob):
             asked["live_attempts"] = tuple(sorted(_live_attempts(hands, observer, policy)))
             storage = policy.spec.storage_ref.name
-            asked["being_read"] = tuple(readers_at(hands.world, policy.metadata.namespace, storage))
+            asked["spared"] = spared_at(hands.world, policy.metadata.namespace, storage)
     return asked or None
 
 

@@ -8,6 +8,7 @@ from dbcustody.api.restore import Mode, RestoreProgress
 from dbcustody.handlers.replace import see_replace
 from dbcustody.handlers.world import Place
 from dbcustody.naming import LABEL_STORAGE, label_value
+from dbcustody.plan.pruning import spared_by
 from dbcustody.plan.restore import plan
 from dbcustody.plan.restore_case import SeenRestore
 
@@ -82,3 +83,12 @@ def readers_at(world: World, namespace: str, storage: str) -> dict[str, str]:
         if chosen is not None and _storage_name(request, world, namespace) == storage:
             found[chosen.name] = request.metadata.name
     return found
+
+
+def spared_at(world: World, namespace: str, storage: str) -> tuple[str, ...]:
+    """Return the backups, by name, that retention at *storage* leaves alone: for restores, and for the way back from them."""
+    spared = dict[str, None]()
+    for request in world.restores.find("sparing", namespace):
+        reads_here = _storage_name(request, world, namespace) == storage
+        spared |= dict.fromkeys(spared_by(request, reads_here=reads_here))
+    return tuple(spared)

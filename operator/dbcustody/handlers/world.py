@@ -222,6 +222,8 @@ def _indices_of_backup(backup: Backup) -> Iterator[tuple[str, ...]]:
 def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
     if not is_finished(request):
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
+    if not is_finished(request) or request.status.keeps_old:
+        yield ("sparing", request.metadata.namespace)
 
 
 def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:

@@ -65,8 +65,8 @@ class SeenPolicy:
     runs: tuple[Run, ...] = ()
     slots_taken: frozenset[datetime] = frozenset()
     live_attempts: tuple[str, ...] = ()
-    being_read: tuple[str, ...] = ()
-    """Backups at the storage that restores read."""
+    spared: tuple[str, ...] = ()
+    """Backups that restores read, or that the way back from one leads over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +338,7 @@ def _pruning(seen: SeenPolicy) -> SeenPruning:
         jobs=seen.jobs,
         runs=seen.runs,
         live_attempts=seen.live_attempts,
-        being_read=seen.being_read,
+        spared=seen.spared,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.condition import Condition, ConditionType, find, no, yes
+from dbcustody.api.condition import Condition, ConditionType, find, is_true, no, yes
 from dbcustody.api.meta import Kind, ObjectRef, reference_to
 from dbcustody.api.policy import BackupPolicyStatus
 from dbcustody.api.storage import AccessMode
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dbcustody.api.policy import BackupPolicy
+    from dbcustody.api.restore import RestoreRequest
     from dbcustody.facts import PruneFacts
     from dbcustody.plan.job_lifecycle import Verdict
 
@@ -60,8 +61,8 @@ class SeenPruning:
     jobs: tuple[SeenJob, ...]
     runs: tuple[Run, ...]
     live_attempts: tuple[str, ...]
-    being_read: tuple[str, ...] = ()
-    """Backups that restores read."""
+    spared: tuple[str, ...] = ()
+    """Backups that restores read, or that the way back from one leads over."""
 
 
 def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now: datetime) -> Pruned:
@@ -101,6 +102,19 @@ def _start(  # noqa: PLR0917 - what, for whom, under which name
     )
     manifest = job_manifest(work, name=name, owner=reference_to(Kind.BACKUP_POLICY, policy.metadata))
     return Pruned(status=status, actions=(StartJob(manifest),))
+
+
+def spared_by(request: RestoreRequest, *, reads_here: bool) -> tuple[str, ...]:
+    """Return the backups, by name, that retention leaves alone because of *request*; *reads_here*: the one it restores lies at the storage.
+
+    While the request is under way, and as long as what it replaced can be put back: what it restores, and what it had backed up before.
+    The latter is named wherever it lies, for its name is nobody else's in the namespace.
+    """
+    status = request.status
+    if is_true(status.conditions, ConditionType.FINISHED) and not status.keeps_old:
+        return ()
+    read = (status.backup.name,) if status.backup is not None and reads_here else ()
+    return (*read, status.safety_backup.name) if status.safety_backup is not None else read
 
 
 def known_backups(parties: Parties, runs: Sequence[Run]) -> tuple[KnownBackup, ...]:
@@ -144,12 +158,12 @@ def _frozen(runs: Sequence[Run]) -> Condition | None:
 
 
 def _held_names(seen: SeenPruning) -> tuple[str, ...]:
-    """Return the backups that a Job is told to leave alone: those that are being read, and the held ones.
+    """Return the backups that a Job is told to leave alone: those that are to be spared, and the held ones.
 
     Of the held ones first those come of which the storage does not know yet.
     """
     held = sorted((run for run in seen.runs if run.is_held), key=lambda run: (run.is_hold_placed, run.name))
-    return (*seen.being_read, *(run.name for run in held[:MOST_HELD] if run.name not in seen.being_read))
+    return (*seen.spared, *(run.name for run in held[:MOST_HELD] if run.name not in seen.spared))
 
 
 def _waits_for_person(enforced: Condition) -> bool:
