@@ -12,6 +12,7 @@ from dbcustody.api.backup import Backup
 from dbcustody.api.glance import Glance
 from dbcustody.api.meta import Kind, ObjectRef
 from dbcustody.api.restore import MissingRoles, Mode, RestoreRequest, SideEffect
+from dbcustody.codec import format_time
 from dbcustody.errors import InvalidSpecError
 from dbcustody.naming import is_dns_label
 from dbcustody.plan.asking import (
@@ -21,13 +22,14 @@ from dbcustody.plan.asking import (
     check_wish,
     choose_policy,
     database_of,
+    live_oid,
     names_from,
     read_kind,
     read_place,
     restore_body,
 )
-from tests.fakes.glances import backup, policy, request
-from tests.fakes.seen import NOW
+from tests.fakes.glances import backup, glance, policy, request, said
+from tests.fakes.seen import NOW, ago
 
 
 def policies(*bodies: dict[str, Any]) -> list[Glance]:
@@ -162,3 +164,24 @@ def test_an_approval_is_of_one_plan_and_in_nobody_s_name() -> None:
     body = approval_body("yes", request=about, plan_hash="abc", decision=Decision.DENY, reason=None)
     assert Approval.from_body(body).spec == ApprovalSpec(request_ref=about, plan_hash="abc", decision=Decision.DENY)
     assert body["spec"].keys() == {"requestRef", "planHash", "decision"}
+
+
+def test_what_is_live_is_told_by_whoever_knows_it_last() -> None:
+    """The request whose database took the place, until the Database is looked at again; one that runs, or tells nothing, is not asked."""
+
+    def over(name: str, *, ended: int, oid: int | None, status: str = "True") -> Glance:
+        spec = {"target": {"databaseRef": {"name": "shop" if name != "elsewhere" else "other"}}}
+        told = {} if oid is None else {"oid": oid}
+        return glance(Kind.RESTORE_REQUEST, name, said("Finished", status, since=ended), spec=spec, **told)
+
+    shop = glance(Kind.DATABASE, "shop", oid=1, inspectedTime=format_time(ago(60)))
+    others = [
+        over("running", ended=1, oid=3, status="False"),
+        over("silent", ended=1, oid=None),
+        over("elsewhere", ended=1, oid=4),
+        glance(Kind.RESTORE_REQUEST, "new", spec={"target": {"databaseRef": {"name": "shop"}}}),
+    ]
+    assert live_oid(shop, others) == 1
+    assert live_oid(shop, [*others, over("done", ended=60, oid=2)]) == 2
+    assert live_oid(shop, [*others, over("long ago", ended=61, oid=2)]) == 1
+    assert live_oid(glance(Kind.DATABASE, "shop"), others) is None
