@@ -184,3 +184,24 @@ def test_an_approval_is_of_one_plan_and_in_nobody_s_name() -> None:
     body = approval_body("yes", request=about, plan_hash="abc", decision=Decision.DENY, reason=None)
     assert Approval.from_body(body).spec == ApprovalSpec(request_ref=about, plan_hash="abc", decision=Decision.DENY)
     assert body["spec"].keys() == {"requestRef", "planHash", "decision"}
+
+
+def test_what_is_live_is_told_by_whoever_knows_it_last() -> None:
+    """The request whose database took the place, until the Database is looked at again; one that runs, or tells nothing, is not asked."""
+
+    def over(name: str, *, ended: int, oid: int | None, status: str = "True") -> Glance:
+        spec = {"target": {"databaseRef": {"name": "shop" if name != "elsewhere" else "other"}}}
+        told = {} if oid is None else {"oid": oid}
+        return glance(Kind.RESTORE_REQUEST, name, said("Finished", status, since=ended), spec=spec, **told)
+
+    shop = glance(Kind.DATABASE, "shop", oid=1, inspectedTime=format_time(ago(60)))
+    others = [
+        over("running", ended=1, oid=3, status="False"),
+        over("silent", ended=1, oid=None),
+        over("elsewhere", ended=1, oid=4),
+        glance(Kind.RESTORE_REQUEST, "new", spec={"target": {"databaseRef": {"name": "shop"}}}),
+    ]
+    assert live_oid(shop, others) == 1
+    assert live_oid(shop, [*others, over("done", ended=60, oid=2)]) == 2
+    assert live_oid(shop, [*others, over("long ago", ended=61, oid=2)]) == 1
+    assert live_oid(glance(Kind.DATABASE, "shop"), others) is None

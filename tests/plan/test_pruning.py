@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from dbcustody.api.condition import ConditionType, merge, yes
+from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import BackupPolicy, PlanEntry, Retained
 from dbcustody.api.storage import S3, AccessMode
@@ -24,12 +24,10 @@ from dbcustody.plan.pruning import (
     SeenPruning,
     plan_pruning,
     refused_retention,
-    spared_by,
 )
 from dbcustody.plan.recovery_point import Run
 from dbcustody.plan.request import Parties
 from dbcustody.reason import Reason
-from tests.fakes.restore_plane import CHOSEN, OLD, replace_request
 from tests.fakes.seen import (
     IMAGE,
     NOW,
@@ -47,9 +45,6 @@ from tests.fakes.seen import (
     with_metadata,
     with_status,
 )
-
-if TYPE_CHECKING:
-    from dbcustody.api.restore import RestoreRequest
 
 PARTIES = Parties(database=database(), storage=storage())
 READ_ONLY = replace(
@@ -98,38 +93,6 @@ def test_what_a_restore_reads_is_left_alone() -> None:
     seen = SeenPruning(image=IMAGE, jobs=(), runs=(MONDAY, held), live_attempts=(), spared=("saturday", "sunday"))
     found = plan_pruning(policy(), PARTIES, seen, NOW)
     assert request_of(found)["heldNames"] == ["saturday", "sunday"]
-
-
-def replacing(*said: Any, **status: Any) -> RestoreRequest:
-    """Return a request in mode Replace that restores `monday`, had `safety` taken before, and stands as *said*."""
-    known = {
-        "backup": CHOSEN,
-        "safety_backup": ObjectRef(name="safety"),
-        "conditions": merge((), said, generation=1, now=NOW),
-    }
-    found: RestoreRequest = with_status(replace_request(), **(known | status))
-    return found
-
-
-OVER = yes(ConditionType.FINISHED, Reason.SUCCEEDED)
-
-
-@pytest.mark.parametrize(
-    ("request_", "names"),
-    [
-        pytest.param(replacing(backup=None, safety_backup=None), (), id="nothing-chosen"),
-        pytest.param(replacing(safety_backup=None), ("monday",), id="planned"),
-        pytest.param(replacing(), ("monday", "safety"), id="under-way"),
-        pytest.param(replacing(OVER, old_database=OLD), ("monday", "safety"), id="can-be-undone"),
-        pytest.param(replacing(OVER, old_database=OLD, backup=None), ("safety",), id="an-undo-that-can-be-undone"),
-        pytest.param(replacing(OVER, old_database=replace(OLD, dropped_time=NOW)), (), id="dropped"),
-        pytest.param(replacing(OVER), (), id="over"),
-    ],
-)
-def test_the_way_back_from_a_swap_is_left_open(request_: RestoreRequest, names: tuple[str, ...]) -> None:
-    """What was restored and what was there before stay while the swap can be undone; what lies at another storage is none of ours."""
-    assert spared_by(request_, reads_here=True) == names
-    assert spared_by(request_, reads_here=False) == tuple(name for name in names if name == "safety")
 
 
 WAITING = said(PRUNED, Reason.RETENTION_NEEDS_CONFIRMATION)
