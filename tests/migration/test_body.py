@@ -69,6 +69,8 @@ def test_a_body_has_its_text_and_checksum() -> None:
         ("drop table dbcustody.attempts", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
         ("create table dbcustody.x (a int)", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
         ("drop schema if exists dbcustody cascade", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
+        ("alter schema dbcustody rename to x", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
+        ('select "dbcustody".f()', ["touches the schema dbcustody, where the ledger of all migrations lies"]),
         ("select * from Dbcustody.attempts", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
     ],
 )  # fmt: skip
@@ -80,6 +82,7 @@ def test_what_cannot_be_run(text: str, what: list[str]) -> None:
 def test_other_schemas_are_nobody_s_business() -> None:
     """A schema or a literal that only resembles ours."""
     assert faults("create schema shop; create table shop.dbcustody (a text default 'dbcustody.x')") == []
+    assert faults("select shop.dbcustody.a, dbcustody from shop.dbcustody; drop role dbcustody") == []
 
 
 def test_how_to_split_is_said() -> None:
@@ -98,6 +101,11 @@ def test_all_faults_of_a_file_are_told() -> None:
         "COMMIT is not a migration's to say", "pg_advisory_unlock_all is not a migration's to call",
         "VACUUM runs outside of a transaction, and must stand alone",
     ]  # fmt: skip
+
+
+def test_the_first_hundred_faults_are_told() -> None:
+    """More would say no more."""
+    assert len(faults("commit;" * 101)) == 100
 
 
 def test_what_is_no_text_has_no_body() -> None:

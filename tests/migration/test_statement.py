@@ -203,6 +203,29 @@ def test_commands_of_psql(text: str, what: str, helps: str) -> None:
     assert helps in fault.helps
 
 
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("select :name", 8),
+        ("select a[1:2], :'name'", 16),
+        ('insert into :"t" values (a[:1])', 13),
+        ("select 1] : a", 11),
+    ],
+)
+def test_variables_of_psql(text: str, column: int) -> None:
+    """A colon is SQL in the slice of an array alone; psql would put a value in its place, and nobody else does."""
+    (fault,) = cut(text).faults
+    assert fault.place == Place(1, column)
+    assert str(fault).endswith(
+        "is a variable of psql; psql's variables are not known here; write the value where it is used"
+    )
+
+
+def test_no_file_has_more_than_a_hundred_faults() -> None:
+    """A file of another kind does not fill the memory with what is wrong with it."""
+    assert [len(cut(text).faults) for text in ("\\a\n" * 101, ")" * 101, "(" * 101)] == [100, 100, 1]
+
+
 def test_a_quote_in_a_command_of_psql_begins_no_literal() -> None:
     """The line is not SQL, the next one is."""
     found = cut("\\echo it's done\nselect 1;")

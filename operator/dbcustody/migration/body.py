@@ -6,18 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.migration.directive import Directives, read_head
-from dbcustody.migration.fault import Fault
-from dbcustody.migration.forecast import forecast
+from dbcustody.migration.fault import MOST_FAULTS, Fault
 from dbcustody.migration.nature import Nature, classify
 from dbcustody.migration.reading import checksum, read_text
 from dbcustody.migration.refusal import refusals
-from dbcustody.migration.statement import Statement, cut
+from dbcustody.migration.relation import name_of
+from dbcustody.migration.statement import Statement, cut, stands_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dbcustody.migration.statement import Terms
+
 OUR_SCHEMA: Final = "dbcustody"
 """Where the ledger lies."""
+_FARTHEST_WORD: Final = len(("schema", "if", "not", "exists"))
 _UP_ONLY: Final = ("revision", "down_revisions", "phase", "requires")
 _ALONE: Final = "move it to a migration of its own, and what stands before and behind it to one earlier and one later"
 
@@ -60,7 +63,7 @@ def read_body(file: str, content: bytes, *, is_down: bool) -> ReadBody:
     )
     emptiness = [] if found.faults or found.statements else [_emptiness(is_down=is_down)]
     faults = [*found.faults, *head.faults, *emptiness, *_content_faults(body, is_down=is_down)]
-    return ReadBody(body=body, faults=tuple(replace(fault, file=file) for fault in faults))
+    return ReadBody(body=body, faults=tuple(replace(fault, file=file) for fault in faults[:MOST_FAULTS]))
 
 
 def _is_transactional(statements: Sequence[Statement], directives: Directives) -> bool:
@@ -97,13 +100,18 @@ def _misdirected(directives: Directives) -> Iterator[Fault]:
 
 
 def _trespasses(statement: Statement) -> Iterator[Fault]:
-    effect = forecast(statement.terms)
-    named = {relation.schema for relation in (*effect.creates, *(lock.relation for lock in effect.locks))}
-    if OUR_SCHEMA in named or (statement.terms[1:2] == ("schema",) and OUR_SCHEMA in statement.terms):
+    terms = statement.terms
+    if any(name_of(term) == OUR_SCHEMA and _is_schema(terms, at) for at, term in enumerate(terms)):
         what = f"touches the schema {OUR_SCHEMA}, where the ledger of all migrations lies"
         yield Fault(
             what=what, helps="take it out; `dbcustody migrate resolve` changes the ledger", place=statement.place
         )
+
+
+def _is_schema(terms: Terms, at: int) -> bool:
+    """Return whether the name at the index *at* is that of a schema: before a dot and behind none, or behind the word."""
+    before = terms[max(at - _FARTHEST_WORD, 0) : at]
+    return (stands_at(terms, at + 1, ".") and before[-1:] != (".",)) or "schema" in before
 
 
 def _unfit_for_transaction(statements: Sequence[Statement]) -> Iterator[Fault]:

@@ -112,10 +112,8 @@ def _altered_index(rest: Terms) -> Effect:
 def _altered_sequence(rest: Terms) -> Effect:
     sequences, rest = read_relation(rest)
     is_whole = begins(rest, "owner|rename") or begins(rest, "set", "schema|logged|unlogged")
-    lost = tuple(f"value of {sequence}" for sequence in sequences) if "restart" in rest else ()
-    return Effect(
-        locks=locked(sequences, Mode.ACCESS_EXCLUSIVE if is_whole else Mode.SHARE_ROW_EXCLUSIVE), destroys=lost
-    )
+    mode = Mode.ACCESS_EXCLUSIVE if is_whole else Mode.SHARE_ROW_EXCLUSIVE
+    return Effect(locks=locked(sequences, mode), is_irreversible="restart" in rest)
 
 
 def _altered_type(rest: Terms) -> Effect:

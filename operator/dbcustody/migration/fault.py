@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Final
+
+MOST_FAULTS: Final = 100
+"""How many of one file are told; who sees a hundred knows that it is another kind of file."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

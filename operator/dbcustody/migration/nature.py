@@ -44,7 +44,7 @@ _NO: Final = frozenset({"false", "off", "no", "0", "'false'", "'off'", "'no'", "
 
 def classify(terms: Terms) -> Classified:
     """Return the nature of a statement of *terms*; transactional where nothing speaks against it."""
-    for name, is_so in _OUTSIDE.items():
+    for name, is_so in _OUTSIDE.get(terms[0], {}).items():
         if is_so(terms):
             return Classified(Nature.NON_TRANSACTIONAL, name)
     if begins(terms, "call") or _may_end_transaction(terms):
@@ -65,16 +65,12 @@ def _builds_index(terms: Terms) -> bool:
 
 def _reindexes(terms: Terms) -> bool:
     """Return whether it is concurrent, or of more than one relation's indexes."""
-    if not begins(terms, "reindex"):
-        return False
     rest = _behind_parentheses(terms[1:])
     options = terms[1 : len(terms) - len(rest)]
     return begins(rest, "schema|database|system") or "concurrently" in rest[1:2] or _says(options, "concurrently")
 
 
 def _clusters_all(terms: Terms) -> bool:
-    if not begins(terms, "cluster"):
-        return False
     rest = _behind_parentheses(terms[1:])
     return rest in {(), ("verbose",)}
 
@@ -123,19 +119,25 @@ def _says(options: Terms, name: str, values: frozenset[str] | None = None) -> bo
     return value in values if values is not None else value not in _NO
 
 
-_OUTSIDE: Final[dict[str, Callable[[Terms], bool]]] = {
-    "CREATE INDEX CONCURRENTLY": _builds_index,
-    "DROP INDEX CONCURRENTLY": lambda terms: begins(terms, "drop", "index", "concurrently"),
-    "REINDEX": _reindexes,
-    "VACUUM": lambda terms: begins(terms, "vacuum"),
-    "CLUSTER of all tables": _clusters_all,
-    "ALTER TABLE ... DETACH PARTITION, CONCURRENTLY or FINALIZE": _detaches,
-    "CREATE TABLESPACE": lambda terms: begins(terms, "create", "tablespace"),
-    "DROP TABLESPACE": lambda terms: begins(terms, "drop", "tablespace"),
-    "ALTER DATABASE ... SET TABLESPACE": _moves_database,
-    "CREATE SUBSCRIPTION": _subscribes,
-    "DROP SUBSCRIPTION": lambda terms: begins(terms, "drop", "subscription"),
-    "ALTER SUBSCRIPTION with a refresh": _refreshes,
-    "ALTER SUBSCRIPTION of the slot": _changes_slot,
+_OUTSIDE: Final[dict[str, dict[str, Callable[[Terms], bool]]]] = {
+    "create": {
+        "CREATE INDEX CONCURRENTLY": _builds_index,
+        "CREATE TABLESPACE": lambda terms: begins(terms, "create", "tablespace"),
+        "CREATE SUBSCRIPTION": _subscribes,
+    },
+    "alter": {
+        "ALTER TABLE ... DETACH PARTITION, CONCURRENTLY or FINALIZE": _detaches,
+        "ALTER DATABASE ... SET TABLESPACE": _moves_database,
+        "ALTER SUBSCRIPTION with a refresh": _refreshes,
+        "ALTER SUBSCRIPTION of the slot": _changes_slot,
+    },
+    "drop": {
+        "DROP INDEX CONCURRENTLY": lambda terms: begins(terms, "drop", "index", "concurrently"),
+        "DROP TABLESPACE": lambda terms: begins(terms, "drop", "tablespace"),
+        "DROP SUBSCRIPTION": lambda terms: begins(terms, "drop", "subscription"),
+    },
+    "reindex": {"REINDEX": _reindexes},
+    "vacuum": {"VACUUM": bool},
+    "cluster": {"CLUSTER of all tables": _clusters_all},
 }
-"""What PostgreSQL runs outside of a transaction only: its name, and how its text is known."""
+"""What PostgreSQL runs outside of a transaction only, by its first word: its name, and how the rest of its text is known."""

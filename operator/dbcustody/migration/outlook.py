@@ -78,7 +78,7 @@ def _step(statement: Statement, made: set[Relation]) -> Step:
     nature, effect = classify(statement.terms).nature, forecast(statement.terms)
     others = tuple(lock for lock in effect.locks if lock.relation not in made)
     if effect.locks and not others:
-        own = replace(effect, locks=(), destroys=())
+        own = replace(effect, locks=(), destroys=(), is_irreversible=False)
         return Step(statement=statement, nature=nature, effect=own, risk=Risk.SAFE)
     return Step(
         statement=statement, nature=nature, effect=replace(effect, locks=others), risk=risk_of(statement.terms, effect)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.migration.effect import Effect, locked, strongest
 from dbcustody.migration.lock import Mode, Work
 from dbcustody.migration.relation import Relation, read_relation
-from dbcustody.migration.statement import begins, holds
+from dbcustody.migration.statement import begins, holds, stands_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _WRITES: Final = (("insert", "into"), ("update",), ("delete", "from"), ("merge", "into"))
 _FROM_WITHIN: Final = frozenset({"extract", "substring", "trim", "overlay"})
 """Functions with a FROM between their arguments."""
+_LONGEST_SOURCE: Final = len(("only", "schema", ".", "name", "("))
 _LIST_ENDS: Final = frozenset(
     {
         "where",
@@ -40,15 +42,25 @@ _LIST_ENDS: Final = frozenset(
 _ROW_LOCKS: Final = (("for", "update|share"), ("for", "no", "key", "update"), ("for", "key", "share"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What is done to the rows of one relation; to overwrite values cannot be undone, and is what a change of data is for."""
+
+    relation: Relation
+    loses_rows: bool
+    overwrites: bool
+
+
 def rows_effect(terms: Terms) -> Effect:
     """Return what a statement of *terms* does that reads or changes rows."""
-    written = dict(_written(terms))
-    read = reads(terms)
+    changes = tuple(_changes(terms))
     is_locking = any(holds(terms, *words) for words in _ROW_LOCKS)
+    written = locked([change.relation for change in changes], Mode.ROW_EXCLUSIVE)
     return Effect(
-        locks=strongest((*locked(written, Mode.ROW_EXCLUSIVE), *_relocked(read, is_locking=is_locking))),
+        locks=strongest((*written, *_relocked(reads(terms), is_locking=is_locking))),
         work=Work.ROWS,
-        destroys=tuple(what for what in written.values() if what),
+        destroys=tuple(f"rows of {change.relation}" for change in changes if change.loses_rows),
+        is_irreversible=any(change.overwrites for change in changes),
     )
 
 
@@ -61,7 +73,7 @@ def copy_effect(terms: Terms) -> Effect:
 
 def reads(terms: Terms) -> tuple[Lock, ...]:
     """Return the locks of what is read behind FROM and JOIN; the names that a WITH gives to its parts are no relations."""
-    parts = {term for at, term in enumerate(terms) if begins(terms[at + 1 :], "as", "(|materialized|not")}
+    parts = {term for at, term in enumerate(terms) if stands_at(terms, at + 1, "as", "(|materialized|not")}
     found = [relation for relation in _sources(terms) if relation.schema or relation.name not in parts]
     return strongest(locked(found, Mode.ACCESS_SHARE))
 
@@ -71,64 +83,44 @@ def _relocked(read: tuple[Lock, ...], *, is_locking: bool) -> tuple[Lock, ...]:
 
 
 def _sources(terms: Terms) -> Iterator[Relation]:
+    """Yield what stands where a relation is read: behind JOIN, and in the list behind FROM or USING, up to where the list ends."""
+    before = [""]  # what stands before each parenthesis that is open
+    is_listing = [False]  # whether a list runs at that depth
     for at, term in enumerate(terms):
-        if term == "join" or (term == "table" and at == 0):
-            yield from _source(terms[at + 1 :])
-        elif term in {"from", "using"} and not _is_word_of_expression(terms[:at]):
-            for rest in _listed(terms[at + 1 :]):
-                yield from _source(rest)
+        if term == "(":
+            before.append(terms[at - 1] if at else "")
+            is_listing.append(False)
+        elif term == ")" and len(before) > 1:
+            before.pop()
+            is_listing.pop()
+        elif term in _LIST_ENDS:
+            is_listing[-1] = False
+        elif term in {"from", "using"} and before[-1] not in _FROM_WITHIN and terms[at - 1] != "distinct":
+            is_listing[-1] = True
+            yield from _source(terms, at + 1)
+        elif term == "join" or (term == "," and is_listing[-1]) or (term == "table" and at == 0):
+            yield from _source(terms, at + 1)
 
 
-def _listed(terms: Terms) -> Iterator[Terms]:
-    """Yield the terms from each item of the list on that *terms* begin with, as far as the list goes."""
-    depth = 0
-    yield terms
-    for at, term in enumerate(terms):
-        depth += (term == "(") - (term == ")")
-        if depth < 0 or (depth == 0 and term in _LIST_ENDS):
-            return
-        if depth == 0 and term == ",":
-            yield terms[at + 1 :]
+def _source(terms: Terms, at: int) -> Iterator[Relation]:
+    """Yield the relation at the index *at*, unless a function or a query stands there."""
+    relations, rest = read_relation(terms[at : at + _LONGEST_SOURCE])
+    if not begins(rest, "(") and not stands_at(terms, at, "lateral"):
+        yield from relations
 
 
-def _source(terms: Terms) -> Iterator[Relation]:
-    if not _is_call(terms):
-        yield from read_relation(terms).relations
-
-
-def _is_word_of_expression(before: Terms) -> bool:
-    """Return whether a FROM behind *before* belongs to IS DISTINCT FROM, or to a function such as extract(day from ...)."""
-    if begins(before[-1:], "distinct"):
-        return True
-    depth = 0
-    for at in range(len(before) - 1, 0, -1):
-        depth += (before[at] == ")") - (before[at] == "(")
-        if depth < 0:
-            return before[at - 1] in _FROM_WITHIN
-    return False
-
-
-def _is_call(terms: Terms) -> bool:
-    """Return whether a function stands where a relation could."""
-    behind = read_relation(terms).rest
-    return begins(behind, "(") or begins(terms, "lateral")
-
-
-def _written(terms: Terms) -> Iterator[tuple[Relation, str]]:
-    """Yield each relation whose rows are changed, and what is lost by it: nothing where rows are only added."""
+def _changes(terms: Terms) -> Iterator[_Change]:
     for at in range(len(terms)):
         if at and terms[at - 1] not in {"(", ")"}:
             continue
         for words in _WRITES:
-            if begins(terms[at:], *words):
-                yield from _changed(words[0], terms[at + len(words) :])
+            if stands_at(terms, at, *words):
+                yield from _change(words[0], terms[at + len(words) :])
 
 
-def _changed(verb: str, rest: Terms) -> Iterator[tuple[Relation, str]]:
+def _change(verb: str, rest: Terms) -> Iterator[_Change]:
     relations, behind = read_relation(rest)
-    lost = {"update": "values of rows of {}", "delete": "rows of {}"}.get(verb, "")
-    if verb == "merge":
-        lost = "rows or values of {}" if {"update", "delete"} & set(behind) else ""
-    elif verb == "insert" and holds(behind, "do", "update"):
-        lost = "values of rows of {}"
-    yield from ((relation, lost.format(relation)) for relation in relations)
+    is_merge = verb == "merge"
+    loses_rows = verb == "delete" or (is_merge and holds(behind, "then", "delete"))
+    overwrites = verb == "update" or (is_merge and holds(behind, "then", "update")) or holds(behind, "do", "update")
+    yield from (_Change(relation=relation, loses_rows=loses_rows, overwrites=overwrites) for relation in relations)

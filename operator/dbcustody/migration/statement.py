@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.migration.fault import Fault, Lines, Place
+from dbcustody.migration.fault import MOST_FAULTS, Fault, Lines, Place
 from dbcustody.migration.token import Token, UnterminatedError, lowered, read_tokens
 
 if TYPE_CHECKING:
@@ -59,13 +59,23 @@ class Cut:
 
 def begins(terms: Sequence[str], *words: str) -> bool:
     """Return whether the first of *terms* are *words*; `a|b` stands for either, `?` for any one."""
-    pairs = zip(terms, words, strict=False)
-    return len(terms) >= len(words) and all(word == "?" or term in word.split("|") for term, word in pairs)
+    return stands_at(terms, 0, *words)
 
 
 def holds(terms: Sequence[str], *words: str) -> bool:
     """Return whether *words* follow each other somewhere in *terms*."""
-    return any(begins(terms[at:], *words) for at in range(len(terms)))
+    return any(stands_at(terms, at, *words) for at in range(len(terms)))
+
+
+def stands_at(terms: Sequence[str], at: int, *words: str) -> bool:
+    """Return whether *words* stand in *terms* from the index *at* on; nothing is copied, since a statement may have a million terms."""
+    if len(terms) - at < len(words):
+        return False
+    for offset, word in enumerate(words):
+        term = terms[at + offset]
+        if word not in (term, "?") and ("|" not in word or term not in word.split("|")):
+            return False
+    return True
 
 
 def cut(text: str) -> Cut:
@@ -89,6 +99,7 @@ class _Cutter:
         self._tokens: list[Token] = []
         self._openers: list[Token] = []  # parentheses, and the BEGINs of bodies, that are not closed yet
         self._inner = 0  # where, among the tokens, the innermost statement begins
+        self._brackets = 0  # how many are open: a slice of an array is the one place for a ':'
 
     def read_from(self, start: int) -> int | None:
         """Take the tokens from *start* on; returns where to go on behind what is no SQL, or None at the end."""
@@ -112,6 +123,10 @@ class _Cutter:
                 self._openers.append(token)
             case ")":
                 self._close_parenthesis(token)
+            case "[" | "]":
+                self._brackets += 1 if token.text == "[" else -1
+            case ":" if self._brackets <= 0:
+                self._blame(token, "a ':' that no '[' stands before is a variable of psql", _PSQL_HELP["set"])
             case _ if token.word == "atomic" and self._opens_body(previous):
                 self._openers.append(self._tokens[-2])
                 self._inner = len(self._tokens)
@@ -161,15 +176,12 @@ class _Cutter:
         return data.end() if data else None
 
     def _end(self) -> None:
-        for opener in self._openers:
-            if opener.text == "(":
-                self._blame(opener, "a '(' that is not closed", "add the ')'")
-            else:
-                self._blame(
-                    opener,
-                    "a BEGIN ATOMIC without its END",
-                    "write a ';' behind each statement of the body, and END behind the last",
-                )
+        opener = self._openers[-1] if self._openers else None
+        if opener is not None and opener.text == "(":
+            self._blame(opener, "a '(' that is not closed", "add the ')'")
+        elif opener is not None:
+            helps = "write a ';' behind each statement of the body, and END behind the last"
+            self._blame(opener, "a BEGIN ATOMIC without its END", helps)
         self._openers.clear()
         self._keep()
 
@@ -186,7 +198,7 @@ class _Cutter:
                 )
             )
         self._tokens = []
-        self._inner = 0
+        self._inner = self._brackets = 0
 
     def _skip_command(self, token: Token) -> int:
         """Note a command of psql; returns the end of its line."""
@@ -198,7 +210,8 @@ class _Cutter:
         return token.start + len(line)
 
     def _blame(self, token: Token, what: str, helps: str) -> None:
-        self.faults.append(Fault(what=what, helps=helps, place=self._lines.place(token.start)))
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(Fault(what=what, helps=helps, place=self._lines.place(token.start)))
 
     def _line(self, token: Token) -> int:
         return self._lines.place(token.start).line
