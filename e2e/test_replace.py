@@ -4,127 +4,44 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from scene.evidence import OPERATOR_NAMESPACE, conditions
+from scene.evidence import conditions
+from scene.replacement import (
+    REPLICAS,
+    content,
+    databases,
+    ended,
+    let_scale,
+    replace,
+    replaceable,
+    settled,
+    verdict,
+    web,
+)
 from scene.tenant import TRUTH_SECONDS
 from scene.victim import kill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from scene.api import Json
     from scene.deployment import Deployment
     from scene.tenant import Tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
-REPLICAS = 2
-_CONTENT = "SELECT (SELECT sum(hashtext(c::text)) FROM customers c), (SELECT count(*) FROM orders)"
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
 LEAST_KILLS = 6
 """On the real cluster a restart takes its time; `tests/handlers/test_kill_points.py` has every single request of the operator."""
-
-
-def let_scale(tenant: Tenant) -> None:
-    """Let the operator scale what is in the namespace, by the role that is installed for that."""
-    group = "apis/rbac.authorization.k8s.io/v1/namespaces"
-    subject = {"kind": "ServiceAccount", "name": "dbcustody-operator", "namespace": OPERATOR_NAMESPACE}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "dbcustody-scaler"}
-    binding = {"metadata": {"name": "scaler"}, "roleRef": role, "subjects": [subject]}
-    tenant.api.ask("POST", f"{group}/{tenant.name}/rolebindings", binding)
-
-
-def run_web(tenant: Tenant, image: str) -> None:
-    """Run the workload `web`: pods that do nothing."""
-    restricted = {
-        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True, "runAsUser": 10001,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }  # fmt: skip
-    container = {
-        "name": "web", "image": image, "imagePullPolicy": "Never", "command": ["sleep", "1000000"], "securityContext": restricted,
-    }  # fmt: skip
-    pod = {
-        "metadata": {"labels": {"app": "web"}},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
-    }
-    spec = {"replicas": REPLICAS, "selector": {"matchLabels": {"app": "web"}}, "template": pod}
-    tenant.api.create("deployments", {"metadata": {"name": "web"}, "spec": spec}, tenant.name)
-    tenant.until(lambda: web(tenant)["status"].get("readyReplicas") == REPLICAS, "web runs")
-
-
-def web(tenant: Tenant) -> Json:
-    """Return the workload."""
-    return tenant.get("deployments", "web")
-
-
-@contextmanager
-def replaceable(tenant: Tenant, operator: Deployment, *, may_scale: bool = True) -> Iterator[Tenant]:
-    """Yield a tenant whose database web pods use, with the good Backup `monday`, and whose orders were lost since."""
-    run_web(tenant, operator.image.reference)
-    if may_scale:
-        let_scale(tenant)
-    tenant.secret("shop-restorer", **tenant.shop.restorer)
-    tenant.database(restored_by="shop-restorer")
-    workloads = [{"op": "add", "path": "/spec/workloads", "value": [{"kind": "Deployment", "name": "web"}]}]
-    tenant.api.patch("databases", "shop", tenant.name, workloads)
-    tenant.storage()
-    tenant.until_ready()
-    tenant.policy()
-    tenant.backup("monday", policy="nightly")
-    tenant.succeeded("monday")
-    tenant.shop.execute("TRUNCATE billing.invoices", "DELETE FROM orders WHERE id > 10")
-    yield tenant
-
-
-def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
-    """File the request that takes the place."""
-    wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    wanted |= {
-        "mode": "Replace",
-        "target": {"databaseRef": {"name": "shop"}},
-        "confirm": tenant.shop.confirmation,
-        **spec,
-    }
-    return tenant.make("RestoreRequest", name, wanted)
 
 
 def delete(tenant: Tenant, name: str) -> None:
     """Delete the request, and wait until it is gone."""
     tenant.api.delete("restorerequests", name, tenant.name)
     tenant.until(lambda: name not in tenant.names("restorerequests"), "the request is gone")
-
-
-def content(tenant: Tenant) -> Any:
-    """Return what is in the shop, as its owner sees it."""
-    return tenant.shop.execute(_CONTENT)[0]
-
-
-def verdict(body: Json) -> tuple[str, str]:
-    """Return whether the request succeeded, and why."""
-    said = conditions(body)["Succeeded"]
-    return said["status"], said["reason"]
-
-
-def ended(tenant: Tenant, name: str, *, seconds: float = 200) -> Json:
-    """Return the request once it is over."""
-    return tenant.wait("restorerequests", name, "Finished", seconds=seconds)
-
-
-def databases(tenant: Tenant) -> list[str]:
-    """Return the databases of the server that have to do with the shop."""
-    rows = tenant.shop.server.execute("SELECT datname FROM pg_database ORDER BY 1")
-    return [name for (name,) in rows if name.startswith((tenant.shop.name, "dbcustody_"))]
-
-
-def settled(tenant: Tenant, name: str) -> bool:
-    """Return whether the cluster is as it was: workloads with their replicas, no finalizer."""
-    body = tenant.get("restorerequests", name)
-    return web(tenant)["spec"]["replicas"] == REPLICAS and not body["metadata"].get("finalizers")
 
 
 def test_in_the_place_and_back(operator: Deployment, tenant: Tenant) -> None:

@@ -28,7 +28,7 @@ from dbcustody.plan.asking import (
     read_place,
     restore_body,
 )
-from tests.fakes.glances import backup, glance, policy, replacement, request, said
+from tests.fakes.glances import backup, glance, policy, request, said
 from tests.fakes.seen import NOW, ago
 
 
@@ -156,26 +156,6 @@ def test_the_database_of_a_resource_is_found() -> None:
     assert database_of(Glance.from_body(Kind.BACKUP, backup("a"))) == "shop"
     assert database_of(by_policy, policies(policy("hourly", database="no"), policy("nightly"))) == "shop"
     assert database_of(by_policy, policies(policy("nightly", namespace="other"))) is None
-
-
-def test_the_live_database_is_known_by_who_told_last() -> None:
-    """By the last swap that is over, or by who looked since; what is under way, or of another Database, does not count."""
-    looked = glance(Kind.DATABASE, "shop", oid=5, inspectedTime=format_time(ago(60)))
-    unseen = glance(Kind.DATABASE, "shop")
-    over = [said("Finished", "True", "Swapped", since=seconds) for seconds in (30, 90)]
-    late, early = (
-        Glance.from_body(Kind.RESTORE_REQUEST, replacement(f"at-{oid}", one, oid=oid))
-        for oid, one in zip((7, 6), over, strict=True)
-    )
-    running = Glance.from_body(Kind.RESTORE_REQUEST, replacement("running", said("Finished", "False"), oid=8))
-    nothing = Glance.from_body(Kind.RESTORE_REQUEST, request("beside", over[0]))
-    other = glance(Kind.DATABASE, "other", oid=9, inspectedTime=format_time(ago(0)))
-
-    assert live_oid(looked, [early, late, running, nothing]) == 7
-    assert live_oid(looked, [early, running]) == 5
-    assert live_oid(unseen, [early]) == 6
-    assert live_oid(unseen, [running, nothing]) is None
-    assert live_oid(other, [late]) == 9
 
 
 def test_an_approval_is_of_one_plan_and_in_nobody_s_name() -> None:
