@@ -32,6 +32,7 @@ class Folder:
     def __init__(self, tenant: Tenant, cluster: Cluster) -> None:
         self.tenant, self.office = tenant, Office(cluster, tenant.name)
         self.plan_hash = ""
+        self.confirm = tenant.shop.confirmation
 
     @property
     def beside(self) -> Json:
@@ -44,7 +45,7 @@ class Folder:
         """A restore in the place of what runs."""
         target = {"databaseRef": {"name": "shop"}}
         source = {"backupRef": {"name": "manual"}}
-        return {"source": source, "target": target, "mode": "Replace", "confirm": self.tenant.shop.confirmation}
+        return {"source": source, "target": target, "mode": "Replace", "confirm": self.confirm}
 
     def apply_wishes(self) -> None:
         """Apply what asks for work once."""

@@ -77,8 +77,8 @@ def lose_orders(tenant: Tenant) -> None:
 def replace(tenant: Tenant, name: str = "back", **spec: Any) -> Json:
     """File the request that takes the place."""
     wanted: Json = {"source": {"backupRef": {"name": "monday"}}} if "undoOf" not in spec else {}
-    (identity,) = tenant.shop.server.execute("SELECT system_identifier::text FROM pg_control_system()")[0]
-    wanted |= {"mode": "Replace", "target": {"databaseRef": {"name": "shop"}}, "confirm": f"shop@{identity}", **spec}
+    target, confirm = {"databaseRef": {"name": "shop"}}, tenant.shop.confirmation
+    wanted |= {"mode": "Replace", "target": target, "confirm": confirm, **spec}
     return tenant.make("RestoreRequest", name, wanted)
 
 
