@@ -77,8 +77,8 @@ def _hold_safety_backup(narrator: Narrator) -> dict[str, bool]:
     narrator.say(
         "Two are kept: the one that was restored, and the one that was taken of what ran, before it was replaced"
     )
-    left = f"backup.dbcustody.dev/{name} backup.dbcustody.dev/third\n"
-    narrator.until("kubectl get backups -o name | sort | xargs", left, timeout_seconds=90)
+    left = f"left: backup.dbcustody.dev/{name} backup.dbcustody.dev/third\n"
+    narrator.until("echo left: $(kubectl get backups -o name | sort)", left, timeout_seconds=180)
     narrator.type("kubectl get backups")
     narrator.type("dbcustody backups list")
     wanted = {name: True, "third": True}
