@@ -210,6 +210,7 @@ def test_commands_of_psql(text: str, what: str, helps: str) -> None:
         ("select a[1:2], :'name'", 16),
         ('insert into :"t" values (a[:1])', 13),
         ("select 1] : a", 11),
+        ("select a[1; select :b", 20),
     ],
 )
 def test_variables_of_psql(text: str, column: int) -> None:
