@@ -109,6 +109,28 @@ def test_all_of_it_is_in_with_what_is_written_down(server: PostgresServer, runne
     server.execute("drop role other")
 
 
+def test_what_one_sets_for_the_session_is_gone_for_the_next(server: PostgresServer, runner: Session) -> None:
+    """In a transaction or by itself, done or refused: role, search path and settings are the role's own again."""
+    names = "select current_user::text, current_setting('search_path'), current_setting('work_mem'), current_setting('lock_timeout')"
+    before = runner.execute(names).fetchone()
+    sets = [
+        "create schema other",
+        "set search_path to other",
+        "set work_mem to '5MB'",
+        "set session role pg_read_all_data",
+    ]
+    run_together(runner, sets, limits=LIMITS, then=nothing)
+    found = [runner.execute(names).fetchone()]
+    with pytest.raises(StatementFailedError):
+        run_together(runner, ["set work_mem to '6MB'", "slect 1"], limits=LIMITS, then=nothing)
+    found.append(runner.execute(names).fetchone())
+    run_alone(runner, "set search_path to other", ordinal=1, limits=LIMITS)
+    found.append(runner.execute(names).fetchone())
+
+    assert found == [before] * 3
+    assert server.execute("select to_regnamespace('other') is not null", database="shop") == [(True,)]
+
+
 def test_what_fails_leaves_nothing(server: PostgresServer, runner: Session) -> None:
     """The statement is named with its place and the object, and no value is told."""
     called: list[Session] = []

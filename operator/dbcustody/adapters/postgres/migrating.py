@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from dbcustody.adapters.postgres.failure import explain, redact, translated
-from dbcustody.adapters.postgres.session import connect
+from dbcustody.adapters.postgres.session import connect, settle
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
@@ -115,6 +115,8 @@ def run_together(
             then(session)
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
+    finally:
+        _forget(session)
 
 
 def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits) -> None:
@@ -125,14 +127,22 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
     finally:
-        with suppress(psycopg.Error):
-            session.execute("reset role")
-            _settle(session)
+        _forget(session)
+
+
+def _forget(session: Session) -> None:
+    """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
+    with suppress(psycopg.Error):
+        session.execute("reset role")
+        session.execute("reset all")
+        settle(session)
+        _settle(session)
 
 
 def _settle(session: Session) -> None:
+    """Let names be found as the role finds them, and literals be read as they were when the files were cut into statements."""
     session.execute("reset search_path")
-    session.execute("select set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false)")
+    session.execute("select set_config('standard_conforming_strings', 'on', false)")
     session.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", (str(IDLE_MILLISECONDS),))
     with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
         words = "select set_config('client_connection_check_interval', %s, false)"

@@ -54,7 +54,7 @@ def connect(target: PostgresTarget, *, direct: bool = True) -> Session:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
             if direct:
                 _refuse_transaction_pooler(session, target)
-            _settle(session)
+            settle(session)
     except BaseException:
         session.close()
         raise
@@ -113,7 +113,7 @@ def _answered(text: str) -> bool:
     return "FATAL" in text or "server closed the connection" in text
 
 
-def _settle(session: Session) -> None:
+def settle(session: Session) -> None:
     """Apply every setting that this server knows; pg_settings lists the names, so that none is guessed by version."""
     session.execute(
         "select pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('statement_timeout', '0', false)"
