@@ -79,7 +79,10 @@ def _hold_safety_backup(narrator: Narrator) -> str:
 
 
 def _hold_backups(narrator: Narrator, safety: str, claim: str, listed: dict[str, bool]) -> None:
-    """Hold that *safety* and the restored backup are *listed* as good; of the older ones retention lets go what it may, in its own time."""
+    """Hold that *safety* and the restored backup are *listed* as good.
+
+    Retention lets the data of an older one go meanwhile; its Backup was made by a person, and stays.
+    """
     wanted = {safety: True, "third": True}
     hold(narrator, claim, found={name: good for name, good in listed.items() if name in wanted}, wanted=wanted)
 
