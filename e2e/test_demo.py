@@ -46,7 +46,7 @@ CHECKED = (
     "web has them again",
     "the database that was put away is there, and shut",
     "shop is what ran before",
-    "the backups are those of before",
+    "both backups are still there",
 )
 """What each act holds against the servers and the cluster; one that is not so ends the story."""
 
@@ -125,7 +125,7 @@ def test_what_is_kept_can_be_used_and_taken_down() -> None:
     stopped.communicate(timeout=300)
 
     assert demo.returncode == stopped.returncode == 0
-    safety, third = seen.stdout.split()
-    assert re.fullmatch(rf"backup.dbcustody.dev/{SAFETY}", safety)
-    assert third == "backup.dbcustody.dev/third"
+    names = seen.stdout.split()
+    assert "backup.dbcustody.dev/third" in names
+    assert len([name for name in names if re.fullmatch(rf"backup.dbcustody.dev/{SAFETY}", name)]) == 1
     assert left_by(demo.pid) == []
