@@ -171,15 +171,15 @@ def test_without_an_operator_everything_can_go(ground: Release, tenant: Tenant) 
     before = data(tenant)
     ground.uninstall()
     ground.api.delete("namespaces", tenant.name)
-    assert wait_until(lambda: _is_stuck(tenant), 60), collect(tenant.api, tenant.name)
-    assert wait_until(lambda: "--yes" in release_finalizers(ground, "-n", tenant.name).stderr, 90, pause_seconds=2)
+    assert wait_until(lambda: _is_stuck(tenant), 180), collect(tenant.api, tenant.name)
+    assert wait_until(lambda: "--yes" in release_finalizers(ground, "-n", tenant.name).stderr, 180, pause_seconds=2)
     assert tenant.get("backups", "doomed")["metadata"]["finalizers"] == [FINALIZER]
 
     done = release_finalizers(ground, "-n", tenant.name, "--yes")
 
     assert (done.returncode, done.stdout) == (0, f"{tenant.name}/backup/doomed\n")
     assert f"{tenant.name}/backup/doomed: goes at once; the data stays in " in done.stderr
-    assert wait_until(lambda: ground.api.get("namespaces", tenant.name) is None, 60)
+    assert wait_until(lambda: ground.api.get("namespaces", tenant.name) is None, 180)
     assert data(tenant) == before
     take_away(ground)
 

@@ -140,7 +140,7 @@ async def a_swap(scene: Scene) -> None:
     facts = RestoreFacts(is_handed_over=True, old_database=OLD_AT_ONCE)
     scene.answers[Verb.SWAP] = replace(IS_SWAPPED, restore=facts)
     await make_swap(scene, keepOldSeconds=0)
-    await scene.turns(32)
+    await scene.turns(38)
 
 
 async def a_swap_without_a_result(scene: Scene) -> None:
