@@ -98,7 +98,7 @@ class Intake:
             if kind not in {Kind.BACKUP, Kind.RESTORE_REQUEST, Kind.APPROVAL}:
                 yield from keys_of(kind, world.shelf(kind))
         yield from keys_of(Kind.BACKUP, world.backups.among("open"))
-        yield from keys_of(Kind.RESTORE_REQUEST, world.restores.among("unfinished"))
+        yield from keys_of(Kind.RESTORE_REQUEST, world.restores.among("open"))
         yield from keys_of(Kind.APPROVAL, world.approvals.among("open"))
         recorded = (backup_key(job) for job in world.jobs.among("of a schedule"))
         yield from (key for key in recorded if world.get(key) is None)

@@ -224,7 +224,7 @@ def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
     if not is_finished(request):
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
     if not is_finished(request) or request.status.keeps_old:
-        yield ("sparing", request.metadata.namespace)
+        yield from (("open",), ("sparing", request.metadata.namespace))
 
 
 def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:
