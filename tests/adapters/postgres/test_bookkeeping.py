@@ -122,6 +122,7 @@ def test_what_is_written_comes_back(session: Session) -> None:
     upgrade(session)
     first, second, third = (add_attempt(session, intent(name)) for name in "abc")
     add_step(session, second, sha256="b" * 64, nature="NonTransactional", before=Finding.ABSENT)
+    add_step(session, second, sha256="b" * 64, nature="NonTransactional", before=Finding.DONE)
     add_outcome(session, first, Ending(state=State.FAILED, sqlstate="23505", object="people_key", actor="somebody"))
     add_outcome(session, first, Ending(state=State.APPLIED, done=2, reason="finished by hand", actor="anna"))
 

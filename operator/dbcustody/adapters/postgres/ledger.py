@@ -34,7 +34,9 @@ values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning id
 _END: Final = """
 insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor) values (%s, %s, %s, %s, %s, %s, %s)
 """
-_STEP: Final = "insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) values (%s, %s, %s, %s, %s)"
+_STEP: Final = """
+insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) values (%s, %s, %s, %s, %s) on conflict do nothing
+"""
 
 
 class Direction(StrEnum):
