@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ground.process import wait_until
+from tests.fakes.till import confirmation
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,7 +75,7 @@ def test_no_more_connections_for_a_swap_than_the_page_says(
     """An undo, which restores nothing and is the swap alone."""
     done = cashier.run("restore", "good", "--replace", "--confirm", confirm, "--no-safety-backup")
     assert done.code == 0, done.err
-    undo = cashier.start("restore", "--undo", "--last", "--confirm", confirm)
+    undo = cashier.start("restore", "--undo", "--last", "--confirm", confirmation(server))
     assert 1 <= most_sessions(server, undo) <= int(told("the swap of `mode: Replace`, or its undo"))
     assert cashier.wait(undo).code == 0
 

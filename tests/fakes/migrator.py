@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -116,4 +117,5 @@ class Migrator:
             (folder / name).write_text(text)
         words = f"{self.target.host} {self.target.port} {self.target.password}"
         argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when]
-        return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=variables)

@@ -138,7 +138,7 @@ def test_who_stays_in_the_way_is_named(server: PostgresServer, migrator: Migrato
         reader.execute("begin")
         reader.execute("select * from people")
         limits = migrator.order().limits
-        error = refused(migrator, limits=type(limits)(lock_timeout_milliseconds=100, lock_attempts=2))
+        error = refused(migrator, limits=type(limits)(lock_timeout_milliseconds=1000, lock_attempts=2))
 
     assert isinstance(error, UnavailableError)
     assert (error.reason, "after 2 tries; in the way: report (pid" in error.message) == (Reason.LOCK_NOT_OBTAINED, True)

@@ -111,7 +111,7 @@ def test_killed_at_any_statement(swapper: Swapper, tmp_path: Path, when: str, st
     code, statements = run(swapper, tmp_path / "whole", at=0, when=when)
     assert (code, statements >= LEAST_POINTS, swapper.words()) == (0, True, ["new"])
     ends = []
-    for at in range(1, statements + 1, step):
+    for at in range(statements, 0, -step):
         prepare(swapper)
         run(swapper, tmp_path / f"killed-{at}", at=at, when=when)
         was_served = is_served(swapper)

@@ -156,9 +156,11 @@ def one_snapshot(session: Session) -> Iterator[None]:
 
 
 def read_server(session: Session) -> ServerFacts:
-    """Return what the server says of itself and of the database that *session* is in."""
-    version, number, database, in_recovery, may_monitor, may_identify = _row(session, _SERVER)
-    identifier, timeline = _row(session, _IDENTITY) if may_identify else (None, None)
+    """Return what the server says of itself and of the database that *session* is in; raises UnavailableError (ConnectionLost)."""
+    with translated("inspect the server", otherwise=Reason.CONNECTION_LOST):
+        version, number, database, in_recovery, may_monitor, may_identify = _row(session, _SERVER)
+        identifier, timeline = _row(session, _IDENTITY) if may_identify else (None, None)
+        extensions = tuple((name, version) for name, version in session.execute(_EXTENSIONS))
     return ServerFacts(
         version=version,
         major_version=number // 10_000,
@@ -167,7 +169,7 @@ def read_server(session: Session) -> ServerFacts:
         may_monitor=may_monitor,
         system_identifier=identifier,
         timeline=timeline,
-        extensions=tuple((name, version) for name, version in session.execute(_EXTENSIONS)),
+        extensions=extensions,
     )
 
 

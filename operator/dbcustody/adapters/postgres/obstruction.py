@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.postgres.session import Session
 
-LOOK_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.05
+"""Several looks in the shortest wait for a lock that is of use, 500 ms by default; one that comes too late finds nobody."""
 WAIT_LOOK_SECONDS: Final = 0.25
 _BLOCKERS: Final = """
 select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''), a.xact_start,
