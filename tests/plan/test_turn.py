@@ -39,6 +39,27 @@ def test_what_reaches_nowhere_needs_nothing_more(shelf: Shelf) -> None:
     assert [added(shelf, "CONSTRAINT", 3), added(shelf, "INDEX", 1), added(shelf, "INDEX ATTACH", 1, 2)] == [()] * 3
 
 
+def test_indexes_become_parts_one_at_a_time(shelf: Shelf) -> None:
+    """In one tree; behind checks of the whole, ahead of its keys, and never waiting for a trigger."""
+    check, single = shelf.add("CHECK CONSTRAINT", "c", 1), shelf.add("CONSTRAINT", "k", 3)
+    trigger = shelf.add("TRIGGER", "root t", 1)
+    first, second = shelf.add("INDEX ATTACH", "a", 2, 3, single), shelf.add("INDEX ATTACH", "b", 1, 2, check)
+    aside = shelf.add("INDEX ATTACH", "c", 4, 7)
+    key, index = shelf.add("FK CONSTRAINT", "f", 3, 4), shelf.add("INDEX", "i", 1)
+    entries = {one.id: one.also_needs for one in in_turns(shelf.contents).entries}
+    assert (entries[check], entries[single], entries[trigger], entries[index]) == ((2, 3), (), (2, 3), ())
+    assert (entries[first], entries[second], entries[aside]) == ((check,), (first,), ())
+    assert entries[key] == (7, second, aside)
+
+
+def test_trees_that_share_a_table_are_one(shelf: Shelf) -> None:
+    """An heir of several parents."""
+    shelf.add("TABLE", "both", 1, 4)
+    one, other = shelf.add("INDEX ATTACH", "a", 2, 3), shelf.add("INDEX ATTACH", "b", 4, 7)
+    entries = {one.id: one.also_needs for one in in_turns(shelf.contents).entries}
+    assert (entries[one], entries[other]) == ((), (one,))
+
+
 def test_trigger_of_a_partition_comes_after_that_of_its_table(shelf: Shelf) -> None:
     """Which makes it; before that it cannot be disabled, and afterwards it would be enabled with all others."""
     whole, other = shelf.add("TRIGGER", "root t", 1), shelf.add("TRIGGER", "root x", 1)

@@ -6,11 +6,15 @@ partitioned table it names that table alone, while a key, a check or a trigger t
 tree and one that came by way of a partition can each wait for what the other holds, and the server ends one of them (deadlock detected).
 So what is made of a table that has others below it is made to need these too. What is made of two partitions stays side by side, and
 indexes need nothing more than they did: that is what takes long.
+
+The index of a partition becomes a part of its parent's by a statement that locks upwards: the last part makes the whole valid, and that
+again may be the last part of one above. pg_restore takes it for something that locks nothing. It is quick, so in one tree it is one at a
+time, behind what reached into the tree before and ahead of what does so afterwards.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 _TABLE: Final = "TABLE"
 _TRIGGER: Final = "TRIGGER"
 _ATTACHMENT: Final = "TABLE ATTACH"
+_INDEX_ATTACHMENT: Final = "INDEX ATTACH"
 _REACHING: Final = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", _TRIGGER})
 """Kinds that lock what lies below the tables that they name."""
 
@@ -30,6 +35,10 @@ def in_turns(contents: Contents) -> Contents:
 
     How the trigger of a partition stands is said by an entry of its own, which needs the one that makes the trigger for the whole tree.
     """
+    return _upwards_in_turns(_downwards_in_turns(contents))
+
+
+def _downwards_in_turns(contents: Contents) -> Contents:
     below, triggers = _below(contents), dict(_triggers(contents))
     made = {(table, name): trigger for trigger, (table, name) in triggers.items()}
 
@@ -43,6 +52,51 @@ def in_turns(contents: Contents) -> Contents:
         return replace(entry, also_needs=tuple(sorted(more - entry.needs))) if more else entry
 
     return contents.having(turned(entry) for entry in contents.entries)
+
+
+def _upwards_in_turns(contents: Contents) -> Contents:
+    """Return *contents* in which indexes become parts of others one at a time in each tree.
+
+    What is needed more stands before what needs it, so that nothing can come to need itself.
+    """
+    trees, queues = _trees(_below(contents)), dict[int, _Queue]()
+
+    def queued(entry: Entry) -> Entry:
+        mine = {trees[need] for need in entry.needs if need in trees}
+        more = {need for tree in mine for need in queues.setdefault(tree, _Queue()).admit(entry)}
+        return replace(entry, also_needs=tuple(sorted({*entry.also_needs, *more} - entry.needs)))
+
+    return contents.having(queued(entry) for entry in contents.entries)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What has its turn in one tree: the last index that became a part, and what reached into the tree since."""
+
+    last: tuple[int, ...] = ()
+    since: tuple[int, ...] = ()
+
+    def admit(self, entry: Entry) -> tuple[int, ...]:
+        """Let *entry* come last; return whom it needs."""
+        before = self.last
+        if entry.kind == _INDEX_ATTACHMENT:
+            before += self.since
+            self.last, self.since = (entry.id,), ()
+        elif entry.kind not in _REACHING:
+            return ()
+        elif entry.also_needs and entry.kind != _TRIGGER:
+            self.since += (entry.id,)
+        return before
+
+
+def _trees(below: Mapping[int, frozenset[int]]) -> dict[int, int]:
+    """Return for each table that is above or below others one number, which is the same for all of a tree."""
+    trees = dict[int, int]()
+    for table, tables in below.items():
+        known = {trees.get(one, one) for one in (table, *tables)}
+        whole = {one for one, tree in trees.items() if tree in known} | {table, *tables}
+        trees |= dict.fromkeys(whole, min(whole))
+    return trees
 
 
 def _triggers(contents: Contents) -> Iterator[tuple[int, tuple[int, str]]]:
