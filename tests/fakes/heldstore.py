@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Hanging:
-    """Holds what is read of the object *name* after its first piece; *before* is called before any other object of rows is read."""
+    """Holds what is read of *name* once more than half of it was given; *before* is called before any other object of rows is read."""
 
     name: str
     reached: threading.Event = field(default_factory=threading.Event)
@@ -35,12 +35,14 @@ class _HeldStore(VolumeStore):
         self._hanging = hanging
 
     def stream(self, key: str, *, offset: int = 0) -> Iterator[bytes]:
-        """Yield the object; the one that is held hangs after its first piece, however often it is read."""
+        """Yield the object; the one that is held hangs behind its middle, however often it is read."""
         is_held = key.endswith(f"/{self._hanging.name}")
         if not is_held:
             self._hanging.before(key)
+        position = offset
         for piece in super().stream(key, offset=offset):
             yield piece
-            if is_held:
+            position += len(piece)
+            if is_held and 2 * position > (self._root / key).stat().st_size:
                 self._hanging.reached.set()
                 self._hanging.released.wait()

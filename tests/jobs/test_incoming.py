@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from dbcustody.jobs import restore as restore_job
 from dbcustody.plan.replacement import incoming_name
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
+from ground.process import wait_until
 from tests.fakes.custodian import Custodian, in_volume
 from tests.fakes.swaps import MARK, UNDO, Swapper
 
@@ -110,11 +112,12 @@ def test_the_newest_for_a_place_is_the_newest_whole_one(swapper: Swapper) -> Non
     take(swapper.custodian, "part-1", tables=PART)
     assert asked.refusal(Verb.PLAN_RESTORE).reason is Reason.BACKUP_PARTIAL
     assert planned(beside(asked, Verb.PLAN_RESTORE))[0] == "part-1"
+    first = swapper.custodian.stock().live[0].manifest.snapshot
+    assert wait_until(lambda: datetime.now(UTC) >= first + timedelta(seconds=1), 10)
     take(swapper.custodian, "whole")
     take(swapper.custodian, "part-2", tables=PART)
     assert planned(asked.ask(Verb.PLAN_RESTORE)) == ("whole", {})
     assert planned(beside(asked, Verb.PLAN_RESTORE))[0] == "whole"
-    first = swapper.custodian.stock().live[0].manifest.snapshot
     early = replace(swapper, asked={"backup_id": None, "before_time": first})
     assert early.refusal(Verb.PLAN_RESTORE).reason is Reason.BACKUP_PARTIAL
 
