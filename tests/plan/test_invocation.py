@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from dbcustody.plan.imprint import kept, read_imprints, ready
-from dbcustody.plan.invocation import LONGEST_KEEP, kept_since, mark_of_invocation, safety_name
+from dbcustody.plan.imprint import Imprint, Stage, kept, read_imprints, ready
+from dbcustody.plan.invocation import LONGEST_KEEP, kept_times, mark_of_invocation, safety_name
 from dbcustody.repository.layout import check_name
 from tests.fakes.seen import NOW
 
@@ -28,6 +29,10 @@ def test_a_safety_backup_is_known_by_its_name() -> None:
 
 def test_since_when_a_database_is_kept() -> None:
     """Never later than it really is: whoever was erased since would come back with it."""
-    until = NOW + timedelta(days=1)
-    assert kept_since(MARK, until) == NOW
-    assert kept_since("RestoreRequest web/back 0123", until) == until - LONGEST_KEEP
+    until, other = NOW + timedelta(days=1), "RestoreRequest web/back 0123"
+    (told,) = read_imprints(kept(NOW - timedelta(hours=1), until, other, None))
+    untold = Imprint(mark=MARK, stage=Stage.KEPT, until=until.isoformat())
+    assert kept_times(told) == (NOW - timedelta(hours=1), until)
+    assert kept_times(untold) == (NOW, until)
+    assert kept_times(replace(untold, mark=other)) == (until - LONGEST_KEEP, until)
+    assert kept_times(replace(untold, until=None)) is None

@@ -7,7 +7,6 @@ done under the lock of a swap, so that nothing is put right that is still under 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import connect
@@ -19,11 +18,12 @@ from dbcustody.jobs.replacement import find_live, find_marked
 from dbcustody.jobs.swap import SETTLING_SECONDS, SwapOrder, settle
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.imprint import Imprint, Stage, read_imprints
-from dbcustody.plan.invocation import kept_since
+from dbcustody.plan.invocation import kept_times
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.contract import JobRequest
@@ -53,15 +53,14 @@ class Left:
     @property
     def kept_since(self) -> datetime | None:
         """A time at which its place was certainly not taken yet; None: it is not kept."""
-        if self.kept_until is None:
-            return None
-        told = self.imprint.since
-        return kept_since(self.imprint.mark, self.kept_until) if told is None else datetime.fromisoformat(told)
+        times = kept_times(self.imprint)
+        return None if times is None else times[0]
 
     @property
     def kept_until(self) -> datetime | None:
         """When it may be dropped; None: it is not kept."""
-        return None if self.imprint.until is None else datetime.fromisoformat(self.imprint.until)
+        times = kept_times(self.imprint)
+        return None if times is None else times[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
@@ -24,7 +23,7 @@ from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.chosen import terms_of
 from dbcustody.jobs.tools import database_of
 from dbcustody.plan.imprint import Imprint, Stage, read_imprints
-from dbcustody.plan.invocation import kept_since
+from dbcustody.plan.invocation import kept_times
 from dbcustody.plan.replacement import Live, Replacement, judge_replacement
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import DatabaseFacts
@@ -78,11 +77,10 @@ def _with(found: Marked, place: Place, imprint: Imprint, mark: str) -> Marked:
 
 def old_database(found: Marked) -> OldDatabase | None:
     """Return what was put away, as the server remembers it, whatever the request says by now; None when nothing is, or not any more."""
-    told = found.kept_as
-    if found.kept is None or told is None or told.until is None:
+    times = kept_times(found.kept_as) if found.kept_as is not None else None
+    if found.kept is None or times is None:
         return None
-    until = datetime.fromisoformat(told.until)
-    since = datetime.fromisoformat(told.since) if told.since is not None else kept_since(told.mark, until)
+    since, until = times
     return OldDatabase(name=found.kept.name, kept_time=since, drop_after=until)
 
 

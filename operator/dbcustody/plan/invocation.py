@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dbcustody.plan.imprint import Imprint
 
 LONGEST_KEEP: Final = timedelta(days=365)
 """How long an old database can be kept at most, here and in a RestoreRequest."""
@@ -23,8 +26,16 @@ def safety_name(now: datetime, attempt: str) -> str:
     return f"before-restore-{now.astimezone(UTC):%Y%m%dt%H%M%Sz}-{attempt[:4]}"
 
 
-def kept_since(mark: str, until: datetime) -> datetime:
-    """Return a time at which what is kept *until* then for *mark* was certainly not put away yet.
+def kept_times(imprint: Imprint) -> tuple[datetime, datetime] | None:
+    """Return a time at which what bears *imprint* was certainly not put away yet, and when it may be dropped; None: it is not kept."""
+    if imprint.until is None:
+        return None
+    until = datetime.fromisoformat(imprint.until)
+    return (_untold(imprint.mark, until) if imprint.since is None else datetime.fromisoformat(imprint.since)), until
+
+
+def _untold(mark: str, until: datetime) -> datetime:
+    """Return since when something is kept whose comment does not tell it.
 
     Of an invocation it is its beginning; a mark of another kind tells none, so it is as long ago as anything may be kept.
     """
