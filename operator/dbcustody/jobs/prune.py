@@ -77,7 +77,7 @@ def _thin_out(
         finish_deletions(storage, inventory, tools, tally)
         _carry_out(storage, inventory, plan, tools, tally=tally)
         sweep(storage, inventory, request, tools, custody_id=custody_id_of(request), tally=tally)
-    _note_recent(inventory, tally, tools.now())
+    _note_earlier(inventory, request, tally, tools.now())
     names = _names(storage, inventory, (*tally.deleted, *tally.held, *tally.failed))
     left = _left(inventory, tally)
     facts = replace(_facts(tally, left, names=names, plan=plan), vanished=vanished, breaks=_breaks(inventory, left))
@@ -153,12 +153,16 @@ def _concluded(plan: RetentionPlan, tally: Tally, facts: PruneFacts) -> JobResul
     return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, done + breaks, prune=facts)
 
 
-def _note_recent(inventory: Inventory, tally: Tally, now: datetime) -> None:
-    """Note as deleted what was deleted lately: whoever did it may have been killed before it could say so."""
+def _note_earlier(inventory: Inventory, request: JobRequest, tally: Tally, now: datetime) -> None:
+    """Note as deleted what was deleted lately: whoever did it may have been killed before it could say so.
+
+    And whatever is still taken for good: who takes it so was never told, however long ago it was, or by whom.
+    """
+    known = {one.manifest_sha256 for one in request.known_backups}
     left = set(deletable(inventory))
     unfinished = {found.parsed.backup_id for found in inventory.objects if found.key in left}
-    recent = (one.backup_id for one in inventory.gone if now - one.time < TOLD_AGAIN)
-    tally.deleted += [one for one in recent if one not in unfinished]
+    untold = (one.backup_id for one in inventory.gone if one.manifest_sha256 in known or now - one.time < TOLD_AGAIN)
+    tally.deleted += [one for one in untold if one not in unfinished]
 
 
 def _names(storage: OpenStorage, inventory: Inventory, backup_ids: Iterable[str]) -> dict[str, str]:
