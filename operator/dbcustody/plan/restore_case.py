@@ -128,22 +128,22 @@ class RestoreCase:
             return _of_undone(self.request.spec.undo_of.name, self.seen)
         source = self.request.source
         if source.backup_ref is not None:
-            return self._refused_for_loss or _of_backup(source.backup_ref.name, self.seen)
+            return _of_backup(source.backup_ref.name, self.seen)
         if source.policy_ref is not None:
             found = _of_policy(source.policy_ref.name, self.seen, source.before_time)
         else:
             found = _of_storage(self.request, self.seen)
         return found
 
-    @property
-    def _refused_for_loss(self) -> Refusal | None:
-        """Why nothing is begun with the Backup that is named; once the restore began, its Job knows best whether the data is there."""
-        backup = self.seen.backup
-        loss = backup.status.loss if backup is not None else None
-        if backup is None or loss is None or self.verb not in {None, Verb.PLAN_RESTORE}:
-            return None
-        reason, name = Reason.BACKUP_NOT_FOUND, backup.metadata.name
-        return Refusal(reason=reason, message=f"Backup {name!r}: {loss.message}; {GUIDANCE[reason].remedy}")
+    def about_source(self, reason: Reason, message: str) -> str:
+        """Return *message*, with which a Job ended for *reason*, and what the Backup itself says when the Job did not find its data.
+
+        Only the Job may say that it is too late: it looks first whether this very request was carried out while the data was there.
+        """
+        loss = self.seen.backup.status.loss if self.seen.backup is not None else None
+        if loss is None or reason is not Reason.BACKUP_NOT_FOUND:
+            return message
+        return f"{message}; {loss.message}; {GUIDANCE[reason].remedy}"
 
 
 def _of_undone(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
