@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.adapters.objectstore import VolumeStore
+from dbcustody.adapters.objectstore import Deletion, DeletionState, VolumeStore
 from dbcustody.contract import KnownBackup
+from dbcustody.jobs import deletion
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix, manifest_key
 from tests.fakes.prunes import TODAY, everything, facts_of, nights, pruned
@@ -43,6 +44,42 @@ def test_nothing_is_missed_that_retention_deleted(vault: Vault) -> None:
     assert first.deleted == ("night-1", "night-2")
     assert again.reason is Reason.RETENTION_ENFORCED
     assert facts_of(again).vanished == facts_of(again).breaks == ()
+
+
+def test_whoever_still_takes_a_deleted_backup_for_good_is_told(vault: Vault) -> None:
+    """However long ago it was deleted: a word that was lost is told until it is heard."""
+    remembered = known(vault, nights(vault, 4))
+    pruned(vault)
+    later = timedelta(days=400)
+
+    assert facts_of(pruned(vault, later=later)).deleted == ()
+    assert facts_of(pruned(vault, later=later, known_backups=remembered[1:3])).deleted == ("night-2",)
+
+
+def test_an_erasure_that_does_not_come_to_its_end_is_not_told(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tombstone stands and its data lies there: nothing may say that it is gone."""
+    manifests = nights(vault, 3)
+    remembered = known(vault, manifests)
+    refused = Deletion(key="k", state=DeletionState.DENIED, detail="no right to delete")
+    monkeypatch.setattr(deletion, "remove", lambda *_: refused)
+    first, again = (facts_of(pruned(vault, known_backups=remembered)) for _ in range(2))
+
+    assert (first.deleted, first.failed) == (again.deleted, again.failed) == ((), ("night-1",))
+
+
+def test_a_custody_that_was_taken_away_as_a_whole_is_missed(vault: Vault) -> None:
+    """Where nothing lies, everything that is known has vanished; nothing is minted there, and nobody who knows nothing is alarmed."""
+    remembered = known(vault, nights(vault, 2))
+    vault.store.delete(everything(vault))
+    missed, unknown = pruned(vault, known_backups=remembered), pruned(vault)
+    removal = pruned(vault, known_backups=remembered, retention=None, name="night-1")
+
+    assert (missed.reason, missed.exit_code) == (Reason.CONTINUITY_UNPROVEN, ExitCode.REFUSED)
+    assert facts_of(missed).vanished == ("night-1", "night-2")
+    assert "night-1, night-2 lay in the storage and vanished" in missed.message
+    assert (unknown.reason, facts_of(unknown).vanished) == (Reason.RETENTION_ENFORCED, ())
+    assert removal.exit_code is ExitCode.DONE
+    assert not [key for key in everything(vault) if CUSTODY in key]
 
 
 @pytest.mark.parametrize("taken", [0, 3], ids=["oldest", "newest"])
