@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.policy import PlanEntry
+from dbcustody.reason import Reason
 from tests.fakes.seen import policy, with_status
 from tests.gitops.test_backup_lives import Watched
 from tests.plan.test_backup_story import VERDICT
@@ -23,6 +24,14 @@ class Pruned(Watched):
     def __init__(self) -> None:
         super().__init__()
         self.gone: str | None = None
+
+    @initialize(is_scheduled=st.booleans(), is_heard=st.booleans())
+    def begin(self, *, is_scheduled: bool, is_heard: bool) -> None:
+        """The story begins near its end: the run commits its backup, and in half of them that was heard."""
+        super().begin(is_scheduled=is_scheduled, is_heard=True)
+        self.run_ends("is done", Reason.JOB_LOST, commits=True)
+        if is_heard:
+            self.plane.reconcile()
 
     @precondition(lambda self: self._is_over and self.plane.status.artefact is not None)
     @rule(found=st.sampled_from(["deleted", "vanished", "kept", "nothing"]), dies_after=st.sampled_from([9, 9, 1, 0]))

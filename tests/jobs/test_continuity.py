@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.adapters.objectstore import Deletion, DeletionState, VolumeStore
+from dbcustody.adapters.objectstore import VolumeStore
 from dbcustody.contract import KnownBackup
-from dbcustody.jobs import deletion
 from dbcustody.reason import ExitCode, Reason
 from dbcustody.repository.layout import backup_prefix, manifest_key
 from tests.fakes.prunes import TODAY, everything, facts_of, nights, pruned
@@ -54,17 +53,6 @@ def test_whoever_still_takes_a_deleted_backup_for_good_is_told(vault: Vault) -> 
 
     assert facts_of(pruned(vault, later=later)).deleted == ()
     assert facts_of(pruned(vault, later=later, known_backups=remembered[1:3])).deleted == ("night-2",)
-
-
-def test_an_erasure_that_does_not_come_to_its_end_is_not_told(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tombstone stands and its data lies there: nothing may say that it is gone."""
-    manifests = nights(vault, 3)
-    remembered = known(vault, manifests)
-    refused = Deletion(key="k", state=DeletionState.DENIED, detail="no right to delete")
-    monkeypatch.setattr(deletion, "remove", lambda *_: refused)
-    first, again = (facts_of(pruned(vault, known_backups=remembered)) for _ in range(2))
-
-    assert (first.deleted, first.failed) == (again.deleted, again.failed) == ((), ("night-1",))
 
 
 def test_a_custody_that_was_taken_away_as_a_whole_is_missed(vault: Vault) -> None:
