@@ -329,5 +329,13 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.DELETION_FAILED: _unavailable("RetentionEnforced", "give the credentials the right to delete objects"),
     Reason.HELD: _good("RetentionEnforced", "nothing to do: an object lock or a hold keeps the data"),
     Reason.NOTHING_TO_HOLD: _refused("Held", "nothing helps: the storage holds no such backup any more"),
+    Reason.DATA_DELETED: _good(
+        "Uploaded", "nothing to do: delete the Backup when nobody needs it as a record; restore from another one"
+    ),
+    Reason.DATA_VANISHED: _refused(
+        "Uploaded",
+        "find out who took it out of the storage; once it is back it counts again, and if it was meant, delete the Backup",
+        retries=True,
+    ),
     Reason.DATA_LEFT_IN_STORAGE: _good("Ready", "delete the data in the storage by hand if it shall go"),
 }

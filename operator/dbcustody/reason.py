@@ -179,4 +179,6 @@ class Reason(StrEnum):
     DELETION_FAILED = "DeletionFailed"
     HELD = "Held"
     NOTHING_TO_HOLD = "NothingToHold"
+    DATA_DELETED = "DataDeleted"
+    DATA_VANISHED = "DataVanished"
     DATA_LEFT_IN_STORAGE = "DataLeftInStorage"

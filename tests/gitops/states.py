@@ -27,7 +27,7 @@ from tests.fakes.consent import JANE, OTHER, approval, asking, say, waiting
 from tests.fakes.control_plane import dumping, settled, started
 from tests.fakes.replace_plane import NOT_DONE, REFUSED, at_safety, at_swap, stuck
 from tests.fakes.restore_plane import IS_RESTORED, IS_SWAPPED, RestorePlane, at_restore
-from tests.fakes.seen import NOW, SERVER, ago, condition, facts, result, storage, with_metadata, with_status
+from tests.fakes.seen import NOW, SERVER, ago, condition, facts, policy, result, storage, with_metadata, with_status
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
 from tests.gitops.lives import database_life, policy_life, storage_life
@@ -117,6 +117,19 @@ def _backup(answer: JobResult | None, **spec: Any) -> Body:
     return body_of(plane.backup)
 
 
+def _lost(**found: Any) -> Body:
+    """Return a Backup that a person made and that succeeded, of whose data retention *found* out later that it is gone."""
+    plane = started()
+    plane.ends(plane.last_job.name, result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts()))
+    plane.reconcile()
+    plane.passes(86_400)
+    plane.seen = replace(plane.seen, policy=with_status(policy(), pruned_time=plane.now, **found))
+    plane.reconcile()
+    plane.seen = replace(plane.seen, policy=with_status(policy(), pruned_time=plane.now))
+    plane.reconcile()
+    return body_of(plane.backup)
+
+
 def _restore(plane: RestorePlane, answer: JobResult | None = None) -> Body:
     """Return a RestoreRequest whose last Job told *answer*; None: it is still at work."""
     plane.steps(2)
@@ -160,7 +173,7 @@ def _adopted() -> Body:
     return _backup(result(Verb.BACKUP, Reason.ADOPTED, backup=facts(adopted=True)))
 
 
-def _lost(*, is_known: bool) -> Body:
+def _silent(*, is_known: bool) -> Body:
     plane = dumping()
     plane.ends(plane.last_job.name, None)
     plane.reconcile()
@@ -259,8 +272,10 @@ STATES: Final = (
     State("Backup-succeeded", Health.HEALTHY, lambda: _backup(result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts()))),
     State("Backup-adopted", Health.HEALTHY, _adopted),
     State("Backup-failed", Health.DEGRADED, lambda: _backup(result(Verb.BACKUP, Reason.DUMP_FAILED, "pg_dump: 1"))),
-    State("Backup-storage-is-asked", Health.PROGRESSING, lambda: _lost(is_known=False)),
-    State("Backup-lost", Health.DEGRADED, lambda: _lost(is_known=True)),
+    State("Backup-storage-is-asked", Health.PROGRESSING, lambda: _silent(is_known=False)),
+    State("Backup-lost", Health.DEGRADED, lambda: _silent(is_known=True)),
+    State("Backup-data-deleted", Health.HEALTHY, lambda: _lost(deleted=("monday",))),
+    State("Backup-data-vanished", Health.HEALTHY, lambda: _lost(vanished=("monday",))),
     State(
         "Backup-succeeded-and-held",
         Health.HEALTHY,

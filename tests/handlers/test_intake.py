@@ -69,6 +69,21 @@ def arrive(body: dict[str, Any]) -> None:
     body["status"]["storage"] = "main"
 
 
+def lose(body: dict[str, Any]) -> None:
+    """Say that the data of a Backup is gone."""
+    body["status"]["conditions"] = [{"type": "Uploaded", "status": "False", "reason": "DataDeleted"}]
+
+
+def miss(body: dict[str, Any]) -> None:
+    """Say what retention misses."""
+    body["status"]["vanished"] = ["monday"]
+
+
+def delete(body: dict[str, Any]) -> None:
+    """Say what retention deleted."""
+    body["status"]["deleted"] = ["monday"]
+
+
 def plan(body: dict[str, Any]) -> None:
     """Say what retention plans."""
     body["status"]["plan"] = [{"name": "monday", "keep": True}]
@@ -99,9 +114,12 @@ async def test_what_we_write_ourselves_concerns_others_as_well() -> None:
         pytest.param(SHOP, note, {SHOP}, id="the-rest-of-a-status-concerns-nobody"),
         pytest.param(NIGHTLY, edit, {NIGHTLY, MONDAY}, id="a-policy-concerns-its-backups"),
         pytest.param(NIGHTLY, plan, {NIGHTLY, MONDAY}, id="retention-s-plan-too"),
+        pytest.param(NIGHTLY, miss, {NIGHTLY, MONDAY}, id="what-it-misses-too"),
+        pytest.param(NIGHTLY, delete, {NIGHTLY, MONDAY}, id="what-it-deleted-too"),
         pytest.param(NIGHTLY, note, {NIGHTLY}, id="the-rest-of-a-policy-does-not"),
         pytest.param(MONDAY, finish, {MONDAY, NIGHTLY, SHOP}, id="the-end-of-a-backup-concerns-policy-and-database"),
         pytest.param(MONDAY, arrive, {MONDAY, NIGHTLY, SHOP, MAIN}, id="and-the-storage-that-it-lies-in"),
+        pytest.param(MONDAY, lose, {MONDAY, NIGHTLY, SHOP}, id="the-loss-of-its-data-concerns-the-same"),
         pytest.param(MONDAY, note, {MONDAY}, id="its-progress-does-not"),
     ],
 )

@@ -10,13 +10,14 @@ import pytest
 
 from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, ours
 from dbcustody.api.meta import Kind
+from dbcustody.api.policy import Retained
 from dbcustody.contract import Verb
-from dbcustody.facts import RestoreFacts
+from dbcustody.facts import PruneFacts, RestoreFacts
 from dbcustody.handlers.world import KINDS
 from dbcustody.reason import Reason
 from tests.fakes.kube import Fault
 from tests.fakes.restore_plane import IS_READY, IS_SWAPPED, OLD
-from tests.fakes.seen import NOW
+from tests.fakes.seen import ARTEFACT, NOW, facts, result
 from tests.handlers.scene import DEPLOYMENTS, TEAM, Scene
 
 Flow = Callable[[Scene], Awaitable[None]]
@@ -81,6 +82,21 @@ async def a_backup_that_is_deleted_with_its_data(scene: Scene) -> None:
         await scene.turn()
     scene.kube.remove(ours("backups"), TEAM, "monday")
     await scene.turns(9)
+
+
+async def a_backup_whose_data_is_deleted(scene: Scene) -> None:
+    """Have retention delete what a person had backed up; in the end another operator leads."""
+    make_parties(scene)
+    scene.make(Kind.BACKUP_POLICY, "nightly")
+    artefact = replace(ARTEFACT, location="s3://backups/team.shop/backups/monday")
+    scene.answers[Verb.BACKUP] = result(Verb.BACKUP, Reason.SUCCEEDED, backup=facts(artefact=artefact))
+    gone = PruneFacts(retained=Retained(count=0, bytes=0), deleted=("monday",))
+    scene.answers[Verb.PRUNE] = result(Verb.PRUNE, Reason.RETENTION_ENFORCED, prune=gone)
+    await scene.turns(3)
+    scene.make(Kind.BACKUP, "monday", databaseRef=None, storageRef=None, policyRef={"name": "nightly"})
+    await scene.turns(8)
+    await scene.restart()  # here no time passes in which the queue would try again what failed
+    await scene.turn()
 
 
 async def a_backup_that_is_held(scene: Scene) -> None:
@@ -187,6 +203,7 @@ FLOWS = [
     a_policy_that_fires,
     a_storage_that_is_edited,
     a_backup_that_is_deleted_with_its_data,
+    a_backup_whose_data_is_deleted,
     a_backup_that_is_held,
     a_restore,
     a_restore_that_is_agreed_to,
@@ -261,10 +278,12 @@ async def test_the_undisturbed_flows_end_well() -> None:
     backup, lost = await play(a_backup), await play(a_backup_without_a_result)
     begun, fired = await play(a_policy_that_begins), await play(a_policy_that_fires)
     storage, deleted = await play(a_storage_that_is_edited), await play(a_backup_that_is_deleted_with_its_data)
-    held = await play(a_backup_that_is_held)
+    held, lost_data = await play(a_backup_that_is_held), await play(a_backup_whose_data_is_deleted)
     swapped, lost_swap = await play(a_swap), await play(a_swap_without_a_result)
     gone = await play(a_swap_that_is_deleted)
 
+    assert end_of(lost_data)["Backup monday"]["Uploaded"] == ("False", Reason.DATA_DELETED)
+    assert end_of(lost_data)["Backup monday"]["Succeeded"] == ("True", Reason.SUCCEEDED)
     assert end_of(swapped)["RestoreRequest back"]["Succeeded"] == ("True", Reason.SUCCEEDED)
     assert end_of(swapped)["RestoreRequest back"]["finalizers"] == ()
     assert {"backup", "plan-restore", "restore", "swap", "drop-replaced"} <= set(end_of(swapped)["jobs"])

@@ -45,6 +45,31 @@ def test_nothing_is_missed_that_retention_deleted(vault: Vault) -> None:
     assert facts_of(again).vanished == facts_of(again).breaks == ()
 
 
+def test_whoever_still_takes_a_deleted_backup_for_good_is_told(vault: Vault) -> None:
+    """However long ago it was deleted: a word that was lost is told until it is heard."""
+    remembered = known(vault, nights(vault, 4))
+    pruned(vault)
+    later = timedelta(days=400)
+
+    assert facts_of(pruned(vault, later=later)).deleted == ()
+    assert facts_of(pruned(vault, later=later, known_backups=remembered[1:3])).deleted == ("night-2",)
+
+
+def test_a_custody_that_was_taken_away_as_a_whole_is_missed(vault: Vault) -> None:
+    """Where nothing lies, everything that is known has vanished; nothing is minted there, and nobody who knows nothing is alarmed."""
+    remembered = known(vault, nights(vault, 2))
+    vault.store.delete(everything(vault))
+    missed, unknown = pruned(vault, known_backups=remembered), pruned(vault)
+    removal = pruned(vault, known_backups=remembered, retention=None, name="night-1")
+
+    assert (missed.reason, missed.exit_code) == (Reason.CONTINUITY_UNPROVEN, ExitCode.REFUSED)
+    assert facts_of(missed).vanished == ("night-1", "night-2")
+    assert "night-1, night-2 lay in the storage and vanished" in missed.message
+    assert (unknown.reason, facts_of(unknown).vanished) == (Reason.RETENTION_ENFORCED, ())
+    assert removal.exit_code is ExitCode.DONE
+    assert not [key for key in everything(vault) if CUSTODY in key]
+
+
 @pytest.mark.parametrize("taken", [0, 3], ids=["oldest", "newest"])
 @pytest.mark.parametrize("whole", [True, False], ids=["with-its-data", "its-manifest-alone"])
 def test_a_backup_that_somebody_took_away_is_missed(vault: Vault, taken: int, *, whole: bool) -> None:

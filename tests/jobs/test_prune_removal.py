@@ -14,6 +14,7 @@ from dbcustody.repository.fact import Hold, Release
 from dbcustody.repository.layout import (
     FactKind,
     attempt_prefix,
+    backup_prefix,
     fact_key,
     make_backup_id,
     manifest_key,
@@ -75,6 +76,18 @@ def test_removal_deletes_the_one_it_names(vault: Vault) -> None:
     assert [one.manifest.name for one in vault.stock().live] == ["night-1", "night-2"]
     assert removed(vault, "night-3").exit_code is ExitCode.DONE
     assert removed(vault, "never-taken").exit_code is ExitCode.DONE
+
+
+def test_removal_of_what_is_gone_already_is_done(vault: Vault) -> None:
+    """Retention was there first, or somebody took all of it away: nothing to delete is fine."""
+    manifests = nights(vault, 4)
+    pruned(vault)
+    prefix = backup_prefix(CUSTODY, manifests[2].backup_id)
+    vault.store.delete([key for key in everything(vault) if key.startswith(prefix)])
+
+    for name in ("night-1", "night-3"):
+        result = removed(vault, name)
+        assert (result.exit_code, result.message) == (ExitCode.DONE, f"{name}: nothing of it is left")
 
 
 def test_removal_honours_a_hold(vault: Vault) -> None:

@@ -156,3 +156,13 @@ def test_the_last_backup_is_remembered() -> None:
 
     assert found.last_backup == last
     assert look(with_status(database(), last_backup=last)).status.last_backup == last
+
+
+def test_a_last_backup_whose_data_is_gone_is_none() -> None:
+    """The newest one that is still there takes its place, or nothing does."""
+    last, before = LastBackup(name="monday", time=ago(10)), LastBackup(name="sunday", time=ago(90_000))
+    one, lost = with_status(database(), last_backup=last), frozenset({"monday"})
+
+    assert look(one, lost_backups=lost).status.last_backup is None
+    assert look(one, lost_backups=lost, last_backup=before).status.last_backup == before
+    assert look(one, lost_backups=frozenset({"sunday"})).status.last_backup == last

@@ -41,6 +41,17 @@ def test_a_row_says_what_is_proven() -> None:
     assert row.recovery_point == "True"
 
 
+@pytest.mark.parametrize("reason", ["DataDeleted", "DataVanished"])
+def test_a_backup_whose_data_is_gone_proves_nothing(reason: str) -> None:
+    """It is neither the last one nor the last verified one, although its run succeeded."""
+    gone, there = backup("gone", ended=60), backup("there", ended=7200)
+    gone["status"]["conditions"].append(said("Uploaded", "False", reason))
+    there["status"]["conditions"].append(said("Uploaded", "True", "Uploaded"))
+    (row,) = rows_of(read(body(Kind.DATABASE, "shop", READY), policy(), gone, there))
+
+    assert (row.last_backup, row.last_verified) == (ago(7200), ago(7200))
+
+
 def test_several_policies_are_one_promise() -> None:
     """The worst of what they say, and the first of what comes; a suspended one starts nothing."""
     soon, later = (format_time(NOW + timedelta(hours=hours)) for hours in (1, 2))

@@ -137,6 +137,9 @@ def test_what_was_made_good_since_is_over() -> None:
     assert reasons(failed, backup("else", ended=60, spec={"databaseRef": {"name": "else"}})) == [
         ("failed", "DumpFailed")
     ]
+    gone = backup("gone", ended=60)
+    gone["status"]["conditions"].append(said("Uploaded", "False", "DataDeleted"))
+    assert reasons(failed, gone) == [("failed", "DumpFailed")]
     good = request("good", said("Finished", "True"), said("Succeeded", "True"), finishTime="2026-01-31T11:59:59Z")
     assert reasons(ended("bad", "RestoreFailed", finishTime="2026-01-31T11:00:00Z"), good) == []
     assert reasons(ended("bad", "RestoreFailed", into="other", finishTime="2026-01-31T11:00:00Z"), good) == [

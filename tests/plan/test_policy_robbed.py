@@ -1,4 +1,4 @@
-"""A policy of which somebody took backups out of the storage: what is gone is no recovery point."""
+"""A policy whose backups were taken out of the storage, by somebody or by the rules: what is gone is no recovery point."""
 
 from __future__ import annotations
 
@@ -97,3 +97,26 @@ def test_it_stays_so_while_the_database_is_missing() -> None:
 
     assert recovery_point(found) == ("False", "RecoveryPointMissed")
     assert found.status.last_success == LastBackup(name="sunday", time=ago(122_400))
+
+
+def test_what_was_deleted_is_no_recovery_point_either() -> None:
+    """A person's Backup whose data is deleted: neither while the policy alone knows it, nor when the Backup says so itself."""
+    here = with_status(storage(), location="s3://backups", conditions=STORAGE.status.conditions)
+    monday = replace(MONDAY, location="s3://backups/team.shop/backups/monday")
+    before = with_status(SETTLED, job_ref=ObjectRef(name="p"), last_success=LastBackup(name="monday", time=ago(36_000)))
+    facts = PruneFacts(retained=Retained(count=1, bytes=1), deleted=("monday",))
+    prune = answered("p", result(Verb.PRUNE, Reason.RETENTION_ENFORCED, prune=facts))
+    seen = SeenPolicy(image=IMAGE, database=database(), storage=here, jobs=(prune,), runs=(monday,))
+    alone = plan(before, seen, NOW)
+    beside = plan(before, replace(seen, runs=(SUNDAY, monday)), NOW)
+    said = replace(monday, is_good=False, loss=Reason.DATA_DELETED, reason="DataDeleted")
+    later = plan(replace(before, status=beside.status), replace(seen, jobs=(), runs=(SUNDAY, said)), NOW)
+
+    assert (alone.status.deleted, alone.status.last_success) == (("monday",), None)
+    assert recovery_point(alone) == ("Unknown", "NoBackupYet")
+    for one in (beside, later):
+        assert one.status.last_success == LastBackup(name="sunday", time=ago(122_400))
+        assert recovery_point(one) == ("False", "RecoveryPointMissed")
+        said_ = find(one.status.conditions, ConditionType.RECOVERY_POINT_CURRENT)
+        assert said_ is not None
+        assert said_.message.endswith("Backup 'monday' ended with DataDeleted")

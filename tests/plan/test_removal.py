@@ -337,6 +337,31 @@ def test_what_cannot_be_reached_stays_and_is_told(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "around", [{}, {"database": None}, {"storage": None}], ids=["there", "no database", "no storage"]
+)
+def test_what_retention_deleted_before_needs_no_job(around: dict[str, Any]) -> None:
+    """The resource goes at once, and nobody is told that data was left."""
+    one = finished(deletion_policy=DeletionPolicy.DELETE)
+    gone = condition(ConditionType.UPLOADED, "False", Reason.DATA_DELETED)
+    plane = deleting(with_status(one, conditions=(*one.status.conditions, gone)))
+    plane.seen = replace(plane.seen, **around)
+    plane.reconcile()
+
+    assert is_released(plane)
+    assert (plane.started, told(plane)) == ([], [])
+
+
+def test_what_vanished_is_looked_for() -> None:
+    """Part of it may lie there still, or all of it again."""
+    one = finished(deletion_policy=DeletionPolicy.DELETE)
+    gone = condition(ConditionType.UPLOADED, "False", Reason.DATA_VANISHED)
+    plane = deleting(with_status(one, conditions=(*one.status.conditions, gone)))
+    plane.reconcile()
+
+    assert [verb for verb, _ in plane.started] == [Verb.PRUNE]
+
+
+@pytest.mark.parametrize(
     ("location", "is_there"),
     [
         pytest.param(None, True, id="never-probed"),

@@ -204,6 +204,16 @@ def test_a_safety_backup_that_came_out_partial_ends_it(scope: BackupScope | None
     assert (found.verbs, replicas(found)) == (["plan-restore"], 3)
 
 
+def test_a_safety_backup_that_is_gone_ends_it() -> None:
+    """It succeeded, and somebody took it out of the storage: there would be no way back."""
+    found = at_safety()
+    backed_up(found, *SUCCEEDED, no(ConditionType.UPLOADED, Reason.DATA_VANISHED, "its data vanished"))
+    found.steps(2)
+    assert found.word(ConditionType.SUCCEEDED) == ("False", "SafetyBackupFailed")
+    assert found.message(ConditionType.SUCCEEDED).endswith(": its data vanished")
+    assert (found.verbs, replicas(found)) == (["plan-restore"], 3)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

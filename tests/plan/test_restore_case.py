@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from dbcustody.api.condition import ConditionType
+from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.restore import RestoreSource
+from dbcustody.contract import Verb
+from dbcustody.facts import RestoreFacts
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.request import Missing
 from dbcustody.plan.restore_case import Origin, Refusal, RestoreCase, SeenRestore
 from dbcustody.reason import Reason
 from tests.fakes import seen
-from tests.fakes.restore_plane import BACKUP_ID, CHOSEN, RestorePlane, restore_request
+from tests.fakes.restore_plane import BACKUP_ID, CHOSEN, RestorePlane, at_restore, restore_request
 
 BY_BACKUP = RestoreSource(backup_ref=ObjectRef(name="monday"))
 BY_POLICY = RestoreSource(policy_ref=ObjectRef(name="nightly"), before_time=seen.ago(60))
@@ -89,6 +92,61 @@ def test_a_backup_that_turns_bad_before_the_job_is_made_is_refused_too() -> None
     plane.step()
     assert plane.word(ConditionType.SUCCEEDED) == ("False", "BackupNotGood")
     assert plane.started == []
+
+
+LOST = seen.with_status(
+    BACKUP,
+    conditions=(
+        FINISHED,
+        replace(
+            seen.condition(ConditionType.UPLOADED, "False", Reason.DATA_DELETED), message="its data is deleted, as told"
+        ),
+    ),
+)
+NOT_FOUND = "backup b: does not lie in the storage, or was deleted"
+
+
+@pytest.mark.parametrize("verb", [Verb.PLAN_RESTORE, Verb.RESTORE])
+@pytest.mark.parametrize(
+    ("backup", "reason", "expected"),
+    [
+        pytest.param(
+            LOST,
+            Reason.BACKUP_NOT_FOUND,
+            f"{NOT_FOUND}; its data is deleted, as told; {GUIDANCE[Reason.BACKUP_NOT_FOUND].remedy}",
+            id="deleted",
+        ),
+        pytest.param(BACKUP, Reason.BACKUP_NOT_FOUND, NOT_FOUND, id="nobody-told-yet"),
+        pytest.param(None, Reason.BACKUP_NOT_FOUND, NOT_FOUND, id="its-object-is-gone"),
+        pytest.param(LOST, Reason.ROLES_MISSING, NOT_FOUND, id="it-failed-for-another-reason"),
+    ],
+)
+def test_a_backup_whose_data_is_gone_is_told_as_that(verb: Verb, backup: Any, reason: Reason, expected: str) -> None:
+    """Who is to blame, and what helps, stands in the verdict."""
+    plane = at_restore() if verb is Verb.RESTORE else RestorePlane()
+    plane.steps(2)
+    plane.request = replace(plane.request, spec=restore_request(source=BY_BACKUP).spec)
+    plane.around = replace(plane.around, backup=backup)
+    plane.ends(seen.result(verb, reason, NOT_FOUND))
+    plane.steps(2)
+
+    assert plane.word(ConditionType.SUCCEEDED) == ("False", reason.value)
+    said = find(plane.request.status.conditions, ConditionType.SUCCEEDED)
+    assert said is not None
+    assert said.message == expected
+
+
+def test_a_request_that_was_carried_out_is_not_refused_because_the_data_is_gone_since() -> None:
+    """Filed again it repeats nothing: a Job looks first whether its database stands there."""
+    plane = RestorePlane(request=restore_request(source=BY_BACKUP))
+    plane.around = replace(plane.around, backup=LOST)
+    plane.steps(3)
+    plane.ends(
+        seen.result(Verb.PLAN_RESTORE, Reason.ADOPTED, "restored before", restore=RestoreFacts(is_handed_over=True))
+    )
+    plane.steps(3)
+
+    assert plane.word(ConditionType.SUCCEEDED) == ("True", "Adopted")
 
 
 def test_a_policy_leads_to_its_storage_and_its_database_s_custody() -> None:

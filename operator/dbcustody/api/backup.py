@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.condition import Condition
+from dbcustody.api.condition import Condition, ConditionType, find
 from dbcustody.api.database import Server
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
 from dbcustody.api.policy import CaptureOptions
 from dbcustody.codec import decode
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LOSSES: Final = frozenset({Reason.DATA_DELETED, Reason.DATA_VANISHED})
 
 
 class Origin(StrEnum):
@@ -190,6 +193,12 @@ class BackupStatus:
     job_ref: ObjectRef | None = None
     hold: StoredHold | None = None
     """None: no hold was ever asked for."""
+
+    @property
+    def loss(self) -> Condition | None:
+        """What says that data which was committed is not in the storage any more; None: nobody found that."""
+        said = find(self.conditions, ConditionType.UPLOADED)
+        return said if said is not None and said.reason in _LOSSES else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.RETENTION_ENFORCED: "what may go has gone",
     ConditionType.CONTINUITY_PROVEN: "no backup was taken away or replaced behind our back",
     ConditionType.CAPTURED: "the dump came to its end, every process with exit status 0",
-    ConditionType.UPLOADED: "the manifest was written last and read back",
+    ConditionType.UPLOADED: "the manifest was written last and read back, and nobody found since that the data is gone",
     ConditionType.VERIFIED: "the backup was read back up to the level that was asked for",
     ConditionType.RESTORE_TESTED: "it was restored into a throw-away server, and found equal",
     ConditionType.RESTORE_VERIFIED: "the newest backup whose restore was due to be tested came back equal",

@@ -170,6 +170,11 @@ class Glance:
         found = self.said(kind)
         return found is not None and found.status == "True"
 
+    @property
+    def is_proof(self) -> bool:
+        """Whether a Backup succeeded and its data is not known to be gone since."""
+        return self.is_true("Succeeded") and not self.is_false("Uploaded")
+
     def is_false(self, kind: str) -> bool:
         """Return whether the condition *kind* stands and says no."""
         found = self.said(kind)

@@ -211,6 +211,8 @@ class BackupPolicyStatus:
     plan: tuple[PlanEntry, ...] = ()
     vanished: tuple[str, ...] = ()
     """Backups that lay in the storage and are gone without a tombstone, as the last prune saw it."""
+    deleted: tuple[str, ...] = ()
+    """Backups that people made and whose data is deleted, as the last prune told of those that did not say so themselves by then."""
     missed: tuple[MissedSlot, ...] = ()
     last_slot_time: datetime | None = None
     pruned_time: datetime | None = None

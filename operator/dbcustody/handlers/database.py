@@ -24,18 +24,20 @@ async def plan_database(hands: Hands, observer: Observer, key: Key, database: Da
     """Return the plan for *database* from what is seen now."""
     jobs = [job for job in hands.world.jobs_of(key) if job.belongs_to(database.metadata.uid)]
     restores = hands.world.restores.find("database", key.namespace, key.name)
+    backups = hands.world.backups_of(key.namespace, key.name)
     seen = SeenDatabase(
         image=hands.settings.image,
         changed_time=changed_time(restores),
         marks=marks_of(restores),
         jobs=await observer.look_at(jobs),
-        last_backup=last_good(hands.world.backups_of(key.namespace, key.name)),
+        last_backup=last_good(backups),
+        lost_backups=frozenset(one.metadata.name for one in backups if one.status.loss is not None),
     )
     return plan(database, seen, hands.now())
 
 
 def last_good(backups: Iterable[Backup]) -> LastBackup | None:
-    """Return the newest of *backups* that succeeded, by the time of its data; None when none did."""
+    """Return the newest of *backups* that succeeded and are still there, by the time of its data; None when there is none."""
     good = [
         (backup.status.snapshot_time or backup.status.finish_time, backup.metadata.name)
         for backup in backups

@@ -5,7 +5,7 @@ What we write ourselves comes back from the watch as no news, so whoever writes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from dbcustody.api.meta import Kind
 from dbcustody.handlers.world import Key, is_finished, keys_of
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dbcustody.api.backup import Backup
     from dbcustody.api.restore import RestoreRequest
     from dbcustody.handlers.world import Resource, World
+    from dbcustody.reason import Reason
+
+_FOUND: Final = ("plan", "vanished", "deleted")
 
 
 def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
@@ -60,7 +63,7 @@ def _asked_by(key: Key, before: Resource | None, after: Resource | None) -> Iter
 
 def _beside_backup(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
     one = after or before
-    was, is_ = (resource is not None and is_finished(_backup(resource)) for resource in (before, after))
+    was, is_ = (_standing(_backup(resource)) if resource is not None else None for resource in (before, after))
     if one is None or (before is not None and after is not None and was == is_):
         return
     backup = _backup(one)
@@ -75,6 +78,11 @@ def _beside_backup(world: World, key: Key, before: Resource | None, after: Resou
     yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
 
 
+def _standing(backup: Backup) -> tuple[bool, Reason | None]:
+    """Return what others look at in *backup*: whether it is over, and why its data is gone."""
+    return is_finished(backup), backup.status.loss.reason if backup.status.loss is not None else None
+
+
 def _backup(resource: Resource) -> Backup:
     return resource  # type: ignore[return-value]  # the key's kind says so
 
@@ -85,5 +93,6 @@ def _is_told_apart(before: Resource, after: Resource) -> bool:
 
 
 def _plan_changed(before: Resource, after: Resource) -> bool:
-    """Return whether a policy's spec or its retention's plan differs: that is what its Backups look at."""
-    return before.spec != after.spec or getattr(before.status, "plan", ()) != getattr(after.status, "plan", ())
+    """Return whether a policy's spec, or what its retention found, differs: that is what its Backups look at."""
+    was, is_ = ([getattr(one.status, name, ()) for name in _FOUND] for one in (before, after))
+    return before.spec != after.spec or was != is_

@@ -73,7 +73,7 @@ async def _ask_for_more(
 def run_of(backup: Backup) -> Run:
     """Return what the recovery point has to know of *backup*."""
     status, artefact = backup.status, backup.status.artefact
-    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    verdict = status.loss or find(status.conditions, ConditionType.SUCCEEDED)
     return Run(
         name=backup.metadata.name,
         uid=backup.metadata.uid,
@@ -82,7 +82,8 @@ def run_of(backup: Backup) -> Run:
         is_held=backup.spec.legal_hold is not None,
         is_hold_placed=status.hold is not None and status.hold.state is HoldState.PLACED,
         is_ours=backup.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER,
-        reason=succeeded.reason.value if succeeded is not None else "",
+        loss=status.loss.reason if status.loss is not None else None,
+        reason=verdict.reason.value if verdict is not None else "",
         begun_time=status.start_time or backup.metadata.creation_timestamp,
         scheduled_time=status.scheduled_time,
         data_time=status.snapshot_time or status.finish_time,

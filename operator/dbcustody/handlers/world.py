@@ -190,8 +190,8 @@ def is_finished(one: Backup | RestoreRequest) -> bool:
 
 
 def is_good(backup: Backup) -> bool:
-    """Return whether *backup* succeeded."""
-    return is_true(backup.status.conditions, ConditionType.SUCCEEDED)
+    """Return whether *backup* succeeded, and its data is not known to be gone since."""
+    return is_true(backup.status.conditions, ConditionType.SUCCEEDED) and backup.status.loss is None
 
 
 def _by_namespace(item: Database | BackupStorage | BackupPolicy | SeenCronJob) -> Iterator[tuple[str, ...]]:

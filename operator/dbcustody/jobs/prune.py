@@ -25,6 +25,7 @@ from dbcustody.jobs.tools import check_stop, custody_id_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.plan.retention import Because, RetentionPlan, decide
 from dbcustody.reason import ExitCode, Reason
+from dbcustody.repository.inventory import Inventory
 from dbcustody.repository.layout import backup_prefix, backup_time, make_backup_id, names_prefix
 from dbcustody.repository.leftover import deletable, sweepable
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from dbcustody.contract import JobRequest, JobResult
     from dbcustody.jobs.custody import OpenStorage
     from dbcustody.jobs.tools import Tools
-    from dbcustody.repository.inventory import Inventory, ReadBackup
+    from dbcustody.repository.inventory import ReadBackup
 
 TOLD_AGAIN: Final = timedelta(days=7)
 """How long a deletion is reported: the run that did it may have been killed before it could say so."""
@@ -50,12 +51,23 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     """
     storage, custody_id = open_storage(tools, request), custody_id_of(request)
     if read_custody(storage.store, custody_id) is None:
-        return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, "nothing was ever stored", prune=_facts(Tally(), names={}))
+        return _never_begun(request, tools)
     open_custody(storage, request, now=tools.now())
     inventory = take_stock(storage, custody_id, tools)
     if request.retention is None:
         return _remove(storage, inventory, request, tools)
     return _thin_out(storage, inventory, request, tools, retention=request.retention)
+
+
+def _never_begun(request: JobRequest, tools: Tools) -> JobResult:
+    """Return what there is to say where no custody lies: nothing was ever stored, or somebody took away everything that is known."""
+    facts, vanished = _facts(Tally(), names={}), _vanished(Inventory(), request)
+    if request.retention is None or not vanished:
+        return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, "nothing was ever stored", prune=facts)
+    plan = decide(
+        Inventory(), request.retention, time_zone=request.time_zone or "Etc/UTC", now=tools.now(), vanished=vanished
+    )
+    return _concluded(plan, Tally(), replace(facts, vanished=vanished))
 
 
 def _thin_out(
@@ -77,7 +89,7 @@ def _thin_out(
         finish_deletions(storage, inventory, tools, tally)
         _carry_out(storage, inventory, plan, tools, tally=tally)
         sweep(storage, inventory, request, tools, custody_id=custody_id_of(request), tally=tally)
-    _note_recent(inventory, tally, tools.now())
+    _note_earlier(inventory, request, tally, tools.now())
     names = _names(storage, inventory, (*tally.deleted, *tally.held, *tally.failed))
     left = _left(inventory, tally)
     facts = replace(_facts(tally, left, names=names, plan=plan), vanished=vanished, breaks=_breaks(inventory, left))
@@ -153,12 +165,16 @@ def _concluded(plan: RetentionPlan, tally: Tally, facts: PruneFacts) -> JobResul
     return give(Verb.PRUNE, Reason.RETENTION_ENFORCED, done + breaks, prune=facts)
 
 
-def _note_recent(inventory: Inventory, tally: Tally, now: datetime) -> None:
-    """Note as deleted what was deleted lately: whoever did it may have been killed before it could say so."""
+def _note_earlier(inventory: Inventory, request: JobRequest, tally: Tally, now: datetime) -> None:
+    """Note as deleted what was deleted lately: whoever did it may have been killed before it could say so.
+
+    And whatever is still taken for good: who takes it so was never told, however long ago it was, or by whom.
+    """
+    known = {one.manifest_sha256 for one in request.known_backups}
     left = set(deletable(inventory))
     unfinished = {found.parsed.backup_id for found in inventory.objects if found.key in left}
-    recent = (one.backup_id for one in inventory.gone if now - one.time < TOLD_AGAIN)
-    tally.deleted += [one for one in recent if one not in unfinished]
+    untold = (one.backup_id for one in inventory.gone if one.manifest_sha256 in known or now - one.time < TOLD_AGAIN)
+    tally.deleted += [one for one in untold if one not in unfinished]
 
 
 def _names(storage: OpenStorage, inventory: Inventory, backup_ids: Iterable[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, Verdict, backoff_s
 from dbcustody.plan.manifest import job_manifest
 from dbcustody.plan.progress import interval_seconds, waiting, with_repeats
 from dbcustody.plan.request import Missing, backup_work, names_for, settle_work
+from dbcustody.plan.retained import with_data, with_retention
 from dbcustody.plan.throwaway import trouble_with_server
 from dbcustody.reason import ExitCode, Reason
 
@@ -61,11 +62,12 @@ def _is_finished(case: Case) -> Plan[BackupStatus] | None:
     left = _seconds_to_live(case)
     if left is not None and left <= 0:
         tidy.append(DeleteBackup(case.backup.metadata.name, case.backup.metadata.uid))
-        return Plan(status=_with_retention(case, case.status), actions=tuple(tidy))
+        return Plan(status=with_retention(case, case.status), actions=tuple(tidy))
     held, generation = plan_hold(case), case.backup.metadata.generation
-    said = (*_verdict_of(case), *held.said)
+    status, said = with_data(case, held.status)
+    said = (*_verdict_of(case), *held.said, *said)
     conditions = merge(case.status.conditions, said, generation=generation, now=case.now)
-    status = replace(_with_retention(case, held.status), conditions=conditions, observed_generation=generation)
+    status = replace(status, conditions=conditions, observed_generation=generation)
     again = left if left is not None else held.look_again_seconds
     return Plan(status=status, actions=(*tidy, *held.actions), look_again_seconds=again)
 
@@ -87,16 +89,6 @@ def _seconds_to_live(case: Case) -> float | None:
     if ttl is None or finish is None:
         return None
     return max(0.0, ttl - (case.now - finish).total_seconds())
-
-
-def _with_retention(case: Case, status: BackupStatus) -> BackupStatus:
-    """Return *status* with the policy's reasons to keep the backup, and until when; without a plan that knows it, as it was."""
-    plan_ = case.seen.policy.status.plan if case.seen.policy is not None else ()
-    entry = next((one for one in plan_ if one.name == case.backup.metadata.name), None)
-    if entry is None:
-        return status
-    because = entry.because if entry.keep else ()
-    return replace(status, retained_because=because, expires_time=entry.expires_time)
 
 
 def _is_imported(case: Case) -> Plan[BackupStatus] | None:

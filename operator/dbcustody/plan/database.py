@@ -39,6 +39,8 @@ class SeenDatabase:
     jobs: tuple[SeenJob, ...] = ()
     last_backup: LastBackup | None = None
     """The newest good one among the Backup objects."""
+    lost_backups: frozenset[str] = frozenset()
+    """Those whose data is not in the storage any more, by name."""
     changed_time: datetime | None = None
     """When a restore changed last what stands on the server; None: none did."""
     marks: frozenset[str] = frozenset()
@@ -68,7 +70,7 @@ def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[Database
         observed_generation=generation,
         conditions=merge(database.status.conditions, said, generation=generation, now=now),
         copies=copies,
-        last_backup=seen.last_backup or database.status.last_backup,
+        last_backup=seen.last_backup or _remembered(database.status.last_backup, seen),
         inspected_time=exam.last_time,
         inspect_failures=exam.failures,
         check_now=exam.check_now,
@@ -77,6 +79,11 @@ def plan(database: Database, seen: SeenDatabase, now: datetime) -> Plan[Database
     )
     again = [one for one in (examined.look_again_seconds, next_due(copies, now)) if one is not None]
     return Plan(status=status, actions=examined.actions, look_again_seconds=min(again, default=None))
+
+
+def _remembered(last: LastBackup | None, seen: SeenDatabase) -> LastBackup | None:
+    """Return the backup that was the *last* one: it counts though its object is gone, and no more once its data is known to be."""
+    return last if last is not None and last.name not in seen.lost_backups else None
 
 
 def inspection_job(database: Database, name: str, *, image: str) -> dict[str, Any]:

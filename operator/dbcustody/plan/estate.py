@@ -86,7 +86,7 @@ def _row(database: Glance, resources: Sequence[Glance]) -> Row:
     backups = [
         one
         for one in _near(database, resources)
-        if one.kind is Kind.BACKUP and database_of(one, policies) == database.name and one.is_true("Succeeded")
+        if one.kind is Kind.BACKUP and database_of(one, policies) == database.name and one.is_proof
     ]
     last = database.status.last_backup
     ready = database.said("Ready")

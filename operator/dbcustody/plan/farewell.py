@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.meta import Kind
 from dbcustody.naming import FINALIZER, named
 from dbcustody.plan.checkup import Level, judge_lease
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,10 @@ def _nothing(_: Mapping[str, Any]) -> str:
 
 
 def _of_backup(body: Mapping[str, Any]) -> str:
-    artefact = (body.get("status") or {}).get("artefact") or {}
+    status = body.get("status") or {}
+    if any(one.get("reason") == Reason.DATA_DELETED.value for one in status.get("conditions") or ()):
+        return "its data was deleted before"
+    artefact = status.get("artefact") or {}
     where = artefact.get("location", "its storage, if anything was written")
     return f"the data stays in {where}: nobody deletes it with the resource"
 

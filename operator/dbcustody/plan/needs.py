@@ -153,7 +153,7 @@ def _failures(resources: Iterable[Glance], now: datetime, policies: Sequence[Gla
     over = [one for one in resources if _is_over(one)]
     good: dict[tuple[str, ...], str] = {}
     for one in over:
-        if one.is_true("Succeeded"):
+        if one.is_proof:
             subject = _subject(one, policies)
             good[subject] = max(good.get(subject, ""), str(_ended(one)))
     for one in over:

@@ -40,8 +40,6 @@ from dbcustody.plan.summary import failed_conditions
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dbcustody.api.condition import Condition
     from dbcustody.api.policy import BackupPolicy, BackupPolicyStatus
 
@@ -87,7 +85,7 @@ def plan(policy: BackupPolicy, seen: SeenPolicy, now: datetime) -> Plan[BackupPo
         return _without_parties(policy, seen, found, now)
     schedule = _plan_schedule(policy, found, seen, now)
     pruned = plan_pruning(policy, found, _pruning(seen), now)
-    seen = _believed(seen, pruned.status.vanished)
+    seen = _believed(seen, pruned.status)
     status = _with_runs(replace(pruned.status, next_schedule_time=schedule.next_time), seen)
     said = [*_schedule_conditions(policy, found, schedule), *pruned.said, *_restore_tests(policy, seen, status)]
     said.append(_recovery_point(policy, seen, now))
@@ -148,7 +146,7 @@ def _without_parties(
 
     What the schedule promises is still judged, so that a policy without a database does not look as if it were backed up.
     """
-    seen = _believed(seen, policy.status.vanished)
+    seen = _believed(seen, policy.status)
     status = _from_now_on(policy, replace(_with_runs(policy.status, seen), next_schedule_time=None), now)
     said = (
         no(ConditionType.READY, missing.reason, missing.message),
@@ -273,13 +271,10 @@ def _promise(policy: BackupPolicy) -> Promise:
     )
 
 
-def _believed(seen: SeenPolicy, vanished: Sequence[str]) -> SeenPolicy:
-    """Return *seen* with the backups that *vanished* from the storage as no good ones, whatever they were when they were taken."""
-    gone = set(vanished)
-    runs = (
-        replace(run, is_good=False, reason=Reason.CONTINUITY_UNPROVEN.value) if run.name in gone else run
-        for run in seen.runs
-    )
+def _believed(seen: SeenPolicy, status: BackupPolicyStatus) -> SeenPolicy:
+    """Return *seen* with the backups that *status* misses as no good ones, whatever they were when they were taken."""
+    gone = dict.fromkeys(status.vanished, Reason.DATA_VANISHED) | dict.fromkeys(status.deleted, Reason.DATA_DELETED)
+    runs = (replace(run, is_good=False, reason=gone[run.name].value) if run.name in gone else run for run in seen.runs)
     return replace(seen, runs=tuple(runs)) if gone else seen
 
 
@@ -287,7 +282,7 @@ def _with_runs(status: BackupPolicyStatus, seen: SeenPolicy) -> BackupPolicyStat
     """Return *status* with the newest good and the newest run; what retention has removed meanwhile is not forgotten."""
     good, begun = newest_good(seen.runs), newest_begun(seen.runs)
     attempt, success, tested = status.last_attempt, status.last_success, status.last_restore_test
-    if success is not None and success.name in status.vanished:
+    if success is not None and success.name in {*status.vanished, *status.deleted}:
         success = None
     if tested is not None and tested.name in status.vanished:
         tested = None

@@ -70,12 +70,12 @@ def plan_pruning(policy: BackupPolicy, parties: Parties, seen: SeenPruning, now:
     status = policy.status
     job = next((one for one in seen.jobs if status.job_ref is not None and one.name == status.job_ref.name), None)
     if job is not None:
-        return _look_at(policy, job, seen, now)
+        return _look_at(policy, parties, job, seen, now=now)
     if status.job_ref is not None:
         return _start(policy, parties, seen, status.job_ref.name, status)
     if (frozen := _frozen(seen.runs)) is not None:
         return Pruned(status=status, said=(frozen,))
-    newest = newest_good(seen.runs)
+    newest = newest_good(_as_taken(seen.runs))
     if newest is None or not _is_due(policy, parties, newest, now):
         return Pruned(status=status)
     ordinal = status.ordinal + 1
@@ -118,11 +118,24 @@ def spared_by(request: RestoreRequest, *, reads_here: bool) -> tuple[str, ...]:
 
 
 def known_backups(parties: Parties, runs: Sequence[Run]) -> tuple[KnownBackup, ...]:
-    """Return the newest good backups of *runs* that lie where the storage is now: what lies elsewhere cannot be missed there."""
-    folder = f"{parties.storage.status.location}/{parties.database.custody_id}/"
-    here = [run for run in runs if run.is_good and run.manifest_sha256 and run.location.startswith(folder)]
-    newest = sorted(here, key=lambda run: (str(run.data_time), run.name), reverse=True)[:MOST_KNOWN]
-    return tuple(KnownBackup(name=run.name, manifest_sha256=run.manifest_sha256) for run in newest)
+    """Return the newest good backups of *runs* that lie where the storage is now: what lies elsewhere cannot be missed there.
+
+    What is missed already comes first: it is asked for until it is back, or its Backup is deleted.
+    """
+    folder = _folder(parties)
+    here = [run for run in _as_taken(runs) if run.is_good and run.manifest_sha256 and run.location.startswith(folder)]
+    newest = sorted(here, key=lambda run: (run.loss is not None, str(run.data_time), run.name), reverse=True)
+    return tuple(KnownBackup(name=run.name, manifest_sha256=run.manifest_sha256) for run in newest[:MOST_KNOWN])
+
+
+def _folder(parties: Parties) -> str:
+    """Return below what the backups of the database lie in the storage."""
+    return f"{parties.storage.status.location}/{parties.database.custody_id}/"
+
+
+def _as_taken(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return *runs* with those whose data vanished as the good ones that they were: it may be put back."""
+    return tuple(replace(run, is_good=True) if run.loss is Reason.DATA_VANISHED else run for run in runs)
 
 
 def _is_due(policy: BackupPolicy, parties: Parties, newest: Run, now: datetime) -> bool:
@@ -182,7 +195,7 @@ def _is_confirmed(policy: BackupPolicy) -> bool:
     return waits and confirmed is not None and confirmed == policy.status.prune_hash
 
 
-def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetime) -> Pruned:
+def _look_at(policy: BackupPolicy, parties: Parties, job: SeenJob, seen: SeenPruning, *, now: datetime) -> Pruned:
     verdict = judge(job, now)
     if verdict.stand is Stand.BLOCKED:
         return Pruned(status=policy.status, said=(_not_enforced(verdict),))
@@ -192,7 +205,9 @@ def _look_at(policy: BackupPolicy, job: SeenJob, seen: SeenPruning, now: datetim
     facts = result.prune if result is not None else None
     is_good = result is not None and result.exit_code is ExitCode.DONE
     said = yes(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message) if is_good else _not_enforced(verdict)
-    status = replace(_with_facts(policy.status, facts), job_ref=None, pruned_time=now)
+    status = replace(policy.status, job_ref=None, pruned_time=now)
+    if facts is not None:
+        status = replace(_with_facts(status, facts), deleted=_without_data(facts, parties, seen.runs))
     rest = LetJobGo(job.name, GONE_AFTER_SECONDS) if job.is_finished else deletion_of(job)
     actions = (*counted(result), rest, *_forget(facts, seen.runs))
     return Pruned(status=status, said=(said, *_continuity(facts)), actions=actions)
@@ -216,9 +231,7 @@ def _not_enforced(verdict: Verdict) -> Condition:
     return no(ConditionType.RETENTION_ENFORCED, verdict.reason, verdict.message)
 
 
-def _with_facts(status: BackupPolicyStatus, facts: PruneFacts | None) -> BackupPolicyStatus:
-    if facts is None:
-        return status
+def _with_facts(status: BackupPolicyStatus, facts: PruneFacts) -> BackupPolicyStatus:
     return replace(
         status,
         retained=facts.retained,
@@ -228,7 +241,14 @@ def _with_facts(status: BackupPolicyStatus, facts: PruneFacts | None) -> BackupP
     )
 
 
+def _without_data(facts: PruneFacts, parties: Parties, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return people's Backups whose data is deleted, and which do not say so yet; those that do not fit in are told by the next prune."""
+    deleted, folder = set(facts.deleted), _folder(parties)
+    found = (run for run in runs if run.name in deleted and not run.is_ours and run.location.startswith(folder))
+    return tuple(run.name for run in found if run.loss is not Reason.DATA_DELETED)[:MOST_KNOWN]
+
+
 def _forget(facts: PruneFacts | None, runs: Sequence[Run]) -> tuple[Action, ...]:
-    """Return what removes the Backup objects that we made for data which is gone; people's own objects are theirs."""
+    """Return what removes the Backup objects that we made for data which is gone; people's own stay, and say it themselves."""
     gone = set(facts.deleted) if facts is not None else set()
     return tuple(DeleteBackup(run.name, run.uid) for run in runs if run.is_ours and run.name in gone)

@@ -36,6 +36,8 @@ class Run:
     uid: str = ""
     is_finished: bool = False
     is_good: bool = False
+    loss: Reason | None = None
+    """Why its data is not in the storage any more: DataDeleted or DataVanished; None: nobody found that."""
     is_held: bool = False
     """Whether a legal hold stands on it."""
     is_hold_placed: bool = False
@@ -49,7 +51,7 @@ class Run:
     """Of the data in a good one."""
     ended_time: datetime | None = None
     location: str = ""
-    """Where a good one lies."""
+    """Where it lies, or lay; empty: nothing was committed."""
     manifest_sha256: str = ""
     restore_test: Condition | None = None
     """What it says of its restore test; None: nothing."""

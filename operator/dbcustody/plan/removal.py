@@ -154,8 +154,11 @@ def _removing_job(case: Case) -> SeenJob | None:
 
 
 def _has_data(case: Case) -> bool:
-    """Return whether something may lie in the storage: a finished Backup without an artefact has nothing there."""
+    """Return whether something may lie in the storage: a finished Backup without an artefact has nothing there, nor has a deleted one."""
     is_over = is_true(case.status.conditions, ConditionType.FINISHED)
+    loss = case.status.loss
+    if loss is not None and loss.reason is Reason.DATA_DELETED:
+        return False
     return case.status.artefact is not None or (bool(case.status.attempts) and not is_over)
 
 

@@ -103,6 +103,8 @@ def _safety_verdict(case: RestoreCase, backup: Backup) -> Found:
         found = find(conditions, ConditionType.SUCCEEDED)
         why = f"{found.reason.value}: {found.message}" if found is not None else "it failed"
         return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {name}: {why}")
+    if backup.status.loss is not None:
+        return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {name}: {backup.status.loss.message}")
     if backup.status.scope is not BackupScope.WHOLE:
         return fail(case, Reason.SAFETY_BACKUP_FAILED, f"Backup {name}: is not known to be of the whole database")
     said = yes(ConditionType.SAFETY_BACKUP_TAKEN, Reason.SAFETY_BACKUP_TAKEN, f"Backup {name} succeeded")

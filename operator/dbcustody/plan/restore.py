@@ -198,7 +198,7 @@ def _has_answered(case: RestoreCase) -> Found | None:
 def _planned(case: RestoreCase, result: JobResult) -> Found:
     facts = result.restore
     if result.exit_code is not ExitCode.DONE:
-        return fail(case, result.reason, result.message, result)
+        return fail(case, result.reason, case.about_source(result.reason, result.message), result)
     if facts is None or facts.plan is None or (facts.backup is None and case.request.spec.undo_of is None):
         return fail(case, Reason.JOB_LOST, "the plan was made, and was lost on its way", result)
     status = with_facts(with_repeats(case.status, result), facts)
@@ -241,7 +241,7 @@ def _not_restored(case: RestoreCase, result: JobResult) -> Found:
     if result.reason is Reason.PLAN_CHANGED and len(case.status.attempts) < MOST_ATTEMPTS:
         return begin(case, Verb.PLAN_RESTORE, with_repeats(case.status, result), planned_anew(case))
     if result.exit_code is ExitCode.REFUSED and result.reason is not Reason.TIMED_OUT:
-        return fail(case, result.reason, result.message, result)
+        return fail(case, result.reason, case.about_source(result.reason, result.message), result)
     reason = Reason.JOB_LOST if result.exit_code is ExitCode.DONE else result.reason
     return settle(case, reason, result.message, result)
 

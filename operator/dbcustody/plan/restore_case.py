@@ -14,6 +14,7 @@ from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.restore import Mode, RestoreProgress, RestoreRequest
 from dbcustody.api.storage import BackupStorage
 from dbcustody.contract import Verb
+from dbcustody.guidance import GUIDANCE
 from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, missing
@@ -133,6 +134,16 @@ class RestoreCase:
         else:
             found = _of_storage(self.request, self.seen)
         return found
+
+    def about_source(self, reason: Reason, message: str) -> str:
+        """Return *message*, with which a Job ended for *reason*, and what the Backup itself says when the Job did not find its data.
+
+        Only the Job may say that it is too late: it looks first whether this very request was carried out while the data was there.
+        """
+        loss = self.seen.backup.status.loss if self.seen.backup is not None else None
+        if loss is None or reason is not Reason.BACKUP_NOT_FOUND:
+            return message
+        return f"{message}; {loss.message}; {GUIDANCE[reason].remedy}"
 
 
 def _of_undone(name: str, seen: SeenRestore) -> Origin | Missing | Refusal:
