@@ -161,6 +161,7 @@ def _named(it: Life) -> set[str]:
     return {f"{item['kind']}/{item['metadata']['name']}" for item in items}
 
 
+@pytest.mark.slow
 def test_the_cluster_is_gone(before: Life, outside: Outside, tmp_path: Path) -> None:
     """Bucket and key bring a shop back on another server, the erased without, then its Backups, and custody in the old folder."""
     before.reader().shell("kubectl dbcustody backup now shop --name tuesday --wait")

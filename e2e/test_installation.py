@@ -244,7 +244,9 @@ def _is_served(ground: Release, name: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("thawed", ["first-chart", "before-restores"], indirect=True)
+@pytest.mark.parametrize(
+    "thawed", ["before-restores", pytest.param("first-chart", marks=pytest.mark.slow)], indirect=True
+)
 def test_an_older_version_is_upgraded(ground: Release, thawed: tuple[Frozen, Tenant], tmp_path: Path) -> None:
     """Nothing runs again, every verdict stands, and the run that nobody saw is recorded: by its Job, as the older version wrote it."""
     frozen, tenant = thawed

@@ -78,6 +78,7 @@ def test_in_the_place_and_back(operator: Deployment, tenant: Tenant) -> None:
         assert content(tenant) == damaged
 
 
+@pytest.mark.slow
 def test_filed_again_it_can_still_be_taken_back(
     operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
 ) -> None:
@@ -109,6 +110,7 @@ def test_filed_again_it_can_still_be_taken_back(
         tenant.until(lambda: databases(tenant) == [tenant.shop.name], "what was restored is dropped")
 
 
+@pytest.mark.slow
 def test_what_nobody_drops_any_more_is_told(
     operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]]
 ) -> None:

@@ -87,7 +87,9 @@ def end(tenant: Tenant, how: str) -> None:
         tenant.leave()
 
 
-@pytest.mark.parametrize("how", ["killed", "cancelled", "deleted", "namespace"])
+@pytest.mark.parametrize(
+    "how", ["killed", "namespace", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cancelled", "deleted"))]
+)
 def test_ended_while_nobody_is_let_in(
     operator: Deployment, tenancy: Callable[[], AbstractContextManager[Tenant]], how: str
 ) -> None:

@@ -45,11 +45,17 @@ class Storehouse:
         """Return the manifest of each backup id that was committed and not deleted since."""
         keys = self.keys("backups/")
         gone = {_id(key) for key in keys if key.endswith("/tombstone.json")}
-        return {
-            _id(key): json.loads(self.read(key))
-            for key in keys
-            if key.endswith("/manifest.json") and _id(key) not in gone
-        }
+        there = [key for key in keys if key.endswith("/manifest.json") and _id(key) not in gone]
+        return {_id(key): found for key in there if (found := self._read_manifest(key)) is not None}
+
+    def _read_manifest(self, key: str) -> Json | None:
+        """Return a manifest that was listed; None when it was deleted, with a tombstone, since."""
+        try:
+            return dict(json.loads(self.read(key)))
+        except self.client.exceptions.NoSuchKey:
+            if key.replace("/manifest.json", "/tombstone.json") not in self.keys("backups/"):
+                raise
+            return None
 
     def verified(self) -> set[str]:
         """Return the backup ids with a proof beside their manifest."""

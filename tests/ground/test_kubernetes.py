@@ -190,6 +190,7 @@ def test_the_image_is_small(image: Image) -> None:
     assert image.archive.stat().st_size <= 350_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # the first time its base is made, package by package, while others use the machine too
 def test_the_image_variant_has_one_client(cluster: Cluster, image: Image) -> None:
     """Without client 18 there is only 17, under a name of its own."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -252,8 +253,14 @@ async def play(flow: Flow, fault: tuple[int, Fault] | None = None) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def cases() -> Iterator[Any]:
+    """Yield each flow with each fault; what takes longest is left to the slow tests, but for one that is like it."""
+    for flow, fault in itertools.product(FLOWS, Fault):
+        is_slow = flow in LONG[1:] and fault is Fault.DIES
+        yield pytest.param(flow, fault, id=f"{flow.__name__}-{fault}", marks=pytest.mark.slow if is_slow else ())
+
+
+@pytest.mark.parametrize(("flow", "fault"), cases())
 async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
     """Whichever request goes wrong, the end is the same, every Job is created once, and none is left behind."""
     undisturbed = await play(flow)
