@@ -260,7 +260,7 @@ def cases() -> Iterator[Any]:
         yield pytest.param(flow, fault, id=f"{flow.__name__}-{fault}", marks=pytest.mark.slow if is_slow else ())
 
 
-@pytest.mark.parametrize(("flow", "fault"), cases())
+@pytest.mark.parametrize(("flow", "fault"), list(cases()))
 async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
     """Whichever request goes wrong, the end is the same, every Job is created once, and none is left behind."""
     undisturbed = await play(flow)
