@@ -73,7 +73,7 @@ def migrate(order: MigrationOrder) -> History:
     """Carry out what is pending, and return how the database stands then.
 
     Raises RefusedError (HistoryBroken, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused, NotWritable, PrivilegesMissing,
-    LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what was carried out before stays.
+    LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
         settle(desk)

@@ -78,7 +78,10 @@ def _partitions(case: Case) -> Iterator[Finding]:
                 severity=case.unless_new(Severity.WARNING),
                 what=f"while it waits for whoever uses {change.table}, everybody waits behind it, readers included",
                 helps="detach it beside everybody, in a file of its own",
-                recipe=Recipe(migrations=(f"alter table {change.written} {write(change.form)} concurrently;\n",)),
+                recipe=Recipe(
+                    migrations=(f"alter table {change.written} {write(change.form)} concurrently;\n",),
+                    remark="it leaves a CHECK of the bounds on the partition, which may be dropped",
+                ),
             )
         elif begins(change.form, "attach", "partition"):
             part = read_relation(change.form[2:]).relations
