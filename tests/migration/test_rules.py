@@ -101,7 +101,7 @@ LOSING = [
 def test_what_is_lost_is_lost_whatever_its_size(text: str, rules: list[str]) -> None:
     """A small table has as much to lose as a large one; only what is not there yet has nothing."""
     found = findings(text)
-    assert [one.rule for one in found] == rules
+    assert sorted(one.rule for one in found) == sorted(rules)
     assert {one.severity for one in found if one.rule != "unknown-effect"} == {Severity.ERROR}
     relations = relations_of(scripts(text))
     if relations:
@@ -209,3 +209,21 @@ def test_every_rule_that_finds_something_is_listed() -> None:
     texts = [text for text, *_ in (*BLOCKING, *LOSING, *HABITS) if not text.startswith("do")]
     found = {one.rule for text in texts for one in findings(text)}
     assert found - RULES.keys() == set()
+
+
+def test_a_recipe_says_the_names_of_its_author() -> None:
+    """With the quotes and the schema that they were written with; each part is a file that could be applied."""
+    (found,) = findings('alter table "S p".t add column c bigserial')
+    assert found.recipe is not None
+    assert found.recipe.migrations[0] == (
+        'create sequence "S p".t_c_seq as bigint;\nalter table "S p".t add column c bigint;\n'
+        """alter table "S p".t alter column c set default nextval('"S p".t_c_seq');\n"""
+        'alter sequence "S p".t_c_seq owned by "S p".t.c;\n'
+    )
+
+
+@pytest.mark.parametrize("text", [text for text, *_ in (*BLOCKING, *LOSING) if not text.startswith("do")])
+def test_a_recipe_has_no_faults(text: str) -> None:
+    """Neither of form, nor of what a migration may say."""
+    recipes = [one.recipe for one in findings(text) if one.recipe is not None]
+    assert [len(scripts(*recipe.migrations)) for recipe in recipes] == [len(recipe.migrations) for recipe in recipes]

@@ -48,11 +48,6 @@ class Case:
         return self.step.statement.terms
 
     @property
-    def text(self) -> str:
-        """The statement as it is written."""
-        return self.step.statement.text
-
-    @property
     def relations(self) -> tuple[Relation, ...]:
         """Those that it locks, and that were there before its file."""
         return tuple(lock.relation for lock in self.step.effect.locks)
