@@ -16,10 +16,10 @@ PAGE: Final = Path(__file__).parent / "migration-rules.md"
 FILE: Final = "20260131_120000_example.sql"
 HEAD: Final = """# The rules for migrations
 
-What `dbcustody migrate lint` finds, under the name that a waiver gives it, with an example and, where there is one, the recipe that is printed
-for it. [Migrations](migrations.md#what-is-refused) says what weighs how much, and how a finding is waived. This page is made from the
-rules by `docs/make_rules.py`; every recipe is carried out by `tests/jobs/test_migration_recipes.py` on PostgreSQL 14 and 18, and comes to the
-same as what it takes the place of.
+What `dbcustody migrate lint` finds, under the name that a waiver gives it, with an example and, where there is one, the recipe that is
+printed for it. [Migrations](migrations.md#what-is-refused) says what weighs how much, and how a finding is waived. This page is made from
+the rules by `docs/make_rules.py`; every recipe is carried out by `tests/jobs/test_migration_recipes.py` on PostgreSQL 14 and 18, and comes
+to the same as what it takes the place of.
 """
 EXAMPLES: Final = {
     "add-foreign-key": "alter table orders add foreign key (customer) references customers;",
