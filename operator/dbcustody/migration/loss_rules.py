@@ -59,7 +59,7 @@ def _changed(case: Case, change: Change) -> Iterator[Finding]:
         yield _dropped_column(case, change)
     elif begins(form, "rename", "constraint"):
         return
-    elif begins(form, "rename", "to") or begins(form, "set", "schema"):
+    elif begins(form, "rename", "to", "?") or begins(form, "set", "schema", "?"):
         yield _renamed(
             case, "rename-table", f"what is running does not find {change.table} any more", _kept_as_view(change)
         )
@@ -143,8 +143,8 @@ def _batched(behind: Terms) -> Recipe | None:
     if not begins(read.rest, "set") or set(read.rest) & {"from", "returning"}:
         return None
     pairs = list(parted(read.rest[1:]))
-    names = {pair[0] for pair in pairs}
-    if any(not begins(pair, "?", "=") or set(pair[2:]) & {*names, "default", "select"} for pair in pairs):
+    names = {pair[0] for pair in pairs if pair}
+    if any(not begins(pair, "?", "=", "?") or set(pair[2:]) & {*names, "default", "select"} for pair in pairs):
         return None
     where = " or ".join(f"{write(pair[:1])} is distinct from ({write(pair[2:])})" for pair in pairs)
     return Recipe(migrations=(fill(named_at(behind), ", ".join(map(write, pairs)), where),), remark=PARTITIONS)

@@ -193,13 +193,14 @@ def names_within(terms: Terms) -> tuple[str, ...]:
 
 
 def parted(terms: Terms) -> Iterator[Terms]:
-    """Yield what the commas of *terms* part that stand in no parentheses."""
+    """Yield what the commas of *terms* part that stand in no parentheses; one part at least, which may be empty."""
     depth, start = 0, 0
-    for at, term in enumerate((*terms, ",")):
+    for at, term in enumerate(terms):
         depth += (term in {"(", "["}) - (term in {")", "]"})
         if term == "," and depth == 0:
             yield terms[start:at]
             start = at + 1
+    yield terms[start:]
 
 
 def type_at(terms: Terms) -> Terms:
