@@ -104,10 +104,12 @@ def test_a_policy_of_a_day(shell: Shell) -> None:
     """`--fail-on` is stricter, or lets everything pass."""
     shell.write(INDEX, "grant select on people to public;\n")
     strict = shell.type("deploy", "--fail-on", "warning")
+    warned = shell.type("deploy")
     shell.write(DROP, "alter table people drop column age;\n")
     loose = shell.type("deploy", "--fail-on", "never")
 
     assert (strict.returncode, "Warning grant-public" in strict.stderr) == (3, True)
+    assert (warned.returncode, "note: " in warned.stderr, "Warning grant-public" in warned.stderr) == (0, True, True)
     assert (loose.returncode, shell.columns()) == (0, ["id"])
 
 

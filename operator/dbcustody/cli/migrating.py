@@ -28,6 +28,7 @@ from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_soun
 from dbcustody.jobs.reversal import declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.filename import parse_filename
+from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import look_ahead
@@ -72,6 +73,9 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         foreseen = foresee(order, Policy(fail_on=wish.fail_on))
         require_sound(foreseen.history)
         require_passed(foreseen.plan)
+        for finding in foreseen.plan.findings:
+            if finding.severity is Severity.WARNING and finding.waived is None:
+                complain(str(finding), kind="note")
         admitted = frozenset(script.name for script in foreseen.history.pending)
         history = migrate(replace(order, admitted=admitted))
         done = [name for name in history.applied if name not in foreseen.history.applied]

@@ -42,7 +42,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One risk of one migration."""
+    """One risk of one migration.
+
+    Its words hold names and numbers, and no literal of the file. A recipe is SQL with whatever stands in the file, for its author alone.
+    """
 
     rule: str
     """What a waiver calls it: `-- dbcustody: allow RULE because ...`."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbcustody.migration.directive import Waiver
+    from dbcustody.migration.fault import Place
     from dbcustody.migration.tablefacts import Facts
 
 _STATEMENT_RULES: Final = (
@@ -93,11 +94,14 @@ def _of_statements(outlook: Outlook, facts: Facts, proofs: Proofs) -> Iterator[F
         case = Case(step=step, facts=facts, proven=proofs.columns)
         yield from (replace(one, statement=number) for one in _of_case(case))
         proofs.take(case.terms)
-    by_start = {step.statement.place: number for number, step in enumerate(outlook.steps, 1)}
+    by_place: dict[Place | None, int] = {step.statement.place: number for number, step in enumerate(outlook.steps, 1)}
     for fault in unusable_values([step.statement for step in outlook.steps]):
-        number = by_start[fault.place] if fault.place else 0
         yield Finding(
-            rule="enum-value", severity=Severity.WARNING, what=fault.what, helps=fault.helps, statement=number
+            rule="enum-value",
+            severity=Severity.WARNING,
+            what="a literal may be the value that is added to an enum above, and is no value of it before the commit",
+            helps=fault.helps,
+            statement=by_place.get(fault.place),
         )
 
 
