@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.migration.lint import RULES, judge
+from dbcustody.migration.relation import Relation
 from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.migration.squawk import missing
+from dbcustody.migration.tablefacts import TableFacts
 
 if TYPE_CHECKING:
     from dbcustody.migration.finding import Finding
@@ -67,13 +69,18 @@ BEFORE: Final = {"lock-order": "alter table a add column x text;\nalter table b 
 """What stands in an earlier file, where a rule looks at two."""
 
 
+FACTS: Final = {Relation("", "orders"): TableFacts(size_bytes=2**33, rows=41_000_000, columns={"amount": "integer"})}
+"""What is known of a table, where a recipe needs it."""
+
+
 def example_of(rule: str) -> Finding:
     """Return what *rule* finds in its example."""
     if rule == "squawk-missing":
         return missing("the program squawk is not on this machine")
     texts = {"20260130_120000_before.sql": BEFORE[rule]} if rule in BEFORE else {}
     files = [SourceFile(name=name, content=text.encode()) for name, text in (texts | {FILE: EXAMPLES[rule]}).items()]
-    found = judge(read_scripts(files).scripts, {})[-1].findings
+    facts = FACTS if rule == "rename-column" else {}
+    found = judge(read_scripts(files).scripts, facts)[-1].findings
     return next(finding for finding in found if finding.rule == rule)
 
 

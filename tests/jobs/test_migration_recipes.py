@@ -9,7 +9,9 @@ import pytest
 
 from dbcustody.migration.finding import Finding, Severity
 from dbcustody.migration.lint import judge
+from dbcustody.migration.relation import Relation
 from dbcustody.migration.script import SourceFile, read_scripts
+from dbcustody.migration.tablefacts import LARGE_BYTES, TableFacts
 from ground.postgres import PostgresServer
 from tests.fakes.catalogue import look_of
 from tests.fakes.migrator import Migrator
@@ -74,6 +76,10 @@ WAYS = (
     Way("drop-column", "alter table t drop column v"),
     Way("drop-table", "drop table sales.t"),
     Way("update-all", 'update t set n = 7, "A b" = length(v)', N.format('n, "A b"')),
+    Way("rename-column", 'alter table t rename column "A b" to "B"', N.format('"B"')),
+    Way("rename-column", "alter table sales.t rename n to m", "select m from sales.t order by id"),
+    Way("add-column-checked", "alter table t add column c int default 7 check (c > 0)", N.format("c")),
+    Way("add-column-checked", "alter table t add column c int references parent on delete set null", N.format("c")),
     Way("rename-table", "alter table sales.t rename to u", "select n from sales.u order by id"),
     Way("rename-table", "alter table sales.t set schema parked", "select n from parked.t order by id"),
     Way("refresh-view", "refresh materialized view m", "select id from m order by id"),
@@ -103,11 +109,17 @@ def databases(server: PostgresServer) -> Iterator[PostgresServer]:
     server.execute("drop database plain with (force)", "drop database shop with (force)")
 
 
+FACTS = {
+    Relation("", "t"): TableFacts(size_bytes=LARGE_BYTES, columns={"A b": "integer"}),
+    Relation("sales", "t"): TableFacts(size_bytes=LARGE_BYTES, columns={"n": "text"}),
+}
+
+
 def judged(files: dict[str, str]) -> tuple[Judged, ...]:
-    """Return *files*, judged without a database."""
+    """Return *files*, judged as if the tables were large."""
     source = read_scripts(SourceFile(name=name, content=text.encode()) for name, text in files.items())
     assert source.faults == ()
-    return judge(source.scripts, {})
+    return judge(source.scripts, FACTS)
 
 
 def found_in(way: Way) -> Finding:

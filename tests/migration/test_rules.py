@@ -50,6 +50,10 @@ BLOCKING = [
     ("alter table t add column c int generated always as identity", "add-column-default"),
     ("alter table t add column c uuid default gen_random_uuid() unique", "add-column-default"),
     ("alter table t add column c int check (c > 0)", "add-column-checked"),
+    ("alter table t add column c int default 7 references b", "add-column-checked"),
+    ("alter table t add column c int constraint k check (c > 0)", "add-column-checked"),
+    ("alter table t add column c int check (c > 0) references b", "add-column-checked"),
+    ("alter table t add column c int unique", "add-column-checked"),
     ("create index i on t (a)", "create-index"),
     ("create unique index if not exists i on t (a)", "create-index"),
     ("reindex table t", "reindex"),
@@ -227,3 +231,12 @@ def test_a_recipe_has_no_faults(text: str) -> None:
     """Neither of form, nor of what a migration may say."""
     recipes = [one.recipe for one in findings(text) if one.recipe is not None]
     assert [len(scripts(*recipe.migrations)) for recipe in recipes] == [len(recipe.migrations) for recipe in recipes]
+
+
+def test_a_column_that_is_renamed_needs_its_type() -> None:
+    """Which the server knows; without it there are only words."""
+    text, known = 'alter table t rename column a to "B"', TableFacts(size_bytes=1, columns={"a": "numeric(10,2)"})
+    assert findings(text)[0].recipe is findings(text, facts={T: TableFacts(size_bytes=1)})[0].recipe is None
+    (found,) = findings(text, facts={T: known})
+    assert found.recipe is not None
+    assert found.recipe.migrations[0].startswith('alter table t add column "B" numeric(10,2);\n')

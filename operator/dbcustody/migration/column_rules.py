@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbcustody.migration.alteration import alteration_of
+from dbcustody.migration.column_copy import retyped_by_copy
 from dbcustody.migration.finding import Finding, Recipe, Severity
 from dbcustody.migration.lock import Work
-from dbcustody.migration.recipe import PARTITIONS, fill, hold_no_null
+from dbcustody.migration.recipe import PARTITIONS, fill, hold_no_null, in_two
 from dbcustody.migration.relation import is_name, name_of
 from dbcustody.migration.statement import begins, holds
 from dbcustody.migration.tablefacts import keeps_rows, weigh
@@ -73,33 +74,8 @@ def _retyped(case: Case, change: Change, behind: Terms) -> Finding:
         severity=weight.severity,
         what=f"nobody can read or write {change.table} while all rows are written anew ({weight.words})",
         helps="add a column of the new type, keep it up by a trigger, fill it in batches, and let it take the place of the old one",
-        recipe=_by_copy(change, new, behind[behind.index("using") + 1 :] if "using" in behind else (column,)),
+        recipe=retyped_by_copy(change, new, behind[behind.index("using") + 1 :] if "using" in behind else (column,)),
     )
-
-
-def _by_copy(change: Change, new: Terms, value: Terms) -> Recipe:
-    """Return how another column of the type *new* takes the place of the changed one; *value* is what it holds."""
-    table, column = change.written, change.form[1]
-    bare = name_of(column)
-    copy, follows = quote(f"{bare}_new"), quote(given_name(change.table.name, [bare], "follows"))
-    text = f"({write(value)})::{write(new)}"
-    first = (
-        f"alter table {table} add column {copy} {write(new)};\n"
-        f"create function {follows}() returns trigger language plpgsql as $follows$\n"
-        f"begin\n  new.{copy} := {write([f'new.{term}' if term == column else term for term in value])};\n  return new;\nend $follows$;\n"
-        f"create trigger {follows} before insert or update on {table} for each row execute function {follows}();\n"
-    )
-    last = (
-        f"-- dbcustody: allow drop-column because {bare}_new holds its values\n"
-        f"-- dbcustody: allow rename-column because the name goes over in one transaction\n"
-        f"drop trigger {follows} on {table};\ndrop function {follows}();\n"
-        f"alter table {table} drop column {column};\nalter table {table} rename column {copy} to {column};\n"
-    )
-    filled = fill(table, f"{copy} = {text}", f"{copy} is distinct from {text}")
-    remark = (
-        f"defaults, indexes, constraints and views of the column are made for the new one before the last; {PARTITIONS}"
-    )
-    return Recipe(migrations=(first, filled, last), remark=remark)
 
 
 def _added(case: Case, change: Change) -> Iterator[Finding]:
@@ -117,7 +93,24 @@ def _added(case: Case, change: Change) -> Iterator[Finding]:
     elif work is Work.SCAN:
         what = f"nobody can read or write {change.table} while all rows are read for the constraint of the new column ({weight.words})"
         helps = "add the column alone, and its constraint as the rules add-foreign-key, add-check and add-unique show"
-        yield Finding(rule="add-column-checked", severity=weight.severity, what=what, helps=helps)
+        yield Finding(
+            rule="add-column-checked", severity=weight.severity, what=what, helps=helps, recipe=_checked_later(change)
+        )
+
+
+def _checked_later(change: Change) -> Recipe | None:
+    """Return how the constraint of a new column is added behind it; None where it has several, or a name, or is an index."""
+    name, table = change.form[1], change.written
+    kind = type_at(change.form[2:])
+    behind = change.form[2 + len(kind) :]
+    at = next((at for at, term in enumerate(behind) if term in {"check", "references"}), len(behind))
+    before, said = behind[:at], behind[at:]
+    if not said or {"constraint", "unique", "primary"} & {*behind} or {"check", "references"} & {*said[1:]}:
+        return None
+    label, body = ("check", write(said)) if said[0] == "check" else ("fkey", f"foreign key ({name}) {write(said)}")
+    constraint = quote(given_name(change.table.name, [name_of(name)], label))
+    added = f"alter table {table} add column {name} {write((*kind, *before))};\n"
+    return Recipe(migrations=(added, *in_two(table, constraint, body).migrations))
 
 
 def _required(case: Case, change: Change) -> Finding:

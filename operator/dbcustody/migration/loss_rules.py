@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dbcustody.migration.column_copy import renamed_by_copy
 from dbcustody.migration.finding import Finding, Recipe, Severity
 from dbcustody.migration.recipe import PARTITIONS, fill
 from dbcustody.migration.relation import name_of, read_relation
@@ -65,9 +66,15 @@ def _changed(case: Case, change: Change) -> Iterator[Finding]:
         )
     elif begins(form, "rename"):
         helps = "add a column of the new name, keep both alike by a trigger while both versions run, and drop the old one later"
-        yield _renamed(
-            case, "rename-column", f"what is running finds a column of {change.table} no longer", None, helps=helps
-        )
+        what = f"what is running finds a column of {change.table} no longer"
+        yield _renamed(case, "rename-column", what, _kept_alike(case, change), helps=helps)
+
+
+def _kept_alike(case: Case, change: Change) -> Recipe | None:
+    """Return how both names are in use for a while; None where nobody knows the type of the column."""
+    found, form = case.facts.get(change.table), change.form
+    kind = found.columns.get(name_of(form[-3])) if found and begins(form[-2:], "to", "?") else None
+    return renamed_by_copy(change, form[-1], kind) if kind else None
 
 
 def _dropped_column(case: Case, change: Change) -> Finding:
