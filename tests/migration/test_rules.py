@@ -240,3 +240,61 @@ def test_a_column_that_is_renamed_needs_its_type() -> None:
     (found,) = findings(text, facts={T: known})
     assert found.recipe is not None
     assert found.recipe.migrations[0].startswith('alter table t add column "B" numeric(10,2);\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("alter table t add check (a > 0)", "alter table t add constraint t_check check (a > 0) not valid;\n"),
+        ("alter table t add constraint k check (a > 0)", "alter table t add constraint k check (a > 0) not valid;\n"),
+        ("alter table t add not null a", "alter table t add constraint t_a_not_null not null a not valid;\n"),
+        ("alter table t add constraint k not null a", "alter table t add constraint k not null a not valid;\n"),
+        ("alter table t add unique (a, b)", "create unique index concurrently t_a_b_key on t (a, b);\n"),
+        ("alter table t add primary key (a)", "create unique index concurrently t_pkey on t (a);\n"),
+        ("refresh materialized view m", "refresh materialized view concurrently m;\n"),
+        ("vacuum (full) s.t", "vacuum s.t;\n"),
+        ("drop index i", "drop index concurrently i;\n"),
+        ("reindex (verbose) table t", "reindex (verbose) table concurrently t;\n"),
+        ("create extension hstore", "create extension if not exists hstore;\n"),
+    ],
+)  # fmt: skip
+def test_what_a_recipe_begins_with(text: str, first: str) -> None:
+    """A name that was given stays; one that was not is what PostgreSQL would give."""
+    (found,) = findings(text)
+    assert found.recipe is not None
+    assert found.recipe.migrations[0] == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "refresh materialized view m with no data",
+        "drop index i, j",
+        "drop index i cascade",
+        "vacuum full t, u",
+        "update t set a = a + 1",
+        "update t set (a, b) = (1, 2)",
+        "update t set a = default",
+        "update t as x set a = 1",
+        "update t set a = 1 from u",
+        "drop table t, u",
+    ],
+)
+def test_words_alone_where_there_is_no_other_way(text: str) -> None:
+    """Nothing is printed that would do less, or more."""
+    assert [one.recipe for one in findings(text) if one.rule != "drop-cascade"] == [None]
+
+
+def test_a_trigger_is_called_after_what_it_follows() -> None:
+    """The old column, whichever of the two ways it goes."""
+    known = TableFacts(size_bytes=2**30, columns={"a": "integer"})
+    for text in ("alter table t rename a to b", "alter table t alter a type bigint"):
+        (found,) = findings(text, facts={T: known})
+        assert found.recipe is not None
+        assert "create trigger t_a_follows before insert or update on t " in found.recipe.migrations[0]
+        assert "drop function t_a_follows();\n" in found.recipe.migrations[-1]
+
+
+def test_the_partition_is_named() -> None:
+    """It is what nobody can use."""
+    assert findings("alter table p attach partition s.q default")[0].what.startswith("all rows of s.q are read")

@@ -123,7 +123,7 @@ RESERVED: Final = frozenset(
 """What needs quotes to be a name, in any of PostgreSQL 14 to 18 (manual, "SQL Key Words")."""
 _APART: Final = frozenset(
     {"check", "unique", "key", "in", "and", "or", "not", "on", "values", "using", "exists", "over", "filter", "as", "include"}
-    | {"with", "where", "then", "when", "else", "case", "from", "to", "set", "select", "default", "exclude", "between"}
+    | {"with", "where", "then", "when", "else", "case", "from", "to", "set", "select", "default", "exclude", "between", "reindex"}
 )  # fmt: skip
 """Words that a parenthesis stands behind without belonging to them, as those of a function's arguments or of a type do."""
 _GLUED: Final = frozenset({".", "::", "[", "]"})
