@@ -137,7 +137,9 @@ def test_without_a_database_the_folder_is_judged(shell: Shell) -> None:
     assert (told["weighed"], [(one["file"], one["rule"]) for one in told["findings"] if one["severity"] != "Note"]) == (
         False, [(f"{DROP}.sql", "drop-column")],
     )  # fmt: skip
+    named = shell.type("lint", "--since", BEGIN)
     assert (behind.returncode, unknown.returncode) == (0, 64)
+    assert (named.returncode, "--offline" in named.stderr) == (64, True)
 
 
 def test_what_squawk_alone_finds_is_among_it(shell: Shell) -> None:
@@ -157,11 +159,12 @@ def test_files_and_database_that_differ(shell: Shell) -> None:
     """They are told by the plan, and a gate says nothing about them; a file with a fault is no plan at all."""
     shell.write(AGE, "alter table people add column years int;\n")
     shell.write(DROP, "alter table people drop column age;\n")
-    differing = shell.type("plan")
+    differing, linted = shell.type("plan"), shell.type("lint")
     shell.write(DROP, "begin;\n")
     broken = shell.type("lint", DATABASE_URL="")
 
     assert (differing.returncode, f"Edited: {AGE}" in differing.stdout) == (7, True)
+    assert (linted.returncode, f"note: {AGE}: " in linted.stderr) == (3, True)
     assert (broken.returncode, "SourceInvalid" in broken.stderr) == (1, True)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbcustody.cli.ending import Exit
+from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of, read_folder, standing_of
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, plan_of
@@ -46,8 +46,15 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
     """
     has_database = any(environ.get(name, "").strip() for name in _NAMES_A_DATABASE) and not is_offline
     policy = Policy(fail_on=wish.fail_on)
+    if has_database and since is not None:
+        raise InvalidSpecError(
+            "--since: is for a folder alone; a database is named, which tells what is pending: say --offline, too"
+        )
     if has_database:
-        judged = foresee(order_of(environ, wish), policy).plan
+        foreseen = foresee(order_of(environ, wish), policy)
+        judged = foreseen.plan
+        for difference in foreseen.history.differences:
+            complain(str(difference), kind="note")
     else:
         judged = plan_of(_after(read_folder(wish.folder), since), {}, policy, major=None)
     if as_json:
