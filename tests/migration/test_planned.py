@@ -101,3 +101,9 @@ def test_a_hash_stands_for_one_plan() -> None:
 def test_a_hash_stays_what_it_was() -> None:
     """What somebody agreed to yesterday is known again by the next version."""
     assert plan_hash(scripts(MAKE), Policy(), None) == "f344f9f2e8186363"
+
+
+def test_a_note_asks_for_nothing() -> None:
+    """It refuses no plan, however strict, and makes no file less safe."""
+    found = plan("create extension if not exists hstore", policy=Policy(fail_on=FailOn.WARNING))
+    assert ([one.rule for one in found.findings], found.refusals, found.risk) == (["create-extension"], (), Risk.SAFE)

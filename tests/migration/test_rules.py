@@ -298,3 +298,26 @@ def test_a_trigger_is_called_after_what_it_follows() -> None:
 def test_the_partition_is_named() -> None:
     """It is what nobody can use."""
     assert findings("alter table p attach partition s.q default")[0].what.startswith("all rows of s.q are read")
+
+
+def test_both_tables_of_a_foreign_key_are_named_and_weighed() -> None:
+    """Nobody can write to either."""
+    facts = {T: TableFacts(size_bytes=0), Relation("", "b"): TableFacts(size_bytes=2**30)}
+    (found,) = findings("alter table t add foreign key (a) references b", facts=facts)
+    assert (found.severity, "nobody can write to t and b while" in found.what) == (Severity.ERROR, True)
+
+
+def test_a_value_that_is_computed_fills_the_new_column() -> None:
+    """By the expression that stands behind USING."""
+    (found,) = findings("alter table t alter a type int using length(a)")
+    assert found.recipe is not None
+    assert "new.a_new := length(new.a);" in found.recipe.migrations[0]
+    assert "set a_new = (length(a))::int" in found.recipe.migrations[1]
+
+
+def test_a_part_of_what_cascades_is_waived_for_the_second_file() -> None:
+    """Whoever follows the recipe of a DROP ... CASCADE is refused by nothing."""
+    found = next(one for one in findings("drop table s.t cascade") if one.rule == "drop-table")
+    assert found.recipe is not None
+    assert found.recipe.migrations[1].endswith("drop table s.t_dropped cascade;\n")
+    assert "allow drop-cascade because" in found.recipe.migrations[1]
