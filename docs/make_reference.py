@@ -36,8 +36,8 @@ MADE: Final = "Made by `docs/make_reference.py`; see [all of the reference](READ
 EXITS: Final = {
     Exit.DONE: "done",
     Exit.ERROR: "it failed; the message says why",
-    Exit.PENDING: "`kubectl dbcustody`: not so in the time that was given, or something needs a person",
-    Exit.NEEDS_CONFIRMATION: "retention waits for a confirmation; something else was confirmed, or a side effect is not accepted",
+    Exit.PENDING: "`kubectl dbcustody`: not so in the time that was given, or something needs a person; `migrate`: something is pending",
+    Exit.NEEDS_CONFIRMATION: "retention waits for a confirmation; something else was confirmed; a side effect or a risk is not accepted",
     Exit.NEEDS_RESOLUTION: "a migration may be half in, and a person has to look",
     Exit.LOCKED: "the database was busy",
     Exit.INTEGRITY: "integrity: damaged, forged, or the rows differ",

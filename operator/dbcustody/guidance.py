@@ -251,6 +251,10 @@ GUIDANCE: dict[Reason, Guidance] = {
         "Succeeded", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
     ),
     Reason.SOURCE_INVALID: _refused("Succeeded", "correct the files: the message names each fault with its line"),
+    Reason.LINT_FAILED: _refused(
+        "Succeeded",
+        "write it as `dbcustody migrate lint` shows, or waive the rule in the head of the file: `-- dbcustody: allow RULE because ...`",
+    ),
     Reason.IRREVERSIBLE: _refused(
         "Succeeded", "restore a backup, or write what undoes it as a new migration: the files know no way back"
     ),

@@ -258,14 +258,66 @@ def migrate_new_command(name: str, folder: Path, *, has_down: bool) -> None:
     sys.exit(new(folder, name, has_down=has_down, now=datetime.now(UTC)))
 
 
+def _read_fail_on(_context: click.Context, _parameter: click.Parameter, value: str) -> Any:
+    from dbcustody.migration.planned import FailOn  # noqa: PLC0415
+
+    return FailOn(value.capitalize())
+
+
+_fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "never"]),
+    default="error",
+    show_default=True,
+    callback=_read_fail_on,
+    help="From which severity on a finding that is not waived is refused.",
+)
+
+
+@migrate_group.command("plan")
+@_folder
+@_out_of_order
+@_fail_on
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def migrate_plan_command(folder: Path, *, as_json: bool, **more: Any) -> None:
+    """Show what is pending: its SQL, the locks it takes and for how long in kind, what is risky, and the hash of the plan. Writes nothing.
+
+    Exit codes: 0 nothing pending, 2 pending, 3 a finding refuses it, 4 a person has to resolve something, 7 files and database differ.
+    """
+    from dbcustody.cli.linting import plan  # noqa: PLC0415
+    from dbcustody.cli.migrating import Wish  # noqa: PLC0415
+
+    sys.exit(plan(os.environ, Wish(folder=folder, **more), as_json=as_json))
+
+
+@migrate_group.command("lint")
+@_folder
+@_fail_on
+@click.option("--since", metavar="MIGRATION", help="Only those after it; of a folder alone.")
+@click.option("--offline", "is_offline", is_flag=True, help="Ask no database, although one is named.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def migrate_lint_command(folder: Path, *, fail_on: Any, **more: Any) -> None:
+    """Show what is risky about migrations, and SQL that does the same safely. Writes nothing, and needs no database.
+
+    Where DATABASE_URL is set, what is pending there is judged by the size of its tables.
+    Exit codes: 0 nothing is refused, 1 a file is wrong, 3 a finding is refused.
+    """
+    from dbcustody.cli.linting import lint  # noqa: PLC0415
+    from dbcustody.cli.migrating import Wish  # noqa: PLC0415
+
+    sys.exit(lint(os.environ, Wish(folder=folder, fail_on=fail_on), **more))
+
+
 @migrate_group.command("deploy")
 @_folder
 @_out_of_order
+@_fail_on
 @_wait
 def migrate_deploy_command(folder: Path, **more: Any) -> None:
     """Carry out what is pending in the database of DATABASE_URL.
 
     Each migration is in as a whole or not at all, is written down, and waits for locks in short tries, so that nobody queues behind it.
+    Nothing runs while `migrate plan` finds something that is refused.
     """
     from dbcustody.cli.migrating import Wish, deploy  # noqa: PLC0415
 

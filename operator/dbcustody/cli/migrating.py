@@ -10,7 +10,7 @@ import json
 import socket
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,13 +23,16 @@ from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
 from dbcustody.cli.standalone import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.jobs.migration import MigrationOrder, look, migrate
+from dbcustody.jobs.foresight import foresee, require_passed
+from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_sound
 from dbcustody.jobs.reversal import declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.filename import parse_filename
+from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import look_ahead
+from dbcustody.migration.planned import FailOn, Policy
 from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.reason import Reason
 
@@ -51,24 +54,31 @@ class Wish:
     folder: Path
     allows_out_of_order: bool = False
     lock_wait_seconds: int = 60
+    fail_on: FailOn = FailOn.ERROR
 
 
 def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is applied and pending, and everything in which files and database differ; writes nothing. Returns the exit code."""
-    order = _order(environ, wish)
+    order = order_of(environ, wish)
     history = look(order)
     click.echo(json.dumps(_as_json(history), indent=2) if as_json else _as_text(order, history))
-    return _standing_of(history)
+    return standing_of(history)
 
 
 def deploy(environ: Mapping[str, str], wish: Wish) -> int:
     """Carry out what is pending; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        order = _order(environ, wish, stop=stop)
-        before = look(order)
-        history = migrate(order)
-        done = [name for name in history.applied if name not in before.applied]
+        order = order_of(environ, wish, stop=stop)
+        foreseen = foresee(order, Policy(fail_on=wish.fail_on))
+        require_sound(foreseen.history)
+        require_passed(foreseen.plan)
+        for finding in foreseen.plan.findings:
+            if finding.severity is Severity.WARNING and finding.waived is None:
+                complain(str(finding), kind="note")
+        admitted = frozenset(script.name for script in foreseen.history.pending)
+        history = migrate(replace(order, admitted=admitted))
+        done = [name for name in history.applied if name not in foreseen.history.applied]
         for difference in history.differences:
             complain(str(difference), kind="note")
         click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else "nothing is pending")
@@ -81,7 +91,7 @@ def rollback(environ: Mapping[str, str], wish: Wish, *, target: str, is_agreed: 
     """Undo everything after the migration *target* (`base`: everything); returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        order, wanted = _order(environ, wish, stop=stop), None if target == "base" else target
+        order, wanted = order_of(environ, wish, stop=stop), None if target == "base" else target
         undone = to_undo(order, look(order), wanted)
         if not undone:
             click.echo("nothing is to be undone")
@@ -100,7 +110,7 @@ def resolve(environ: Mapping[str, str], wish: Wish, *, name: str, state: State, 
     """Write down that the migration *name* was found to be in or out; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        declare(_order(environ, wish, stop=stop), name, state, reason)
+        declare(order_of(environ, wish, stop=stop), name, state, reason)
         click.echo(
             f"{name}: is marked as {'applied' if state is State.RESOLVED_APPLIED else 'rolled back'}; nothing was run"
         )
@@ -144,8 +154,8 @@ def _files(folder: Path) -> list[Path]:
     return [one for one in sorted(folder.iterdir()) if one.is_file() and one.name[0] != "." and one.suffix != ".md"]
 
 
-def _read(folder: Path) -> tuple[Script, ...]:
-    """Return the migrations of *folder*; raises RefusedError (SourceInvalid) with every fault of every file."""
+def read_folder(folder: Path) -> tuple[Script, ...]:
+    """Return the migrations of *folder* in their order; raises RefusedError (SourceInvalid) with every fault of every file."""
     if not folder.is_dir():
         raise InvalidSpecError(f"--dir: there is no folder {folder}")
     source = read_scripts(SourceFile(name=path.name, content=path.read_bytes()) for path in _files(folder))
@@ -156,9 +166,10 @@ def _read(folder: Path) -> tuple[Script, ...]:
     return source.scripts
 
 
-def _order(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None) -> MigrationOrder:
+def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None) -> MigrationOrder:
+    """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does."""
     settings = read_migrating(environ)
-    scripts = _read(wish.folder)
+    scripts = read_folder(wish.folder)
     more: dict[str, Any] = {} if stop is None else {"stop": stop}
     return MigrationOrder(
         target=make_target(settings.database, application="dbcustody migrate"),
@@ -187,7 +198,8 @@ def _counted(number: int) -> str:
     return f"{number} migration{'' if number == 1 else 's'}"
 
 
-def _standing_of(history: History) -> Exit:
+def standing_of(history: History) -> Exit:
+    """Return the exit code that tells how a database with *history* stands to its files."""
     kinds = {one.kind for one in history.differences}
     if kinds & _UNFINISHED:
         return Exit.NEEDS_RESOLUTION
@@ -210,8 +222,13 @@ def _as_json(history: History) -> dict[str, Any]:
         "applied": list(history.applied),
         "pending": [script.name for script in history.pending],
         "heads": list(history.heads),
-        "differences": [
-            {"kind": one.kind.value, "migration": one.name, "what": one.what, "helps": one.helps}
-            for one in history.differences
-        ],
+        "differences": differences_as_json(history),
     }
+
+
+def differences_as_json(history: History) -> list[dict[str, str]]:
+    """Return everything in which files and database differ, for programs."""
+    return [
+        {"kind": one.kind.value, "migration": one.name, "what": one.what, "helps": one.helps}
+        for one in history.differences
+    ]

@@ -52,6 +52,8 @@ class MigrationOrder:
     tool: str
     limits: Limits = field(default_factory=Limits)
     allows_out_of_order: bool = False
+    admitted: frozenset[str] | None = None
+    """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     lock_wait_seconds: float = 60.0
     stop: threading.Event = field(default_factory=threading.Event)
     say: Callable[[str], None] = lambda _: None
@@ -70,13 +72,14 @@ def look(order: MigrationOrder) -> History:
 def migrate(order: MigrationOrder) -> History:
     """Carry out what is pending, and return how the database stands then.
 
-    Raises RefusedError (HistoryBroken, NeedsResolution, MigrationFailed, PoolerRefused, NotWritable, PrivilegesMissing, LedgerUnknown),
-    UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what was carried out before stays.
+    Raises RefusedError (HistoryBroken, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused, NotWritable, PrivilegesMissing,
+    LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
         settle(desk)
         history = compared(order, desk)
         require_sound(history)
+        _require_admitted(order, history)
         _require_extensions(desk, history.pending)
         for script in history.pending:
             if order.stop.is_set():
@@ -85,6 +88,15 @@ def migrate(order: MigrationOrder) -> History:
             attempt = add_attempt(desk.session, intent_of(order, script, Direction.UP))
             carry_out(desk, script.up, attempt, State.APPLIED)
         return compared(order, desk)
+
+
+def _require_admitted(order: MigrationOrder, history: History) -> None:
+    """Raise RefusedError (PlanChanged) when something is pending that was not when the order was judged: somebody has undone it since."""
+    names = {script.name for script in history.pending}
+    if order.admitted is not None and (others := sorted(names - order.admitted)):
+        raise RefusedError(
+            f"{', '.join(others)}: pending since the plan was made; look at it again", reason=Reason.PLAN_CHANGED
+        )
 
 
 def _require_extensions(desk: Desk, scripts: Sequence[Script]) -> None:

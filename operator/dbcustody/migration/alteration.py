@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.migration.lock import Lock, Mode, Work
 from dbcustody.migration.relation import is_name, name_of, read_relation
 from dbcustody.migration.statement import begins, holds
+from dbcustody.migration.wording import parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,11 +78,12 @@ _STABLE: Final = frozenset(
 
 def alterations(terms: Terms) -> Iterator[Alteration]:
     """Yield what the forms of an ALTER TABLE do; *terms* is what stands behind the name of the table."""
-    for form in _forms(terms):
-        yield _alteration(form)
+    for form in forms_of(terms):
+        yield alteration_of(form)
 
 
-def _alteration(form: Terms) -> Alteration:
+def alteration_of(form: Terms) -> Alteration:
+    """Return what one form does; *form* is one of those that `forms_of` yields."""
     for words, alteration in _FORMS:
         if begins(form, *words):
             return alteration
@@ -168,14 +170,9 @@ def _behind_default(column: Terms) -> Terms:
     return column[column.index("default") + 1 :] if "default" in column else ()
 
 
-def _forms(terms: Terms) -> Iterator[Terms]:
-    """Yield the forms that the commas outside of parentheses part, without COLUMN and IF [NOT] EXISTS."""
-    depth, start = 0, 0
-    for at, term in enumerate((*terms, ",")):
-        depth += (term in {"(", "["}) - (term in {")", "]"})
-        if term == "," and depth == 0:
-            yield _bare(terms[start:at])
-            start = at + 1
+def forms_of(terms: Terms) -> Iterator[Terms]:
+    """Return the forms that the commas outside of parentheses part, without COLUMN and IF [NOT] EXISTS."""
+    return map(_bare, parted(terms))
 
 
 def _bare(form: Terms) -> Terms:

@@ -1,0 +1,176 @@
+"""`dbcustody migrate plan` and `lint`: what migrations would do and what is risky about it, before anything is run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbcustody.cli.ending import Exit, complain
+from dbcustody.cli.migrating import Wish, differences_as_json, order_of, read_folder, standing_of
+from dbcustody.errors import InvalidSpecError
+from dbcustody.jobs.foresight import foresee, plan_of
+from dbcustody.migration.planned import Policy, held_locks
+from dbcustody.migration.tablefacts import weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dbcustody.migration.finding import Finding
+    from dbcustody.migration.history import History
+    from dbcustody.migration.lint import Judged
+    from dbcustody.migration.planned import MigrationPlan, Point
+    from dbcustody.migration.script import Script
+    from dbcustody.migration.tablefacts import Facts
+
+_NAMES_A_DATABASE = ("DATABASE_URL", "PGDATABASE")
+
+
+def plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
+    """Show what is pending: its SQL, its locks, its risks, and the hash of it all; writes nothing. Returns the exit code."""
+    foreseen = foresee(order_of(environ, wish), Policy(fail_on=wish.fail_on))
+    if as_json:
+        click.echo(json.dumps(_plan_as_json(foreseen.plan, foreseen.history, foreseen.facts), indent=2))
+    else:
+        click.echo("\n".join(_plan_as_text(foreseen.plan, foreseen.history, foreseen.facts)))
+    standing = standing_of(foreseen.history)
+    is_refused = standing in {Exit.DONE, Exit.PENDING} and foreseen.plan.refusals
+    return Exit.NEEDS_CONFIRMATION if is_refused else standing
+
+
+def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offline: bool, as_json: bool) -> int:
+    """Show what is risky about migrations; returns the exit code.
+
+    With a database in the environment those that are pending there, weighed by its tables; else those of the folder, after *since*.
+    """
+    has_database = any(environ.get(name, "").strip() for name in _NAMES_A_DATABASE) and not is_offline
+    policy = Policy(fail_on=wish.fail_on)
+    if has_database and since is not None:
+        raise InvalidSpecError(
+            "--since: is for a folder alone; a database is named, which tells what is pending: say --offline, too"
+        )
+    if has_database:
+        foreseen = foresee(order_of(environ, wish), policy)
+        judged = foreseen.plan
+        for difference in foreseen.history.differences:
+            complain(str(difference), kind="note")
+    else:
+        judged = plan_of(_after(read_folder(wish.folder), since), {}, policy, major=None)
+    if as_json:
+        content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
+        click.echo(json.dumps(content, indent=2))
+    else:
+        click.echo("\n".join(_lint_as_text(judged, has_database=has_database)))
+    return Exit.NEEDS_CONFIRMATION if judged.refusals else Exit.DONE
+
+
+def _after(scripts: Sequence[Script], since: str | None) -> Sequence[Script]:
+    if since is None:
+        return scripts
+    names = [script.name for script in scripts]
+    if since not in names:
+        raise InvalidSpecError(f"--since: there is no migration {since}")
+    return scripts[names.index(since) + 1 :]
+
+
+def _plan_as_text(plan: MigrationPlan, history: History, facts: Facts) -> Iterator[str]:
+    for judged in plan.judged:
+        yield f"{judged.script.name}: {judged.risk.label}"
+        for held in held_locks(judged):
+            lock = held.lock
+            stops = (
+                "readers and writers wait"
+                if lock.mode.stops_readers
+                else "writers wait"
+                if lock.mode.stops_writers
+                else "nobody waits"
+            )
+            yield f"  {lock.mode.label} on {lock.relation} {held.words}: {stops}; {weigh(lock.relation, facts).words}"
+        for statement in judged.script.up.statements:
+            yield from (f"    {line}" for line in f"{statement.text};".splitlines())
+        for finding in judged.findings:
+            yield from (f"  {line}" for line in _finding_lines(finding))
+    yield from (f"{one.kind.value}: {one}" for one in history.differences)
+    if not plan.judged:
+        yield "nothing is pending"
+        return
+    yield f"risk: {plan.risk.label}; {_point_as_text(plan.point_of_no_return)}"
+    yield f"plan: {plan.hash}"
+
+
+def _point_as_text(point: Point | None) -> str:
+    if point is None:
+        return "every statement can be undone by another"
+    lost = f" ({', '.join(point.why)})" if point.why else ""
+    return f"no way back from {point.file}, line {point.line}{lost}"
+
+
+def _lint_as_text(plan: MigrationPlan, *, has_database: bool) -> Iterator[str]:
+    for finding in plan.findings:
+        yield from _finding_lines(finding)
+    count, refused = len(plan.findings), len(plan.refusals)
+    how = "weighed by the database" if has_database else "no database was asked, so every table is taken to be large"
+    yield f"{len(plan.judged)} migrations, {count} findings, {refused} of them refused; {how}"
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    yield str(finding)
+    if finding.recipe is not None and finding.waived is None:
+        yield from (f"    {line}" for line in str(finding.recipe).splitlines())
+
+
+def _plan_as_json(plan: MigrationPlan, history: History, facts: Facts) -> dict[str, Any]:
+    return {
+        "hash": plan.hash,
+        "risk": plan.risk.label,
+        "irreversible": _point_as_json(plan.point_of_no_return),
+        "refused": len(plan.refusals),
+        "migrations": [_judged_as_json(one, facts) for one in plan.judged],
+        "differences": differences_as_json(history),
+    }
+
+
+def _point_as_json(point: Point | None) -> dict[str, Any] | None:
+    if point is None:
+        return None
+    return {"file": point.file, "line": point.line, "statement": point.statement, "lost": list(point.why)}
+
+
+def _judged_as_json(judged: Judged, facts: Facts) -> dict[str, Any]:
+    script = judged.script
+    return {
+        "migration": script.name,
+        "checksum": script.checksum,
+        "risk": judged.risk.label,
+        "hasWayBack": script.down is not None,
+        "isTransactional": script.up.is_transactional,
+        "statements": [statement.text for statement in script.up.statements],
+        "locks": [
+            {
+                "relation": str(held.lock.relation),
+                "mode": held.lock.mode.label,
+                "work": held.work.name.capitalize(),
+                "held": held.words,
+                "rows": found.rows if (found := facts.get(held.lock.relation)) else None,
+                "sizeBytes": found.size_bytes if found else None,
+            }
+            for held in held_locks(judged)
+        ],
+        "findings": [_finding_as_json(one) for one in judged.findings],
+    }
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.label,
+        "file": finding.file,
+        "line": finding.line,
+        "statement": finding.statement,
+        "what": finding.what,
+        "helps": finding.helps,
+        "recipe": list(finding.recipe.migrations) if finding.recipe else [],
+        "remark": finding.recipe.remark if finding.recipe else "",
+        "waived": finding.waived,
+    }
