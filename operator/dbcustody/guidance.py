@@ -238,6 +238,15 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.ERASURES_PENDING: _refused(
         "ErasuresReplayed", "people were erased after the backup was taken: it would bring them back"
     ),
+    Reason.SOURCE_RESOLVED: _good("SourceResolved"),
+    Reason.SOURCE_NOT_FOUND: _unavailable(
+        "SourceResolved", "create the ConfigMap that the message names, with the label dbcustody.dev/migration-source"
+    ),
+    Reason.PLANNED: _good("Planned"),
+    Reason.APPLIED: _good("Applied"),
+    Reason.DATABASE_AHEAD: _good(
+        "Applied", "nothing to do if an older source came back on purpose; else deploy the one that has the rest"
+    ),
     Reason.MIGRATION_FAILED: _refused(
         "Succeeded", "read the message: it names the statement and what the server refused; correct it in a new file"
     ),

@@ -60,6 +60,10 @@ SPECS: dict[Kind, dict[str, Any]] = {
         "planHash": PLAN.hash,
         "decision": "Approve",
     },
+    Kind.DATABASE_MIGRATION: {
+        "databaseRef": {"name": "shop"},
+        "source": {"configMapRefs": [{"name": "shop-migrations"}]},
+    },
 }
 
 
