@@ -95,6 +95,7 @@ def test_a_no_stops_it_until_the_plan_is_another() -> None:
     assert verdict_on(plane) == ("True", "Effective")
     plane.edit(config=config_map("select 2"))
     plane.step()
+    assert plane.word(APPROVED) == ("Unknown", "PlanChanged")
     plane.ends(told(replace(TO_DO, plan=replace(PENDING, hash="another"))))
     plane.steps(2)
     assert (plane.word(APPROVED), plane.verbs.count("migrate")) == (("Unknown", "ApprovalPending"), 0)

@@ -28,6 +28,7 @@ from dbcustody.plan.migration_outcome import (
     MESSAGE_LENGTH,
     held_up,
     missing_conditions,
+    no_longer_refused,
     planned,
     resolved,
     say,
@@ -216,7 +217,7 @@ def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
     if case.is_planned(found.source_digest):
         return (*examined.said, *source)
     void = unknown(ConditionType.PLANNED, Reason.PENDING, "the database is held against the source")
-    return (*examined.said, *source, void)
+    return (*examined.said, *source, void, *no_longer_refused(case))
 
 
 def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatus, verdict: Verdict) -> Step:

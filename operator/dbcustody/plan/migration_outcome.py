@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.condition import ConditionType, find, merge, no, unknown, yes
+from dbcustody.api.condition import ConditionStatus, ConditionType, find, merge, no, unknown, yes
 from dbcustody.plan.actions import Plan
 from dbcustody.reason import Reason
 
@@ -106,6 +106,14 @@ def nobody_asked(case: MigrationCase) -> tuple[Condition, ...]:
     if before is None or before.is_true:
         return ()
     return (yes(ConditionType.APPROVED, Reason.APPROVAL_NOT_REQUIRED, "nobody is asked"),)
+
+
+def no_longer_refused(case: MigrationCase) -> tuple[Condition, ...]:
+    """Return what is said of a no once the plan that it was for does not hold any more; nothing where nobody said no."""
+    before = find(case.status.conditions, ConditionType.APPROVED)
+    if before is None or before.status is not ConditionStatus.FALSE:
+        return ()
+    return (unknown(ConditionType.APPROVED, Reason.PLAN_CHANGED, "it was for a plan that does not hold any more"),)
 
 
 def say(
