@@ -90,7 +90,8 @@ class Rights(Section):
     create: bool = Field(default=True, description="Create the operator's roles and bindings")
     user_roles: bool = Field(
         default=True,
-        description="Create ClusterRoles for people, to be bound by you: view, backup-operator, data-remover, restore-requester, migrator, approver",
+        description="Create ClusterRoles for people, to be bound by you: view, backup-operator, data-remover, "
+        "restore-requester, migrator, approver",
     )
     aggregate_view: bool = Field(
         default=True,
