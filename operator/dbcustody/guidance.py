@@ -248,23 +248,24 @@ GUIDANCE: dict[Reason, Guidance] = {
         "Applied", "nothing to do if an older source came back on purpose; else deploy the one that has the rest"
     ),
     Reason.MIGRATION_FAILED: _refused(
-        "Succeeded", "read the message: it names the statement and what the server refused; correct it in a new file"
+        "Applied",
+        "read the message: it names file, line and what the server refused; nothing of that file is in, so correct it",
     ),
     Reason.HISTORY_BROKEN: _refused(
-        "Succeeded", "read the message: files and database differ, and for each difference it says what to do"
+        "Applied", "read the message: files and database differ, and for each difference it says what to do"
     ),
     Reason.LEDGER_UNKNOWN: _refused(
-        "Succeeded", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
+        "Planned", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
     ),
     Reason.NEEDS_RESOLUTION: _refused(
-        "Succeeded", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
+        "Applied", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
     ),
-    Reason.SOURCE_INVALID: _refused("Succeeded", "correct the files: the message names each fault with its line"),
+    Reason.SOURCE_INVALID: _refused("Planned", "correct the files: the message names each fault with its line"),
     Reason.IRREVERSIBLE: _refused(
         "Succeeded", "restore a backup, or write what undoes it as a new migration: the files know no way back"
     ),
     Reason.NOT_WRITABLE: _refused(
-        "Succeeded", "give the address of the primary: what answers is a standby, or read-only", retries=True
+        "Planned", "give the address of the primary: what answers is a standby, or read-only", retries=True
     ),
     Reason.APPROVED: _good("Approved"),
     Reason.APPROVAL_PENDING: _good(

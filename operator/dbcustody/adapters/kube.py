@@ -138,7 +138,7 @@ class Kube:
 
         With *only_metadata* nothing else of them is sent, however big they are.
         """
-        accept = _METADATA if only_metadata else "application/json"
+        accept = _METADATA if only_metadata else ""
         query = {"limit": str(PAGE_SIZE), "labelSelector": labels, "fieldSelector": fields}
         while True:
             answer = await self._ask("list", "GET", resource.path(namespace), query=query, accept=accept)
@@ -224,12 +224,13 @@ class Kube:
         body: Any = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-        accept: str = "application/json",
+        accept: str = "",
     ) -> bytes | None:
         """Return the answer's bytes, None for 404; a 401 is answered once by logging in anew, because tokens are rotated."""
         shown = {name: text for name, text in (query or {}).items() if text}
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
+        kinds = {"Accept": accept, "Content-Type": content_type if data is not None else ""}
+        headers = {name: kind for name, kind in kinds.items() if kind}
         arguments = {"params": shown, "data": data, "headers": headers, "timeout": self._timeout}
         status, answer = await self._send(verb, method, path, arguments)
         if status == HTTPStatus.UNAUTHORIZED:
