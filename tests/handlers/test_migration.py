@@ -11,6 +11,7 @@ from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import Kind
 from dbcustody.contract import Verb
 from dbcustody.errors import UnavailableError
+from dbcustody.handlers.migration import look_at_sources
 from dbcustody.naming import ANNOTATION_REQUESTED_BY, LABEL_MIGRATION_SOURCE
 from dbcustody.reason import Reason
 from tests.fakes import seen
@@ -194,3 +195,21 @@ async def test_a_config_map_that_cannot_be_read_is_tried_again() -> None:
     scene.kube.refusals.clear()
     await scene.turns(5)
     assert scene.condition(MIGRATION, "shop", READY) == ("True", "Applied")
+
+
+async def test_what_it_waits_for_wakes_it_up_at_once() -> None:
+    """A Database that comes, and a listing that shows another version of its source; no sweep has to come by."""
+    scene = Scene()
+    make_source(scene)
+    scene.make(MIGRATION, "shop")
+    await scene.operator.work()
+    assert scene.condition(MIGRATION, "shop", READY) == ("False", "DatabaseNotFound")
+    scene.make(Kind.DATABASE, "shop")
+    await scene.operator.work()
+    assert verbs(scene) == ["plan-migration"]
+    await scene.turns(5)
+    assert scene.condition(MIGRATION, "shop", READY) == ("True", "Applied")
+    edit_source(scene, "select 2")
+    await look_at_sources(scene.operator.hands)
+    await scene.operator.work()
+    assert verbs(scene).count("plan-migration") == 2

@@ -176,7 +176,7 @@ def _examination(case: MigrationCase, found: Found | None) -> Examination:
     is_same = digest is None or status.source_digest == digest
     return Examination(
         metadata=case.migration.metadata,
-        verb=Verb.SETTLE_MIGRATION if status.unsettled else Verb.PLAN_MIGRATION,
+        verb=Verb.PLAN_MIGRATION,
         interval_seconds=INTERVAL_SECONDS,
         conditions=status.conditions,
         # another source is as another spec: a look at the former one is given up
