@@ -66,6 +66,22 @@ def test_the_hash_is_of_all_that_matters() -> None:
     assert hash_of(history()) == hash_of(history())
 
 
+def test_what_was_undone_is_another_plan_and_what_failed_is_the_same() -> None:
+    """Nobody agreed to have it once more; a second try needs no second word."""
+    states = (State.APPLIED, State.ROLLED_BACK, State.FAILED, State.STARTED)
+    rows = {
+        state: Attempt(ordinal=number, revision="20260101_000000", name=A, state=state, checksum=None)
+        for number, state in enumerate(states, 1)
+    }
+    before = hash_of(history())
+    undone = history(FILES, rows[State.APPLIED], rows[State.ROLLED_BACK])
+    failed = history(FILES, rows[State.FAILED])
+    assert [one.name for one in undone.pending] == [one.name for one in failed.pending] == [A, B]
+    assert hash_of(undone) != before
+    assert hash_of(failed) == before
+    assert [history(FILES, rows[state]).changes for state in states] == [1, 1, 0, 0]
+
+
 def test_the_digest_of_a_source_is_of_names_and_bytes() -> None:
     """In whatever order, and a name that comes twice is not once."""
     one, two = ("a.sql", file_digest(b"1")), ("b.sql", file_digest(b"2"))

@@ -30,7 +30,10 @@ class ProposedScript:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """The scripts that are to run, in their order; *hash* is of them, of what is in, and of what is allowed."""
+    """The scripts that are to run, in their order; *hash* is of them, of what is in and ever was, and of what is allowed.
+
+    What was undone and is pending again is another plan: nobody agreed to have it once more. A run that failed changes nothing in it.
+    """
 
     hash: str
     scripts: tuple[ProposedScript, ...]
@@ -45,6 +48,7 @@ def propose(history: History, limits: Limits, *, allows_out_of_order: bool) -> P
     """Return what *history* has pending, as a plan to be carried out within *limits*."""
     about = {
         "applied": history.applied,
+        "changes": history.changes,
         "limits": asdict(limits),
         "differences": sorted((one.kind.value, one.name) for one in history.differences),
         "outOfOrder": allows_out_of_order,
