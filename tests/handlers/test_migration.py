@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from dbcustody.contract import Verb
 from dbcustody.errors import UnavailableError
 from dbcustody.handlers.migration import look_at_sources
 from dbcustody.naming import ANNOTATION_REQUESTED_BY, LABEL_MIGRATION_SOURCE
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.reason import Reason
 from tests.fakes import seen
 from tests.fakes.migration_plane import ALL_IN, FILE, PENDING, TO_DO, told
-from tests.handlers.scene import TEAM, Scene
+from tests.handlers.scene import SETTINGS, TEAM, Operator, Scene
 
 MIGRATION = Kind.DATABASE_MIGRATION
 READY = ConditionType.READY
@@ -213,3 +215,16 @@ async def test_what_it_waits_for_wakes_it_up_at_once() -> None:
     await look_at_sources(scene.operator.hands)
     await scene.operator.work()
     assert verbs(scene).count("plan-migration") == 2
+
+
+async def test_a_freeze_window_of_the_operator_holds_it_back() -> None:
+    """It is planned; what would write is not begun."""
+    scene = Scene()
+    window = FreezeWindow(schedule="0 * * * *", duration_seconds=7200)
+    scene.operator = Operator(scene.kube, lambda: scene.now, replace(SETTINGS, freeze_windows=(window,)))
+    scene.make(Kind.DATABASE, "shop")
+    make_source(scene)
+    scene.make(MIGRATION, "shop")
+    await scene.turns(5)
+    assert scene.condition(MIGRATION, "shop", READY) == ("False", "FreezeWindow")
+    assert verbs(scene) == ["plan-migration"]

@@ -9,7 +9,9 @@ import pytest
 from dbcustody.api.approval import Decision
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.restore import WantedApproval
+from dbcustody.naming import ANNOTATION_OVERRIDE_FREEZE
 from dbcustody.plan.approval import plan as judge_approval
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.migration_gate import seen_request
 from dbcustody.reason import Reason
 from tests.fakes.migration_plane import (
@@ -138,3 +140,31 @@ def test_a_wait_that_is_over_is_not_told_any_more(facts: object) -> None:
 def test_before_a_plan_is_told_an_approval_is_of_none() -> None:
     """Nothing can be agreed to that nobody has seen."""
     assert seen_request(migration(), is_stamped=True).question.plan_hash is None
+
+
+def test_in_a_freeze_window_nothing_is_begun() -> None:
+    """It is planned and agreed to all the same, and begins after the window, or by a person's word."""
+    plane = waiting()
+    window = FreezeWindow(schedule="0 11 * * *", duration_seconds=7200)
+    plane.around = replace(plane.around, freeze_windows=(window,))
+    plane.say(word())
+    assert (plane.word(READY), plane.word(APPROVED)) == (("False", "FreezeWindow"), ("True", "Approved"))
+    assert "the migration begins after it" in plane.message(READY)
+    assert "annotate the DatabaseMigration with dbcustody.dev/override-freeze" in plane.message(READY)
+    assert (plane.look_again_seconds, plane.verbs) == (3600, ["plan-migration"])
+    annotations = {**plane.migration.metadata.annotations, ANNOTATION_OVERRIDE_FREEZE: "ticket 42"}
+    plane.migration = replace(plane.migration, metadata=replace(plane.migration.metadata, annotations=annotations))
+    plane.step()
+    assert plane.verbs == ["plan-migration", "migrate"]
+
+
+def test_after_a_freeze_window_it_begins_by_itself() -> None:
+    """Nobody has to say anything."""
+    plane = MigrationPlane(migration=migration())
+    window = FreezeWindow(schedule="0 11 * * *", duration_seconds=3660)
+    plane.around = replace(plane.around, freeze_windows=(window,))
+    looked(plane=plane)
+    assert plane.verbs == ["plan-migration"]
+    plane.passes(61)
+    plane.step()
+    assert plane.verbs == ["plan-migration", "migrate"]

@@ -38,6 +38,7 @@ async def plan_migration(
         jobs=jobs,
         approvals=world.approvals_of(key),
         is_stamped=hands.settings.stamps_approvals,
+        freeze_windows=hands.settings.freeze_windows,
         runs=world.unfinished,
     )
     return plan(migration, seen, hands.now())

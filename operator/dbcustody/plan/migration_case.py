@@ -15,6 +15,7 @@ from dbcustody.api.migration import DatabaseMigration
 from dbcustody.contract import Verb
 from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.naming import ANNOTATION_CHECK_NOW, LABEL_MIGRATION_SOURCE
+from dbcustody.plan.freeze import FreezeWindow
 from dbcustody.plan.observed import SeenJob
 from dbcustody.plan.request import Missing, missing
 from dbcustody.reason import Reason
@@ -59,6 +60,7 @@ class SeenMigration:
     """All those that name it."""
     is_stamped: bool = False
     """Whether admission policies write down who asks and who approves."""
+    freeze_windows: tuple[FreezeWindow, ...] = ()
     runs: int = 1
     """How many runs are watched, in the whole cluster."""
 

@@ -12,6 +12,7 @@ from dbcustody.guidance import GUIDANCE
 from dbcustody.naming import child_name
 from dbcustody.plan.actions import StartJob
 from dbcustody.plan.approval import SeenRequest, question_of
+from dbcustody.plan.freeze import window_at
 from dbcustody.plan.gate import judge_gate
 from dbcustody.plan.job_lifecycle import backoff_seconds
 from dbcustody.plan.migration_outcome import all_in, held_up, nobody_asked, say, stuck, under_way
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
     from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationStatus, StatedMigrationPlan
     from dbcustody.plan.actions import Plan
+    from dbcustody.plan.freeze import Frozen
     from dbcustody.plan.migration_case import Found, MigrationCase
 
 _FOR_A_PERSON = frozenset({ExitCode.REFUSED, ExitCode.BUG})
@@ -90,6 +92,9 @@ def _ask(
     """Begin to carry out the plan, or wait for the second person that it needs, or stop at that person's no."""
     request = seen_request(replace(case.migration, status=status), is_stamped=case.seen.is_stamped)
     gate = judge_gate(request.question, case.seen.approvals)
+    if gate.is_open and (frozen := _frozen(case)) is not None:
+        more = (*gate.conditions, *held_up(Reason.FREEZE_WINDOW, frozen.message))
+        return say(case, status, (*said, *more), again=frozen.again_seconds)
     if gate.is_open:
         return _begin(case, found, status, (*said, *(gate.conditions or nobody_asked(case))))
     if gate.is_shut:
@@ -97,6 +102,11 @@ def _ask(
         return say(case, status, (*said, *more))
     speak = under_way if gate.reason is Reason.APPROVAL_PENDING else held_up
     return say(case, status, (*said, *gate.conditions, *speak(gate.reason, gate.message)))
+
+
+def _frozen(case: MigrationCase) -> Frozen | None:
+    metadata = case.migration.metadata
+    return window_at(metadata, case.seen.freeze_windows, case.now, what=("migration", "DatabaseMigration"))
 
 
 def _begin(
