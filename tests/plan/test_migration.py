@@ -49,7 +49,7 @@ def test_it_is_looked_at_and_carried_out_and_stays_so() -> None:
     assert plane.word(RECONCILING) is plane.word(STALLED) is None
     status = plane.migration.status
     assert (status.current_revision, status.applied, status.pending) == (FILE, 1, 0)
-    assert plane.message(READY) == f"1 migrations are in; the last is {FILE}"
+    assert plane.message(READY) == f"migrations in: 1; the last is {FILE}"
     assert sum(isinstance(one, Count) for one in plane.actions) == 2
     assert all(job.has_ttl for job in plane.jobs.values())
 
@@ -65,7 +65,7 @@ def test_applied_again_it_does_nothing() -> None:
 def test_an_empty_source_and_an_empty_database_are_content() -> None:
     """Nothing is in and nothing is to come."""
     plane = looked(replace(ALL_IN, current=None, applied=0))
-    assert (plane.word(READY), plane.message(READY)) == (("True", "Applied"), "0 migrations are in")
+    assert (plane.word(READY), plane.message(READY)) == (("True", "Applied"), "migrations in: 0")
 
 
 def test_a_database_that_is_ahead_is_ready() -> None:

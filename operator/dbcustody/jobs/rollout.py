@@ -53,7 +53,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     if request.verb is not Verb.MIGRATE:
         history = settled(order) if request.verb is Verb.SETTLE_MIGRATION else look(order)
         facts = _facts(order, history)
-        return give(request.verb, Reason.PLANNED, f"{facts.pending} migrations are pending", migration=facts)
+        return give(request.verb, Reason.PLANNED, f"migrations pending: {facts.pending}", migration=facts)
     try:
         facts = _facts(order, migrate(order))
     except InterruptedRunError:
@@ -62,7 +62,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
         if tools.stop.is_set():
             raise
         return fail(request.verb, error.reason, error.message, migration=_facts_after(order))
-    return give(request.verb, Reason.APPLIED, f"{facts.applied} migrations are in", migration=facts)
+    return give(request.verb, Reason.APPLIED, f"migrations in: {facts.applied}", migration=facts)
 
 
 def _facts_after(order: MigrationOrder) -> MigrationFacts | None:

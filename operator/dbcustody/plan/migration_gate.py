@@ -116,7 +116,7 @@ def _begin(
     run = _next_run(case, status)
     status = replace(status, run=run)
     begun = replace(case, migration=replace(case.migration, status=status))
-    more = under_way(Reason.RUNNING, f"{status.pending} migrations are carried out")
+    more = under_way(Reason.RUNNING, f"migrations being carried out: {status.pending}")
     return say(case, status, (*said, *more), actions=(StartJob(run_job(begun, found)),))
 
 

@@ -67,7 +67,7 @@ def all_in(status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
     """Return what is said when nothing is pending."""
     assert status.plan is not None  # noqa: S101 - nothing is pending in a plan
     last = f"; the last is {status.current_revision}" if status.current_revision else ""
-    reason, told = Reason.APPLIED, f"{status.applied} migrations are in{last}"
+    reason, told = Reason.APPLIED, f"migrations in: {status.applied}{last}"
     if status.plan.ahead:
         reason, told = Reason.DATABASE_AHEAD, f"{told}, which is more than this source has; nothing is undone for that"
     return (yes(ConditionType.READY, reason, told), yes(ConditionType.APPLIED, reason, told))
