@@ -13,7 +13,7 @@ from dbcustody.api.meta import Kind
 from dbcustody.naming import API_VERSION, GROUP
 from ground.helm import template
 from ground.process import wait_until
-from scene.specimen import ALONE, DATABASE, KEYRING, RESTORE, S3, STORAGE
+from scene.specimen import ALONE, DATABASE, KEYRING, MIGRATION, RESTORE, S3, STORAGE
 from scene.specimen import POLICY as NIGHTLY
 
 if TYPE_CHECKING:
@@ -232,6 +232,7 @@ RUNNING: Final = {
     Kind.BACKUP_POLICY: NIGHTLY,
     Kind.BACKUP: ALONE,
     Kind.RESTORE_REQUEST: RESTORE,
+    Kind.DATABASE_MIGRATION: MIGRATION,
 }
 """Every kind whose Jobs can run as somebody, with nothing else that jane may not say."""
 EVERY_RUNNING = pytest.mark.parametrize("kind", RUNNING, ids=str)

@@ -15,6 +15,7 @@ from dbcustody.api.approval import ApprovalStatus
 from dbcustody.api.backup import BackupStatus
 from dbcustody.api.database import DatabaseStatus
 from dbcustody.api.meta import Kind
+from dbcustody.api.migration import DatabaseMigrationStatus
 from dbcustody.api.policy import BackupPolicySpec, BackupPolicyStatus
 from dbcustody.api.restore import RestoreRequestStatus
 from dbcustody.api.storage import BackupStorageStatus
@@ -40,6 +41,7 @@ STATUS: Final[dict[Kind, type]] = {
     Kind.BACKUP_POLICY: BackupPolicyStatus,
     Kind.BACKUP: BackupStatus,
     Kind.RESTORE_REQUEST: RestoreRequestStatus,
+    Kind.DATABASE_MIGRATION: DatabaseMigrationStatus,
     Kind.APPROVAL: ApprovalStatus,
 }
 SCALARS: Final = {str: "word", int: 17, bool: True, datetime: datetime(2026, 1, 31, 2, tzinfo=UTC)}
@@ -49,6 +51,7 @@ COLUMNS: Final = {
     Kind.BACKUP_POLICY: "NAME READY DATABASE SCHEDULE SUSPEND LAST-OK NEXT RECOVERY-POINT KEPT STORE AGE",
     Kind.BACKUP: "NAME SUCCEEDED DATABASE PROGRESS SIZE VERIFIED EXPIRES POLICY DURATION SCOPE LOCATION REASON AGE",
     Kind.RESTORE_REQUEST: "NAME SUCCEEDED SOURCE TARGET MODE PROGRESS APPROVED DURATION REASON AGE",
+    Kind.DATABASE_MIGRATION: "NAME READY DATABASE CURRENT PENDING RISK APPROVED REASON PLAN AGE",
     Kind.APPROVAL: "NAME REQUEST DECISION APPROVER READY REASON AGE",
 }
 OTHERS: Final = ("postgresql.cnpg.io", "k8up.io", "velero.io")

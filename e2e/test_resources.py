@@ -11,7 +11,20 @@ from dbcustody.api.policy import BackupPolicySpec
 from dbcustody.codec import decode, encode
 from dbcustody.naming import GROUP
 from scene.restore_specimen import BAD_RESTORES, GOOD_RESTORES, RESTORE_CHANGES
-from scene.specimen import ALONE, APPROVAL, BACKUP, DATABASE, KEYRING, LEAST, POLICY, RESTORE, S3, STORAGE, Showcase
+from scene.specimen import (
+    ALONE,
+    APPROVAL,
+    BACKUP,
+    DATABASE,
+    KEYRING,
+    LEAST,
+    MIGRATION,
+    POLICY,
+    RESTORE,
+    S3,
+    STORAGE,
+    Showcase,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +71,12 @@ GOOD_CASES = [
     pytest.param(Kind.BACKUP, {**ALONE, "compression": {"level": 19}, "tables": {"include": ["a.*"]}}, id="by itself"),
     pytest.param(Kind.BACKUP, {**BACKUP, "job": {"resources": {"limits": {"memory": "1Gi", "cpu": "0.5"}}}}, id="job"),
     *GOOD_RESTORES,
+    pytest.param(Kind.DATABASE_MIGRATION, MIGRATION, id="migrations of a ConfigMap"),
+    pytest.param(
+        Kind.DATABASE_MIGRATION,
+        {**MIGRATION, "source": {"inline": [{"name": "20260131_120000_a.sql", "sql": "select 1"}]}},
+        id="migrations of its own",
+    ),
 ]
 
 
@@ -73,6 +92,18 @@ FIELDS = "must have 5 fields (minute, hour, day of month, month, day of week)"
 BESIDE = "must not say beside `policyRef` what the policy says"
 PARTIES = "must have `policyRef`, or `databaseRef` together with `storageRef`"
 BAD_CASES = [
+    pytest.param(
+        Kind.DATABASE_MIGRATION,
+        {**MIGRATION, "source": {}},
+        "must have at least one of `inline` and `configMapRefs`",
+        id="migrations from nowhere",
+    ),
+    pytest.param(
+        Kind.DATABASE_MIGRATION,
+        {**MIGRATION, "source": {"inline": [{"name": f"2026013{n}_120000_a.sql", "sql": "x" * 4100} for n in (0, 1)]}},
+        "must have at most 8192 characters in all `inline` files together",
+        id="migrations too long to stand in a resource",
+    ),
     pytest.param(Kind.BACKUP_STORAGE, {**STORAGE, "volume": {"claimName": "v"}}, ONE_OF, id="both s3 and volume"),
     pytest.param(Kind.BACKUP_STORAGE, {"encryption": KEYRING}, ONE_OF, id="neither s3 nor volume"),
     pytest.param(Kind.BACKUP_STORAGE, {"s3": S3}, ENCRYPT, id="unencrypted without a word"),

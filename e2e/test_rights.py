@@ -25,9 +25,12 @@ ALLOWED: Final = {
         ("dbcustody.dev", f"{kind}/status"): {"patch"}
         for kind in ("databases", "backupstorages", "backuppolicies", "backups")
     },
-    ("dbcustody.dev", "approvals"): {"get", "list", "watch"},
+    **{("dbcustody.dev", kind): {"get", "list", "watch"} for kind in ("approvals", "databasemigrations")},
     ("dbcustody.dev", "restorerequests"): {"get", "list", "watch", "patch"},
-    **{("dbcustody.dev", f"{kind}/status"): {"patch"} for kind in ("restorerequests", "approvals")},
+    **{
+        ("dbcustody.dev", f"{kind}/status"): {"patch"}
+        for kind in ("restorerequests", "approvals", "databasemigrations")
+    },
     ("batch", "jobs"): _ALL,
     ("batch", "cronjobs"): _ALL,
     ("", "pods"): {"get", "list", "watch"},

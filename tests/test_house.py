@@ -155,13 +155,16 @@ def test_pure_tests_are_run_by_make_check() -> None:
 
 
 OURS = ("databases", "backupstorages", "backuppolicies", "backups")
-ASKED = ("restorerequests", "approvals")
+ASKED = ("restorerequests", "approvals", "databasemigrations")
 RIGHTS = {
     **{("dbcustody.dev", plural): {"get", "list", "watch", "create", "patch", "delete"} for plural in OURS},
     **{("dbcustody.dev", plural): {"get", "list", "watch"} for plural in ASKED},
     ("dbcustody.dev", "restorerequests"): {"get", "list", "watch", "patch"},
     **{("dbcustody.dev", f"{plural}/status"): {"patch"} for plural in (*OURS, *ASKED)},
-    **{("dbcustody.dev", f"{plural}/finalizers"): {"update"} for plural in (*OURS, "restorerequests")},
+    **{
+        ("dbcustody.dev", f"{plural}/finalizers"): {"update"}
+        for plural in (*OURS, "restorerequests", "databasemigrations")
+    },
     ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
     ("batch", "cronjobs"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "pods"): {"get", "list", "watch"},

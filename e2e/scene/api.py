@@ -23,6 +23,7 @@ _GROUPS: Final = {
     "backups": "apis/dbcustody.dev/v1",
     "restorerequests": "apis/dbcustody.dev/v1",
     "approvals": "apis/dbcustody.dev/v1",
+    "databasemigrations": "apis/dbcustody.dev/v1",
     "jobs": "apis/batch/v1",
     "cronjobs": "apis/batch/v1",
     "deployments": "apis/apps/v1",

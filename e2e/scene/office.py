@@ -26,7 +26,7 @@ class Office:
 
     def admit(self) -> None:
         """Let both people do what the chart's roles allow."""
-        for who, role in ((ASKS, "restore-requester"), (ASKS, "approver"), (AGREES, "approver")):
+        for who, role in ((ASKS, "restore-requester"), (ASKS, "migrator"), (ASKS, "approver"), (AGREES, "approver")):
             words = ("rolebinding", f"{who}-{role}", f"--clusterrole=dbcustody-{role}", f"--user={who}")
             self.cluster.kubectl("create", *words, "-n", self.space)
 

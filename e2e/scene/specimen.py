@@ -30,6 +30,10 @@ APPROVAL: Final = {
     "planHash": "0123456789ab",
     "decision": "Approve",
 }
+MIGRATION: Final = {
+    "databaseRef": {"name": "shop"},
+    "source": {"configMapRefs": [{"name": "shop-migrations"}]},
+}
 LEAST: Final[dict[Kind, Json]] = {
     Kind.DATABASE: DATABASE,
     Kind.BACKUP_STORAGE: STORAGE,
@@ -37,6 +41,7 @@ LEAST: Final[dict[Kind, Json]] = {
     Kind.BACKUP: BACKUP,
     Kind.RESTORE_REQUEST: RESTORE,
     Kind.APPROVAL: APPROVAL,
+    Kind.DATABASE_MIGRATION: MIGRATION,
 }
 _NUMBERS = itertools.count(1)
 

@@ -31,6 +31,7 @@ _PLURALS: Final = {
     "Backup": "backups",
     "RestoreRequest": "restorerequests",
     "Approval": "approvals",
+    "DatabaseMigration": "databasemigrations",
 }
 
 

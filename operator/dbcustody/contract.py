@@ -13,20 +13,28 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
+from dbcustody.api.meta import ObjectRef
+from dbcustody.api.migration import InlineFile, MigrationPolicy
 from dbcustody.api.policy import CaptureOptions, Retention
 from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
 from dbcustody.codec import decode, encode, parse_json
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.facts import BackupFacts, HoldFacts, InspectionFacts, ProbeFacts, PruneFacts, RestoreFacts, ReWrapFacts
+from dbcustody.facts import (
+    BackupFacts,
+    HoldFacts,
+    InspectionFacts,
+    MigrationFacts,
+    ProbeFacts,
+    PruneFacts,
+    RestoreFacts,
+    ReWrapFacts,
+)
 from dbcustody.reason import ExitCode, Reason
-
-if TYPE_CHECKING:
-    from dbcustody.api.meta import ObjectRef
 
 CONTRACT: Final = 1
 UNDERSTOOD: Final = frozenset({1})
@@ -55,12 +63,17 @@ class Verb(StrEnum):
     SETTLE_RESTORE = "settle-restore"
     SWAP = "swap"
     DROP_REPLACED = "drop-replaced"
+    PLAN_MIGRATION = "plan-migration"
+    SETTLE_MIGRATION = "settle-migration"
+    MIGRATE = "migrate"
 
 
 RESTORING: Final = frozenset({
     Verb.PLAN_RESTORE, Verb.RESTORE, Verb.SETTLE_RESTORE, Verb.SWAP, Verb.DROP_REPLACED,
 })  # fmt: skip
 """What works on the server where a database is to be made, as the role that restores."""
+MIGRATING: Final = frozenset({Verb.PLAN_MIGRATION, Verb.SETTLE_MIGRATION, Verb.MIGRATE})
+"""What works as the role that migrates."""
 AnyProgress = Progress | RestoreProgress
 """What a Job may tell while it works."""
 
@@ -76,6 +89,8 @@ class Mount(StrEnum):
     VOLUME = "volume"
     TEST_SERVER = "test-server"
     """The folder of the throw-away server's socket; no Secret."""
+    SOURCE = "source"
+    """With a dash and a number behind: the ConfigMap of that number, from 0, that is a source of migrations."""
 
 
 MOUNT_ROOT: Final = "/var/run/dbcustody"
@@ -137,6 +152,21 @@ class RestoreTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationTerms:
+    """Which files are meant, and what is to be done with them."""
+
+    source_digest: str
+    """Of all files, see `migration.digest`: what is mounted may be older or newer than what was decided about."""
+    inline: tuple[InlineFile, ...] = ()
+    config_map_refs: tuple[ObjectRef, ...] = ()
+    policy: MigrationPolicy = field(default_factory=MigrationPolicy)
+    plan_hash: str | None = None
+    """The plan that is to be carried out, and no other; None for who only looks, or settles."""
+    lock_wait_seconds: int = 60
+    """How long whoever else works on the database is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """What exactly was decided; everything a Job needs but the Secrets' content."""
 
@@ -170,6 +200,7 @@ class JobRequest:
     live_attempts: tuple[str, ...] = ()
     """Pod UIDs that may still write: a sweep leaves their objects alone."""
     restore: RestoreTerms | None = None
+    migration: MigrationTerms | None = None
     timeout_seconds: int = 3600
 
 
@@ -196,11 +227,12 @@ class JobResult:
     re_wrap: ReWrapFacts | None = None
     hold: HoldFacts | None = None
     restore: RestoreFacts | None = None
+    migration: MigrationFacts | None = None
     complete: bool = True
     """False in a termination message that had no room for the facts: the log has them."""
 
 
-_FACTS: Final = ("inspection", "probe", "backup", "prune", "re_wrap", "hold", "restore")
+_FACTS: Final = ("inspection", "probe", "backup", "prune", "re_wrap", "hold", "restore", "migration")
 
 
 class RecordKind(StrEnum):
@@ -221,7 +253,8 @@ class Record:
 
 def opened_by(database: DatabaseSpec, verb: Verb) -> ObjectRef:
     """Return the Secret of the role that does *verb* at *database*: its own where it has one, else that of the connection."""
-    role = database.roles.restore if verb in RESTORING else database.roles.backup
+    roles = database.roles
+    role = roles.migrator if verb in MIGRATING else roles.restore if verb in RESTORING else roles.backup
     return role.secret_ref if role is not None else database.connection.secret_ref
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from dbcustody.api.backup import Artefact, BackupScope, TableTotals, Tool
 from dbcustody.api.database import Copy, Server
+from dbcustody.api.migration import StatedMigrationPlan
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
@@ -145,3 +146,17 @@ class RestoreFacts:
     """What was put away for it; None: nothing, or it was dropped."""
     oid: int | None = None
     """Of the database that took another's place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationFacts:
+    """How a database stands to a source of migrations, by its ledger."""
+
+    source_digest: str
+    applied: int
+    pending: int
+    plan: StatedMigrationPlan
+    current: str | None = None
+    """The migration that came in last; None: none ever did."""
+    unsettled: bool = False
+    """Whether a run ended, or goes on, of which the ledger does not say how it ended."""

@@ -238,19 +238,29 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.ERASURES_PENDING: _refused(
         "ErasuresReplayed", "people were erased after the backup was taken: it would bring them back"
     ),
+    Reason.SOURCE_RESOLVED: _good("SourceResolved"),
+    Reason.SOURCE_NOT_FOUND: _unavailable(
+        "SourceResolved", "create the ConfigMap that the message names, with the label dbcustody.dev/migration-source"
+    ),
+    Reason.PLANNED: _good("Planned"),
+    Reason.APPLIED: _good("Applied"),
+    Reason.DATABASE_AHEAD: _good(
+        "Applied", "nothing to do if an older source came back on purpose; else deploy the one that has the rest"
+    ),
     Reason.MIGRATION_FAILED: _refused(
-        "Succeeded", "read the message: it names the statement and what the server refused; correct it in a new file"
+        "Applied",
+        "read the message: it names file, line and what the server refused; nothing of that file is in, so correct it",
     ),
     Reason.HISTORY_BROKEN: _refused(
-        "Succeeded", "read the message: files and database differ, and for each difference it says what to do"
+        "Applied", "read the message: files and database differ, and for each difference it says what to do"
     ),
     Reason.LEDGER_UNKNOWN: _refused(
-        "Succeeded", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
+        "Planned", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
     ),
     Reason.NEEDS_RESOLUTION: _refused(
-        "Succeeded", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
+        "Applied", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
     ),
-    Reason.SOURCE_INVALID: _refused("Succeeded", "correct the files: the message names each fault with its line"),
+    Reason.SOURCE_INVALID: _refused("Planned", "correct the files: the message names each fault with its line"),
     Reason.LINT_FAILED: _refused(
         "Succeeded",
         "write it as `dbcustody migrate lint` shows, or waive the rule in the head of the file: `-- dbcustody: allow RULE because ...`",
@@ -259,7 +269,7 @@ GUIDANCE: dict[Reason, Guidance] = {
         "Succeeded", "restore a backup, or write what undoes it as a new migration: the files know no way back"
     ),
     Reason.NOT_WRITABLE: _refused(
-        "Succeeded", "give the address of the primary: what answers is a standby, or read-only", retries=True
+        "Planned", "give the address of the primary: what answers is a standby, or read-only", retries=True
     ),
     Reason.APPROVED: _good("Approved"),
     Reason.APPROVAL_PENDING: _good(

@@ -26,6 +26,8 @@ LABEL_REQUEST: Final = f"{GROUP}/request"
 LABEL_VERB: Final = f"{GROUP}/verb"
 LABEL_OWNER_KIND: Final = f"{GROUP}/owner-kind"
 LABEL_OWNER_NAME: Final = f"{GROUP}/owner-name"
+LABEL_MIGRATION_SOURCE: Final = f"{GROUP}/migration-source"
+"""On a ConfigMap whose files are migrations; its value says nothing."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 ANNOTATION_CHECK_NOW: Final = f"{GROUP}/check-now"

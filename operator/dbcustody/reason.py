@@ -135,6 +135,11 @@ class Reason(StrEnum):
     CHECKS_FAILED = "ChecksFailed"
     ERASURES_PENDING = "ErasuresPending"
     # migrations
+    SOURCE_RESOLVED = "SourceResolved"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    PLANNED = "Planned"
+    APPLIED = "Applied"
+    DATABASE_AHEAD = "DatabaseAhead"
     MIGRATION_FAILED = "MigrationFailed"
     HISTORY_BROKEN = "HistoryBroken"
     LEDGER_UNKNOWN = "LedgerUnknown"

@@ -12,7 +12,7 @@ import kopf
 import pytest
 from aiohttp import web
 
-from dbcustody.adapters.kube import CRON_JOBS, JOBS, PODS, Exchange, Kube, Resource, ours
+from dbcustody.adapters.kube import CONFIG_MAPS, CRON_JOBS, JOBS, PODS, Exchange, Kube, Resource, ours
 from dbcustody.errors import ConflictError, DbcustodyError, RefusedError, UnavailableError
 from dbcustody.reason import Reason
 
@@ -37,6 +37,7 @@ class Server:
                 "what": f"{request.method} {request.path}",
                 "query": dict(request.query),
                 "type": request.headers.get("Content-Type"),
+                "accept": request.headers.get("Accept"),
                 "body": json.loads(text) if text else None,
                 "token": request.headers.get("Authorization"),
             }
@@ -137,6 +138,17 @@ async def test_a_listing_goes_from_page_to_page(server: Server) -> None:
     assert found == [1, 2, 3]
     assert [one["query"].get("continue") for one in server.asked] == [None, "more"]
     assert {(one["query"]["labelSelector"], one["query"]["fieldSelector"]) for one in server.asked} == {("a=b", "c=d")}
+
+
+async def test_of_what_is_big_the_metadata_can_be_listed_alone(server: Server) -> None:
+    """The API server is asked to leave out the rest; nothing else asks for a form."""
+    server.answers = [(200, {"metadata": {}, "items": [{"n": 1}]})] * 2
+    async with Kube(server.log_in) as kube:
+        for only in (True, False):
+            assert [item async for item in kube.list(CONFIG_MAPS, only_metadata=only)] == [{"n": 1}]
+
+    form = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert [one["accept"] for one in server.asked] == [form, "*/*"]
 
 
 async def test_what_is_absent_is_none(server: Server) -> None:

@@ -19,12 +19,14 @@ from dbcustody.api.backup import Backup, BackupSpec, BackupStatus
 from dbcustody.api.condition import MAX_MESSAGE_LENGTH, ConditionType
 from dbcustody.api.database import Database, DatabaseSpec, DatabaseStatus
 from dbcustody.api.meta import Kind
+from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationSpec, DatabaseMigrationStatus
 from dbcustody.api.policy import BackupPolicy, BackupPolicySpec, BackupPolicyStatus, CaptureOptions
 from dbcustody.api.restore import RestoreRequest, RestoreRequestSpec, RestoreRequestStatus
 from dbcustody.api.storage import BackupStorage, BackupStorageSpec, BackupStorageStatus
 from dbcustody.codec import encode, hints_of, wire_name
 from dbcustody.naming import GROUP, MAX_NAME_LENGTH, MAX_SCHEDULED_NAME_LENGTH, VERSION
 from dbcustody.plan.backup import MOST_ATTEMPTS
+from dbcustody.plan.migration_outcome import MOST_MIGRATIONS, MOST_OBSTACLES
 from dbcustody.plan.policy import MOST_MISSED
 from dbcustody.plan.pruning import MOST_ENTRIES
 from dbcustody.plan.restore import MOST_ATTEMPTS as MOST_RESTORE_ATTEMPTS
@@ -46,6 +48,7 @@ RESOURCES = {
     Kind.BACKUP: (Backup, BackupSpec, BackupStatus),
     Kind.RESTORE_REQUEST: (RestoreRequest, RestoreRequestSpec, RestoreRequestStatus),
     Kind.APPROVAL: (Approval, ApprovalSpec, ApprovalStatus),
+    Kind.DATABASE_MIGRATION: (DatabaseMigration, DatabaseMigrationSpec, DatabaseMigrationStatus),
 }
 EXAMPLES = [
     pytest.param(document, id=f"{path.stem}-{document['kind']}")
@@ -257,6 +260,7 @@ def test_backups_are_found_by_their_database() -> None:
     selectable = {kind: version_of(kind).get("selectableFields", []) for kind in Kind}
     assert {"jsonPath": ".spec.databaseRef.name"} in selectable[Kind.BACKUP_POLICY]
     assert {"jsonPath": ".spec.databaseRef.name"} in selectable[Kind.BACKUP]
+    assert {"jsonPath": ".spec.databaseRef.name"} in selectable[Kind.DATABASE_MIGRATION]
     assert {"jsonPath": ".spec.target.databaseRef.name"} in selectable[Kind.RESTORE_REQUEST]
 
 
@@ -291,6 +295,9 @@ def test_status_has_room_for_all_that_the_operator_says() -> None:
         STATED_LENGTH,
         NAME_LENGTH,
     }
+    migration = schema_of(Kind.DATABASE_MIGRATION, "status")["properties"]["plan"]["properties"]
+    assert migration["migrations"]["maxItems"] >= MOST_MIGRATIONS
+    assert migration["obstacles"]["maxItems"] >= MOST_OBSTACLES
     longest = max(len(word) for word in (*Reason, *ConditionType))
     assert min(condition["reason"]["maxLength"], condition["type"]["maxLength"]) >= longest
 
@@ -305,7 +312,7 @@ def test_crd_is_small_enough_for_plain_apply(kind: Kind) -> None:
 def test_examples_are_accepted_and_understood(document: Json) -> None:
     """Every example fits the schema, and the code reads from it what is written there."""
     if document["kind"] not in set(Kind):
-        assert document["kind"] in {"Secret", "PersistentVolumeClaim"}
+        assert document["kind"] in {"Secret", "PersistentVolumeClaim", "ConfigMap"}
         return
     kind = Kind(document["kind"])
     Draft202012Validator(schema_of(kind)).validate(document)

@@ -11,6 +11,7 @@ from dbcustody.api.approval import Approval, Decision
 from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.database import Database, TlsMode
 from dbcustody.api.meta import Kind, Metadata, OwnerReference, reference_to
+from dbcustody.api.migration import DatabaseMigration
 from dbcustody.api.policy import Algorithm, BackupPolicy
 from dbcustody.api.restore import RestoreRequest
 from dbcustody.api.storage import BackupStorage
@@ -41,6 +42,10 @@ SPECS: dict[type, dict[str, Any]] = {
         "requestRef": {"kind": "RestoreRequest", "name": "again"},
         "planHash": "0123456789ab",
         "decision": "Approve",
+    },
+    DatabaseMigration: {
+        "databaseRef": {"name": "shop"},
+        "source": {"configMapRefs": [{"name": "shop-migrations"}]},
     },
 }
 EVERY_RESOURCE = pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)

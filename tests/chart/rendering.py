@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RELEASE: Final = "dbcustody"
 MONITORING: Final = ("monitoring.coreos.com/v1",)
-FOR_PEOPLE: Final = ("view", "backup-operator", "data-remover", "restore-requester", "approver")
+FOR_PEOPLE: Final = ("view", "backup-operator", "data-remover", "restore-requester", "migrator", "approver")
 
 
 def rendered(

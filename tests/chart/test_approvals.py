@@ -14,7 +14,10 @@ from tests.chart.rendering import deployment, of_kind, rendered
 from tests.chart.test_policies import POLICY, STAMPING, STAMPS, WRITER
 
 ANNOTATION = "dbcustody.dev/requested-by"
-WATCHED = {"approver": ("approvals", ["CREATE"]), "requester": ("restorerequests", ["CREATE", "UPDATE"])}
+WATCHED = {
+    "approver": (["approvals"], ["CREATE"]),
+    "requester": (["restorerequests", "databasemigrations"], ["CREATE", "UPDATE"]),
+}
 
 
 def specification(kind: str, name: str) -> Any:
@@ -57,13 +60,13 @@ def test_only_what_is_written_and_guarded_is_believed(
 
 @pytest.mark.parametrize("kind", [WRITER, POLICY])
 @pytest.mark.parametrize("name", STAMPS)
-def test_a_policy_is_closed_and_watches_one_kind(kind: str, name: str) -> None:
+def test_a_policy_is_closed_and_watches_its_kinds(kind: str, name: str) -> None:
     """In doubt a request is refused."""
     found = specification(kind, name)
     (rule,) = found["matchConstraints"]["resourceRules"]
-    resource, operations = WATCHED[name.removeprefix("dbcustody-")]
+    resources, operations = WATCHED[name.removeprefix("dbcustody-")]
     assert found["failurePolicy"] == "Fail"
-    assert (rule["apiGroups"], rule["resources"], rule["operations"]) == (["dbcustody.dev"], [resource], operations)
+    assert (rule["apiGroups"], rule["resources"], rule["operations"]) == (["dbcustody.dev"], resources, operations)
     binding = of_kind(rendered(apis=(STAMPING,)), f"{kind}Binding")[name]["spec"]
     assert binding == {"policyName": name} | ({"validationActions": ["Deny"]} if kind == POLICY else {})
 

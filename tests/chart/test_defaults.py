@@ -60,7 +60,7 @@ def test_what_is_installed_by_default() -> None:
     for document in rendered():
         counted[document["kind"]] = counted.get(document["kind"], 0) + 1
     assert counted == {
-        "ClusterRole": 7,
+        "ClusterRole": 8,
         "ClusterRoleBinding": 1,
         "CustomResourceDefinition": len(list((ROOT / "crds").glob("*.yaml"))),
         "Deployment": 1,

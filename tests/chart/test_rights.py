@@ -127,6 +127,9 @@ def test_what_each_role_is_for() -> None:
     assert verbs("backup-operator", "databases") == READ
     assert verbs("restore-requester", "restorerequests") == READ | {"create", "update", "patch", "delete"}
     assert verbs("restore-requester", "approvals") == READ
+    assert verbs("migrator", "databasemigrations") == READ | {"create", "update", "patch", "delete"}
+    assert verbs("migrator", "approvals") == READ
+    assert verbs("approver", "databasemigrations") == READ
     assert verbs("approver", "approvals") == READ | {"create", "delete"}
     assert verbs("approver", "restorerequests") == READ
     assert [role for role in FOR_PEOPLE if "delete-data" in verbs(role, "backups")] == ["data-remover"]

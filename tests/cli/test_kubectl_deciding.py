@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ from dbcustody.adapters.kube import Resource, ours
 from dbcustody.naming import ANNOTATION_REQUESTED_BY
 from tests.fakes.counter import Counter, FakeServer
 from tests.fakes.glances import request, said
+from tests.fakes.migration_plane import FILE, TO_DO, asking, looked
+from tests.gitops.bodies import body_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +76,24 @@ def test_the_plan_is_shown_and_decided_on(
         "reason": "looked at",
         "approver": "ivan",
     }
+
+
+def test_the_migrations_of_a_plan_are_shown(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its risk, and how many there are besides."""
+    plane = looked(replace(TO_DO, pending=3), of=asking())
+    counter.kube.have(body_of(plane.migration) | {"metadata": {
+        "name": "shop", "namespace": "team", "annotations": {ANNOTATION_REQUESTED_BY: "jane"}
+    }})  # fmt: skip
+    assert counter.type("approve", "shop", "--kind", "pgmig") == 0
+    digest = plane.migration.status.source_digest
+    assert capsys.readouterr().err.splitlines() == [
+        "DatabaseMigration shop (asked for by jane): plan abcdef",
+        f"  into shop, from the source {digest}",
+        f"  {FILE}: Safe",
+        "  and 2 more",
+    ]
+    (made,) = counter.kube.all(APPROVALS)
+    assert made["spec"]["requestRef"] == {"kind": "DatabaseMigration", "name": "shop"}
 
 
 @pytest.mark.parametrize(

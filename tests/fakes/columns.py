@@ -74,5 +74,16 @@ COLUMNS = {
         ("Reason", "string", f"{READY}.reason", 1),
         AGE,
     ],
+    Kind.DATABASE_MIGRATION: [
+        ("Ready", "string", f"{READY}.status", 0),
+        ("Database", "string", ".spec.databaseRef.name", 0),
+        ("Current", "string", ".status.currentRevision", 0),
+        ("Pending", "integer", ".status.pending", 0),
+        ("Risk", "string", ".status.plan.risk", 0),
+        ("Approved", "string", f"{APPROVED}.status", 0),
+        ("Reason", "string", f"{READY}.reason", 1),
+        ("Plan", "string", ".status.plan.hash", 1),
+        AGE,
+    ],
 }
 """Times that lie ahead are strings: a column of type `date` shows how long ago something was."""

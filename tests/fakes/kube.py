@@ -74,12 +74,18 @@ class FakeKube:
         return self._answer("get", resource, name, lambda: self.peek(resource, namespace, name), subresource)
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        only_metadata: bool = False,
     ) -> AsyncIterator[Json]:
         """Yield the objects that fit the selectors."""
         found = self._answer("list", resource, "", lambda: self._select(resource, namespace, labels, fields))
         for body in found:
-            yield body
+            yield {"metadata": body["metadata"]} if only_metadata else body
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Json:
         """Return the object as created; raises ConflictError for a taken name."""

@@ -31,6 +31,7 @@ from tests.fakes.seen import NOW, SERVER, ago, condition, facts, policy, result,
 from tests.gitops.argocd import FOLDER, Body, Health, health_of
 from tests.gitops.bodies import body_of, fresh
 from tests.gitops.lives import database_life, policy_life, storage_life
+from tests.gitops.migration_states import MIGRATION_STATES
 from tests.gitops.replace_states import REPLACE_STATES
 from tests.gitops.state import State
 
@@ -312,6 +313,7 @@ STATES: Final = (
     State("RestoreRequest-agreed-to", Health.PROGRESSING, lambda: _decided(approval())),
     State("RestoreRequest-denied", Health.DEGRADED, lambda: _decided(_NO)),
     *REPLACE_STATES,
+    *MIGRATION_STATES,
     State("Approval-effective", Health.HEALTHY, lambda: _approval(approval(), waiting())),
     State("Approval-denial-effective", Health.HEALTHY, lambda: _approval(_NO, waiting())),
     State("Approval-superseded", Health.DEGRADED, lambda: _approval(approval(plan_hash=OTHER), waiting())),

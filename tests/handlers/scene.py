@@ -20,6 +20,7 @@ from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.hands import Hands
 from dbcustody.handlers.intake import Intake
 from dbcustody.handlers.listing import list_everything
+from dbcustody.handlers.migration import look_at_sources
 from dbcustody.handlers.observe import JOB_LABEL, Observer
 from dbcustody.handlers.reconcile import Reconciler
 from dbcustody.handlers.world import KINDS as PARSERS
@@ -31,6 +32,7 @@ from dbcustody.reason import Reason
 from dbcustody.settings import Settings
 from tests.fakes import seen
 from tests.fakes.kube import DeathError, FakeKube
+from tests.fakes.migration_plane import ALL_IN, TO_DO, told
 from tests.fakes.restore_plane import DROPPED, IS_PLANNED, IS_RESTORED, IS_SWAPPED, PLAN, SETTLED
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ SPECS: dict[Kind, dict[str, Any]] = {
         "requestRef": {"kind": "RestoreRequest", "name": "again"},
         "planHash": PLAN.hash,
         "decision": "Approve",
+    },
+    Kind.DATABASE_MIGRATION: {
+        "databaseRef": {"name": "shop"},
+        "source": {"configMapRefs": [{"name": "shop-migrations"}]},
     },
 }
 
@@ -98,6 +104,7 @@ class Operator:
         """Look again at whatever may have to move."""
         with suppress(DbcustodyError):
             await self.observer.refresh_pods()
+            await look_at_sources(self.hands)
         for key in self.intake.unfinished():
             self.hands.queue.add(key)
 
@@ -291,6 +298,10 @@ def good_answer(verb: Verb, backup: str) -> JobResult:  # noqa: PLR0911 - one fo
             return seen.result(verb, Reason.HOLD_PLACED, hold=HoldFacts(placed=True))
         case Verb.PRUNE:
             return seen.result(verb, Reason.RETENTION_ENFORCED, prune=PruneFacts(retained=Retained(count=1, bytes=10)))
+        case Verb.PLAN_MIGRATION | Verb.SETTLE_MIGRATION:
+            return told(TO_DO)
+        case Verb.MIGRATE:
+            return seen.result(verb, Reason.APPLIED, migration=ALL_IN)
         case Verb.PLAN_RESTORE | Verb.RESTORE | Verb.SETTLE_RESTORE | Verb.SWAP | Verb.DROP_REPLACED:
             answers = {Verb.PLAN_RESTORE: IS_PLANNED, Verb.RESTORE: IS_RESTORED, Verb.SWAP: IS_SWAPPED}
             return answers.get(verb, DROPPED if verb is Verb.DROP_REPLACED else SETTLED)

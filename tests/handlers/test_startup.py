@@ -198,6 +198,7 @@ async def test_what_the_watch_brings_is_taken_in() -> None:
         "hear-backups",
         "hear-restorerequests",
         "hear-approvals",
+        "hear-databasemigrations",
         "hear-jobs",
         "hear-cronjobs",
     }

@@ -168,6 +168,20 @@ def test_a_run_that_cannot_begin_is_told() -> None:
     assert reasons(waiting) == [("a", "PodNotCreated")]
 
 
+def test_migrations_that_wait_or_failed_are_told() -> None:
+    """With the command that agrees, which says of what kind they are; one whose source is there and in is no news."""
+    source = {"databaseRef": {"name": "shop"}, "source": {"configMapRefs": [{"name": "shop-migrations"}]}}
+    pending = said("Approved", "Unknown", "ApprovalPending", "somebody else than jane must agree", since=1)
+    waits = body(Kind.DATABASE_MIGRATION, "a", said("Ready", "Unknown", "ApprovalPending"), pending, spec=source)
+    stuck = said("Stalled", "True", "MigrationFailed", "a.sql: line 3: no", since=1)
+    failed = body(Kind.DATABASE_MIGRATION, "b", said("Ready", "False", "MigrationFailed"), stuck, spec=source)
+    done = body(Kind.DATABASE_MIGRATION, "c", said("Ready", "True", "Applied"), spec=source, plan={"hash": "a"})
+    assert [(need.reason, need.command) for need in told(waits, failed, done)] == [
+        ("ApprovalPending", "kubectl dbcustody approve a --kind databasemigration -n team"),
+        ("MigrationFailed", "kubectl describe databasemigrations.dbcustody.dev/b -n team"),
+    ]
+
+
 def test_a_plan_that_waits_for_a_person_is_told_at_once() -> None:
     """Nobody else can bring it on; an Approval itself needs nobody, whatever it lacks."""
     pending = said("Approved", "Unknown", "ApprovalPending", "somebody else than jane must agree", since=1)

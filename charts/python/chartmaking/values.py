@@ -90,7 +90,8 @@ class Rights(Section):
     create: bool = Field(default=True, description="Create the operator's roles and bindings")
     user_roles: bool = Field(
         default=True,
-        description="Create ClusterRoles for people, to be bound by you: view, backup-operator, data-remover, restore-requester, approver",
+        description="Create ClusterRoles for people, to be bound by you: view, backup-operator, data-remover, "
+        "restore-requester, migrator, approver",
     )
     aggregate_view: bool = Field(
         default=True,
@@ -235,7 +236,7 @@ class Values(Section):
     )
     freeze_windows: Annotated[list[FreezeWindow], Field(max_length=50)] = Field(
         default=[],
-        description="Times in which no RestoreRequest begins to write: `schedule`, `timeZone`, `durationSeconds`. "
+        description="Times in which no RestoreRequest and no DatabaseMigration begins to write: `schedule`, `timeZone`, `durationSeconds`. "
         "Plans are made all the same; docs/install.md",
     )
     image: Image = Field(default=Image(), description="The one image, of the operator and of every Job")

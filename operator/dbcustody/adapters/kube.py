@@ -36,6 +36,7 @@ UNTRUE_TESTS: Final = ("test failed", "the server rejected our request due to an
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _LOG: Final = logging.getLogger(__name__)
 _QUIET: Final = logging.getLogger(f"{__name__}.login")
 
@@ -75,6 +76,7 @@ PODS: Final = Resource("v1", "pods")
 EVENTS: Final = Resource("v1", "events")
 NAMESPACES: Final = Resource("v1", "namespaces")
 CLAIMS: Final = Resource("v1", "persistentvolumeclaims")
+CONFIG_MAPS: Final = Resource("v1", "configmaps")
 WORKLOADS: Final = "apps/v1"
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
 
@@ -124,12 +126,22 @@ class Kube:
         return await self._maybe("get", "GET", path)
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        only_metadata: bool = False,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield every object that fits the selectors, page by page; *namespace* None means all of them."""
+        """Yield every object that fits the selectors, page by page; *namespace* None means all of them.
+
+        With *only_metadata* nothing else of them is sent, however big they are.
+        """
+        accept = _METADATA if only_metadata else ""
         query = {"limit": str(PAGE_SIZE), "labelSelector": labels, "fieldSelector": fields}
         while True:
-            answer = await self._ask("list", "GET", resource.path(namespace), query=query)
+            answer = await self._ask("list", "GET", resource.path(namespace), query=query, accept=accept)
             if answer is None:
                 raise UnavailableError(f"{resource.plural}.{resource.api_version}: is not served; apply the CRDs first")
             page = json.loads(answer)
@@ -212,11 +224,13 @@ class Kube:
         body: Any = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "",
     ) -> bytes | None:
         """Return the answer's bytes, None for 404; a 401 is answered once by logging in anew, because tokens are rotated."""
         shown = {name: text for name, text in (query or {}).items() if text}
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {} if data is None else {"Content-Type": content_type}
+        kinds = {"Accept": accept, "Content-Type": content_type if data is not None else ""}
+        headers = {name: kind for name, kind in kinds.items() if kind}
         arguments = {"params": shown, "data": data, "headers": headers, "timeout": self._timeout}
         status, answer = await self._send(verb, method, path, arguments)
         if status == HTTPStatus.UNAUTHORIZED:

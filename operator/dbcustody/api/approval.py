@@ -18,6 +18,7 @@ class Approvable(StrEnum):
     """The kinds of requests that can ask for a second person."""
 
     RESTORE_REQUEST = Kind.RESTORE_REQUEST.value
+    DATABASE_MIGRATION = Kind.DATABASE_MIGRATION.value
 
 
 class Decision(StrEnum):

@@ -63,6 +63,9 @@ class ConditionType(StrEnum):
     QUIESCED = "Quiesced"
     SWAPPED = "Swapped"
     WORKLOADS_RESUMED = "WorkloadsResumed"
+    SOURCE_RESOLVED = "SourceResolved"
+    PLANNED = "Planned"
+    APPLIED = "Applied"
 
 
 ABSENT_UNLESS_TRUE = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
@@ -100,6 +103,9 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.QUIESCED: "connections were refused, and no session was left, when the databases changed places",
     ConditionType.SWAPPED: "another database is in the place of the one that ran",
     ConditionType.WORKLOADS_RESUMED: "every workload that was stopped has its replicas again",
+    ConditionType.SOURCE_RESOLVED: "every file that the source names is there",
+    ConditionType.PLANNED: "the database was held against this source, and what comes next is told",
+    ConditionType.APPLIED: "every migration of the source is in",
 }
 """What is so while a condition is true, for docs/reference."""
 

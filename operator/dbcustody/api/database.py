@@ -68,6 +68,7 @@ class Roles:
 
     backup: Role | None = None
     restore: Role | None = None
+    migrator: Role | None = None
 
 
 class WorkloadKind(StrEnum):

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BACKUP = "Backup"
     RESTORE_REQUEST = "RestoreRequest"
     APPROVAL = "Approval"
+    DATABASE_MIGRATION = "DatabaseMigration"
 
     @property
     def plural(self) -> str:
@@ -42,6 +43,7 @@ _SHORT_NAMES = {
     Kind.BACKUP: "pgbak",
     Kind.RESTORE_REQUEST: "pgrst",
     Kind.APPROVAL: "pgok",
+    Kind.DATABASE_MIGRATION: "pgmig",
 }
 
 

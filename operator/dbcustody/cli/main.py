@@ -47,6 +47,9 @@ VERBS = [
     "settle-restore",
     "swap",
     "drop-replaced",
+    "plan-migration",
+    "settle-migration",
+    "migrate",
 ]
 """Those of `contract.Verb`, written out so that nothing is loaded for them; a test holds the two together."""
 

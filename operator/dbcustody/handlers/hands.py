@@ -27,9 +27,15 @@ class KubeApi(Protocol):
         """Return the object or its subresource, or None."""
 
     def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        only_metadata: bool = False,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield the objects."""
+        """Yield the objects, or nothing but their metadata."""
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the object as created."""

@@ -25,10 +25,11 @@ _FOUND: Final = ("plan", "vanished", "deleted")
 
 def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
     """Yield the resources whose plan looks at *key*, when something that they look at differs between *before* and *after*."""
-    if key.kind is Kind.RESTORE_REQUEST:
+    if key.kind in {Kind.RESTORE_REQUEST, Kind.DATABASE_MIGRATION}:
         if before is None or after is None or before.status.conditions != after.status.conditions:
             yield from keys_of(Kind.APPROVAL, world.approvals_of(key))
-        yield from _beside_restore(key, before, after)
+        if key.kind is Kind.RESTORE_REQUEST:
+            yield from _beside_restore(key, before, after)
     elif key.kind is Kind.APPROVAL:
         yield from _asked_by(key, before, after)
     elif key.kind is Kind.BACKUP:
@@ -40,6 +41,7 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
             yield from keys_of(Kind.BACKUP, world.backups.find("policy", key.namespace, key.name))
     elif before is None or after is None or _is_told_apart(before, after):
         yield from keys_of(Kind.BACKUP_POLICY, world.policies.find("namespace", key.namespace))
+        yield from keys_of(Kind.DATABASE_MIGRATION, world.migrations.find("namespace", key.namespace))
         yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
         yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
 

@@ -18,6 +18,7 @@ from dbcustody.errors import ConflictError, DbcustodyError, InvalidSpecError, Re
 from dbcustody.handlers.approval import plan_approval
 from dbcustody.handlers.backup import plan_backup, plan_missing_backup
 from dbcustody.handlers.database import plan_database
+from dbcustody.handlers.migration import plan_migration
 from dbcustody.handlers.perform import perform
 from dbcustody.handlers.policy import plan_policy
 from dbcustody.handlers.restore import plan_restore
@@ -43,6 +44,7 @@ _PLANS: Final[dict[Kind, Callable[..., Any]]] = {
     Kind.BACKUP: plan_backup,
     Kind.RESTORE_REQUEST: plan_restore,
     Kind.APPROVAL: plan_approval,
+    Kind.DATABASE_MIGRATION: plan_migration,
 }
 _LOG: Final = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from dbcustody.handlers.hands import Hands
 from dbcustody.handlers.health import Health, application, keep_beating, serve
 from dbcustody.handlers.intake import Intake
 from dbcustody.handlers.listing import list_everything
+from dbcustody.handlers.migration import look_at_sources
 from dbcustody.handlers.observe import Observer
 from dbcustody.handlers.reconcile import Reconciler
 from dbcustody.handlers.sampler import process_metrics, sample
@@ -194,6 +195,7 @@ async def _list_at_first(hands: Hands, intake: Intake, observer: Observer) -> No
         try:
             await list_everything(hands, intake)
             await observer.refresh_pods()
+            await look_at_sources(hands)
         except DbcustodyError as error:
             _LOG.warning("cannot list: %s", error.message)
             await asyncio.sleep(RETRY_SECONDS)
@@ -209,6 +211,7 @@ async def _sweep(hands: Hands, intake: Intake, observer: Observer, around: Surro
         await asyncio.sleep(SWEEP_SECONDS)
         with suppress(DbcustodyError):
             await observer.refresh_pods()
+            await look_at_sources(hands)
         for key in intake.unfinished():
             due_seconds = hands.queue.due_seconds(key)
             if due_seconds is None or due_seconds > SOON_SECONDS:

@@ -14,6 +14,7 @@ from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionType, is_true
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Kind
+from dbcustody.api.migration import DatabaseMigration
 from dbcustody.api.policy import BackupPolicy
 from dbcustody.api.restore import RestoreRequest
 from dbcustody.api.storage import BackupStorage
@@ -26,7 +27,9 @@ from dbcustody.plan.observed import SeenCronJob, SeenJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-Resource = Database | BackupStorage | BackupPolicy | Backup | RestoreRequest | Approval
+    from dbcustody.plan.migration_case import SeenConfigMap
+
+Resource = Database | BackupStorage | BackupPolicy | Backup | RestoreRequest | Approval | DatabaseMigration
 KINDS: dict[Kind, type[Resource]] = {
     Kind.DATABASE: Database,
     Kind.BACKUP_STORAGE: BackupStorage,
@@ -34,6 +37,7 @@ KINDS: dict[Kind, type[Resource]] = {
     Kind.BACKUP: Backup,
     Kind.RESTORE_REQUEST: RestoreRequest,
     Kind.APPROVAL: Approval,
+    Kind.DATABASE_MIGRATION: DatabaseMigration,
 }
 
 
@@ -52,7 +56,18 @@ class Place(NamedTuple):
     name: str
 
 
-Item = TypeVar("Item", Database, BackupStorage, BackupPolicy, Backup, RestoreRequest, Approval, SeenJob, SeenCronJob)
+Item = TypeVar(
+    "Item",
+    Database,
+    BackupStorage,
+    BackupPolicy,
+    Backup,
+    RestoreRequest,
+    Approval,
+    DatabaseMigration,
+    SeenJob,
+    SeenCronJob,
+)
 
 
 class Shelf(Generic[Item]):
@@ -124,8 +139,11 @@ class World:
         self.backups: Shelf[Backup] = Shelf(_indices_of_backup)
         self.restores: Shelf[RestoreRequest] = Shelf(_indices_of_restore)
         self.approvals: Shelf[Approval] = Shelf(_indices_of_approval)
+        self.migrations: Shelf[DatabaseMigration] = Shelf(_indices_of_migration)
         self.jobs: Shelf[SeenJob] = Shelf(_indices_of_job)
         self.cron_jobs: Shelf[SeenCronJob] = Shelf(_by_namespace)
+        self.config_maps: dict[Place, SeenConfigMap] = {}
+        """Those that say that they are sources of migrations; their files only once somebody asked for them."""
 
     def shelf(self, kind: Kind) -> Shelf[Any]:
         """Return the shelf of *kind*."""
@@ -136,6 +154,7 @@ class World:
             Kind.BACKUP: self.backups,
             Kind.RESTORE_REQUEST: self.restores,
             Kind.APPROVAL: self.approvals,
+            Kind.DATABASE_MIGRATION: self.migrations,
         }
         return shelves[kind]
 
@@ -225,6 +244,12 @@ def _indices_of_restore(request: RestoreRequest) -> Iterator[tuple[str, ...]]:
         yield from (("unfinished",), ("unfinished", request.metadata.namespace))
     if not is_finished(request) or request.status.keeps_old:
         yield from (("open",), ("sparing", request.metadata.namespace))
+
+
+def _indices_of_migration(migration: DatabaseMigration) -> Iterator[tuple[str, ...]]:
+    namespace, spec = migration.metadata.namespace, migration.spec
+    yield ("namespace", namespace)
+    yield from (("source", namespace, reference.name) for reference in spec.source.config_map_refs)
 
 
 def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:

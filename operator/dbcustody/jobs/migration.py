@@ -24,6 +24,7 @@ from dbcustody.jobs.mutation import Desk, carry_out
 from dbcustody.migration.history import History, Kind, compare
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
+from dbcustody.migration.proposal import Proposal, propose
 from dbcustody.migration.script import Script
 from dbcustody.reason import Reason
 
@@ -54,6 +55,10 @@ class MigrationOrder:
     allows_out_of_order: bool = False
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
+    agreed_hash: str | None = None
+    """The plan that is to be carried out, and no other; None: whatever is pending."""
+    source_digest: str | None = None
+    """Of all files, for the ledger; None: nobody says."""
     lock_wait_seconds: float = 60.0
     stop: threading.Event = field(default_factory=threading.Event)
     say: Callable[[str], None] = lambda _: None
@@ -80,6 +85,7 @@ def migrate(order: MigrationOrder) -> History:
         history = compared(order, desk)
         require_sound(history)
         _require_admitted(order, history)
+        _require_agreed(order, history)
         _require_extensions(desk, history.pending)
         for script in history.pending:
             if order.stop.is_set():
@@ -99,6 +105,19 @@ def _require_admitted(order: MigrationOrder, history: History) -> None:
         )
 
 
+def proposal_of(order: MigrationOrder, history: History) -> Proposal:
+    """Return what *history* has pending, as a plan."""
+    return propose(history, order.limits, allows_out_of_order=order.allows_out_of_order)
+
+
+def _require_agreed(order: MigrationOrder, history: History) -> None:
+    """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
+    found = proposal_of(order, history).hash
+    if order.agreed_hash not in {None, found}:
+        message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
+        raise RefusedError(message, reason=Reason.PLAN_CHANGED)
+
+
 def _require_extensions(desk: Desk, scripts: Sequence[Script]) -> None:
     """Raise RefusedError (ExtensionsMissing) unless every extension is there that the head of a script names."""
     wanted = {name for script in scripts for name in script.up.directives.requires}
@@ -111,13 +130,33 @@ def _require_extensions(desk: Desk, scripts: Sequence[Script]) -> None:
         )
 
 
-def require_sound(history: History) -> None:
-    """Raise RefusedError with every difference that stands in the way; a database that is only ahead of its source is sound."""
+def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
+    """Return every difference that stands in the way, and what that is called; None: nothing does.
+
+    A database that is only ahead of its source is sound.
+    """
     if history.is_ahead or not history.differences:
-        return
+        return None
     unfinished = any(one.kind in _UNFINISHED for one in history.differences)
-    message = "; ".join(f"{one.kind.value}: {one}" for one in history.differences)
-    raise RefusedError(message, reason=Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN)
+    told = tuple(f"{one.kind.value}: {one}" for one in history.differences)
+    return Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN, told
+
+
+def require_sound(history: History) -> None:
+    """Raise RefusedError with every difference that stands in the way."""
+    if (found := obstacles_of(history)) is not None:
+        reason, told = found
+        raise RefusedError("; ".join(told), reason=reason)
+
+
+def settled(order: MigrationOrder) -> History:
+    """Find out how every run ended of which nothing says it, and return how the database stands then; nothing is carried out.
+
+    Raises as `migrate` does.
+    """
+    with at_work(order) as desk:
+        settle(desk)
+        return compared(order, desk)
 
 
 @contextmanager
@@ -167,6 +206,8 @@ def intent_of(order: MigrationOrder, script: Script, direction: Direction) -> In
         body=body.text,
         down_body=script.down.text if script.down is not None else None,
         is_allowed_out_of_order=order.allows_out_of_order,
+        source_sha256=order.source_digest,
+        plan_sha256=order.agreed_hash,
         tool=order.tool,
         actor=order.actor,
     )

@@ -27,6 +27,7 @@ from dbcustody.contract import (
 from dbcustody.errors import InvalidSpecError, UnavailableError
 from dbcustody.jobs.custody import storage_of
 from dbcustody.jobs.tools import Tools, application_name, database_of, find_target
+from dbcustody.migration.script import SourceFile
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def mounted_tools(
         keyring=lambda: _mounted_keyring(request, root),
         clients=client_folders(environ),
         test_server=lambda: _test_server(request, root),
+        sources=lambda: _mounted_sources(request, root),
     )
 
 
@@ -162,6 +164,23 @@ def _test_server(request: JobRequest, root: Path) -> PostgresTarget | None:
         sslmode="disable",
         application=application_name("restore test", request.custody_id),
     )
+
+
+def _mounted_sources(request: JobRequest, root: Path) -> tuple[SourceFile, ...]:
+    """Return the files of the request itself, and those of the ConfigMaps that were mounted for it, in the order of the request."""
+    terms = request.migration
+    if terms is None:
+        return ()
+    files = [SourceFile(name=one.name, content=one.sql.encode()) for one in terms.inline]
+    for number, reference in enumerate(terms.config_map_refs):
+        paths = [path for path in _listed(root / f"{Mount.SOURCE}-{number}") if not path.name.startswith("..")]
+        if not paths:
+            raise UnavailableError(
+                f"ConfigMap {reference.name!r}: is missing or empty; create it in the same namespace",
+                reason=Reason.SOURCE_NOT_FOUND,
+            )
+        files += [SourceFile(name=path.name, content=path.read_bytes()) for path in paths]
+    return tuple(files)
 
 
 def _mounted_ca(reference: SecretKeyRef | None, folder: Path) -> Path | None:

@@ -58,6 +58,9 @@ _MODULES: Final = {
     Verb.SETTLE_RESTORE: "dbcustody.jobs.restore",
     Verb.SWAP: "dbcustody.jobs.swap",
     Verb.DROP_REPLACED: "dbcustody.jobs.swap",
+    Verb.PLAN_MIGRATION: "dbcustody.jobs.rollout",
+    Verb.SETTLE_MIGRATION: "dbcustody.jobs.rollout",
+    Verb.MIGRATE: "dbcustody.jobs.rollout",
 }
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 

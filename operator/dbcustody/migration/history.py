@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+_WITHOUT_CHANGE = frozenset({State.STARTED, State.FAILED})
+
+
 class Kind(StrEnum):
     """How a database and a source can differ, beyond what is only pending."""
 
@@ -58,6 +61,8 @@ class History:
     heads: tuple[str, ...]
     """The revisions that are in and that none which is in comes after."""
     differences: tuple[Difference, ...]
+    changes: int
+    """How many attempts changed where a revision stands, ever: it never becomes less, so that no state of the ledger comes twice."""
 
     @property
     def is_ahead(self) -> bool:
@@ -118,6 +123,7 @@ def compare(scripts: Sequence[Script], attempts: Iterable[Attempt], *, allows_ou
         pending=tuple(sides.pending),
         heads=_heads([attempt.revision for attempt in present], scripts),
         differences=tuple(found),
+        changes=sum(attempt.state not in _WITHOUT_CHANGE for attempt in rows),
     )
 
 

@@ -53,6 +53,8 @@ class SeenRequest:
 
     question: Question
     conditions: tuple[Condition, ...] = ()
+    is_lasting: bool = False
+    """Whether it makes plan after plan: an Approval that had its effect on one of them is not undone by the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,10 @@ def plan(approval: Approval, request: SeenRequest | None, now: datetime) -> Plan
 
 
 def _is_of_the_past(approval: Approval, request: SeenRequest | None) -> bool:
-    """Return whether the request that *approval* had its effect on is gone, or another one has its name."""
-    return request is None or not _is_later(approval, request.question)
+    """Return whether the request that *approval* had its effect on is gone, has moved on, or another one has its name."""
+    if request is None or not _is_later(approval, request.question):
+        return True
+    return request.is_lasting and approval.spec.plan_hash != request.question.plan_hash
 
 
 def _word(approval: Approval, request: SeenRequest | None) -> tuple[Condition, ...]:

@@ -15,6 +15,7 @@ from dbcustody.api.approval import ApprovalSpec
 from dbcustody.api.backup import BackupSpec
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import Kind
+from dbcustody.api.migration import DatabaseMigrationSpec
 from dbcustody.api.policy import BackupPolicySpec
 from dbcustody.api.restore import RestoreRequestSpec
 from dbcustody.api.storage import BackupStorageSpec
@@ -40,6 +41,7 @@ _SPECS: Final[dict[Kind, type]] = {
     Kind.BACKUP: BackupSpec,
     Kind.RESTORE_REQUEST: RestoreRequestSpec,
     Kind.APPROVAL: ApprovalSpec,
+    Kind.DATABASE_MIGRATION: DatabaseMigrationSpec,
 }
 _APPLY_CRDS: Final = "apply the CRDs of this version: helm upgrade, or kubectl apply -f crds/"
 _NAMES_SHOWN: Final = 5

@@ -50,7 +50,8 @@ def _confirm_prune(resource: Glance) -> list[Words] | None:
 
 
 def _approve(resource: Glance) -> list[Words]:
-    return [["kubectl", "dbcustody", "approve", resource.name, "-n", resource.namespace]]
+    kind = [] if resource.kind is Kind.RESTORE_REQUEST else ["--kind", resource.kind.value.lower()]
+    return [["kubectl", "dbcustody", "approve", resource.name, *kind, "-n", resource.namespace]]
 
 
 def _show_grants(resource: Glance) -> list[Words] | None:

@@ -1,4 +1,4 @@
-"""Freeze windows: times in which no restore begins to write. The operator is told them once, for all that it serves.
+"""Freeze windows: times in which no restore and no migration begins to write. The operator is told them once, for all that it serves.
 
 CEL has no clock, so the API server cannot judge this at admission; the plan does, in the moment in which it would start the Job. What is
 under way goes on, a plan is made and told at any time, and a person's word on the request overrides.
@@ -19,6 +19,7 @@ from dbcustody.plan.schedule import next_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dbcustody.api.meta import Metadata
     from dbcustody.plan.restore_case import RestoreCase
 
 HELD_BACK: Final = frozenset({Verb.RESTORE})
@@ -60,18 +61,28 @@ def frozen(case: RestoreCase) -> Frozen | None:
 
 def window_on(case: RestoreCase) -> Frozen | None:
     """Return why nothing that *case* asks for may begin now; None: no window is on, or a person overrides it."""
-    if case.request.metadata.annotations.get(ANNOTATION_OVERRIDE_FREEZE, "").strip():
+    return window_at(case.request.metadata, case.seen.freeze_windows, case.now, what=("restore", "RestoreRequest"))
+
+
+def window_at(
+    metadata: Metadata, windows: Iterable[FreezeWindow], now: datetime, *, what: tuple[str, str]
+) -> Frozen | None:
+    """Return why nothing that the resource of *metadata* asks for may begin at *now*; None: no window is on, or a person overrides it.
+
+    *what* is what begins afterwards, and the kind of the resource, for people.
+    """
+    if metadata.annotations.get(ANNOTATION_OVERRIDE_FREEZE, "").strip():
         return None
-    ends = ((window.end_of(case.now), window) for window in case.seen.freeze_windows)
+    ends = ((window.end_of(now), window) for window in windows)
     on = [(end, window) for end, window in ends if end is not None]
     if not on:
         return None
     end, window = max(on, key=lambda one: one[0])
     message = (
-        f"the freeze window of {window.schedule!r} ({window.time_zone}) is on until {format_time(end)}: the restore begins after it; "
-        f"to begin now, annotate the RestoreRequest with {ANNOTATION_OVERRIDE_FREEZE}=<why>"
+        f"the freeze window of {window.schedule!r} ({window.time_zone}) is on until {format_time(end)}: the {what[0]} begins after it; "
+        f"to begin now, annotate the {what[1]} with {ANNOTATION_OVERRIDE_FREEZE}=<why>"
     )
-    return Frozen(message, (end - case.now).total_seconds())
+    return Frozen(message, (end - now).total_seconds())
 
 
 def read_windows(text: str, name: str) -> tuple[FreezeWindow, ...]:

@@ -52,7 +52,7 @@ class Work:
     """Of Database, BackupStorage, BackupPolicy and Backup, in this order; a later one wins."""
     backup_name: str | None = None
     request_name: str | None = None
-    """Of a RestoreRequest."""
+    """Of a RestoreRequest or a DatabaseMigration."""
     waiting_seconds: int = 0
     """How long the worker may wait for its turn before its own clock starts."""
     is_tied: bool = True

@@ -159,6 +159,9 @@ def _volumes(request: JobRequest) -> Iterator[tuple[str, Json]]:
         sources += _storage_sources(request.storage)
     for mount, source in sources:
         yield mount.value, {"name": mount.value, **source}
+    for number, reference in enumerate(request.migration.config_map_refs if request.migration is not None else ()):
+        name = f"{Mount.SOURCE}-{number}"
+        yield name, {"name": name, "configMap": {"name": reference.name, "optional": True, "defaultMode": _SECRET_MODE}}
 
 
 def _database_sources(database: DatabaseSpec, verb: Verb) -> Iterator[tuple[Mount, Json]]:

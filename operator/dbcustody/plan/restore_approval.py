@@ -5,12 +5,13 @@ An attempt that planned and waits for a person is marked by its reason, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, find, merge, no, unknown, yes
+from dbcustody.api.condition import Condition, ConditionStatus, ConditionType, find, merge, no, unknown
 from dbcustody.contract import Verb
-from dbcustody.plan.approval import Denied, Given, SeenRequest, Unavailable, Waiting, answer, question_of
+from dbcustody.plan.approval import SeenRequest, question_of
+from dbcustody.plan.gate import Gate, judge_gate
 from dbcustody.plan.summary import carried
 from dbcustody.reason import Reason
 
@@ -21,34 +22,10 @@ if TYPE_CHECKING:
 AWAITED = "the yes of a second person"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Whether the plan that stands in status may be carried out: *is_open*, *is_shut* for good, or neither: it is waited."""
-
-    reason: Reason
-    message: str
-    is_open: bool = False
-    is_shut: bool = False
-    conditions: tuple[Condition, ...] = ()
-
-
 def gate(case: RestoreCase, status: RestoreRequestStatus) -> Gate:
     """Return whether the plan in *status* may be carried out now."""
     seen = seen_request(replace(case.request, status=status), is_stamped=case.seen.is_stamped)
-    match answer(seen.question, case.seen.approvals):
-        case Given(message):
-            said = (yes(ConditionType.APPROVED, Reason.APPROVED, message),)
-            return Gate(Reason.APPROVED, message, is_open=True, conditions=said)
-        case Denied(message):
-            return Gate(Reason.DENIED, message, is_shut=True)
-        case Waiting(message):
-            said = (unknown(ConditionType.APPROVED, Reason.APPROVAL_PENDING, message),)
-            return Gate(Reason.APPROVAL_PENDING, message, conditions=said)
-        case Unavailable(message):
-            said = (unknown(ConditionType.APPROVED, Reason.APPROVAL_UNAVAILABLE, message),)
-            return Gate(Reason.APPROVAL_UNAVAILABLE, message, conditions=said)
-        case _:
-            return Gate(Reason.APPROVAL_NOT_REQUIRED, "nobody is asked", is_open=True)
+    return judge_gate(seen.question, case.seen.approvals)
 
 
 def seen_request(request: RestoreRequest, *, is_stamped: bool) -> SeenRequest:

@@ -6,18 +6,18 @@ rules:
     verbs: [get, list, watch, create, patch, delete]
   # What people ask for is theirs: the operator says what became of it, and makes and deletes none.
   - apiGroups: [dbcustody.dev]
-    resources: [restorerequests, approvals]
+    resources: [restorerequests, approvals, databasemigrations]
     verbs: [get, list, watch]
   # A finalizer on those that take a database's place: the workloads that they stopped must come back whatever becomes of them.
   - apiGroups: [dbcustody.dev]
     resources: [restorerequests]
     verbs: [patch]
   - apiGroups: [dbcustody.dev]
-    resources: [databases/status, backupstorages/status, backuppolicies/status, backups/status, restorerequests/status, approvals/status]
+    resources: [databases/status, backupstorages/status, backuppolicies/status, backups/status, restorerequests/status, approvals/status, databasemigrations/status]
     verbs: [patch]
   # Owner references with blockOwnerDeletion need this where OwnerReferencesPermissionEnforcement is on.
   - apiGroups: [dbcustody.dev]
-    resources: [databases/finalizers, backupstorages/finalizers, backuppolicies/finalizers, backups/finalizers, restorerequests/finalizers]
+    resources: [databases/finalizers, backupstorages/finalizers, backuppolicies/finalizers, backups/finalizers, restorerequests/finalizers, databasemigrations/finalizers]
     verbs: [update]
   - apiGroups: [batch]
     resources: [jobs, cronjobs]

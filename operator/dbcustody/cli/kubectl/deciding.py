@@ -9,6 +9,7 @@ import click
 from dbcustody.adapters.kube import ours
 from dbcustody.api.approval import Approvable, Decision, RequestRef
 from dbcustody.api.meta import Kind
+from dbcustody.api.migration import StatedMigrationPlan
 from dbcustody.api.restore import Mode, StatedPlan
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.kubectl.asking import create
@@ -59,7 +60,9 @@ def _approvable(text: str) -> Approvable:
     return Approvable(kind.value)
 
 
-def _waiting_plan(kind: Approvable, name: str, body: Mapping[str, Any] | None, namespace: str) -> StatedPlan:
+def _waiting_plan(
+    kind: Approvable, name: str, body: Mapping[str, Any] | None, namespace: str
+) -> StatedPlan | StatedMigrationPlan:
     """Return the plan that waits for a person; raises RefusedError when none does."""
     if body is None:
         raise RefusedError(
@@ -71,13 +74,32 @@ def _waiting_plan(kind: Approvable, name: str, body: Mapping[str, Any] | None, n
         raise RefusedError(
             f"{kind.value} {name}: has no plan that waits for a person ({why})", reason=Reason.SUPERSEDED
         )
-    return decode(StatedPlan, body["status"]["plan"], "status.plan")
+    plan = body["status"]["plan"]
+    if kind is Approvable.DATABASE_MIGRATION:
+        return decode(StatedMigrationPlan, plan, "status.plan")
+    return decode(StatedPlan, plan, "status.plan")
 
 
-def _lines(kind: Approvable, name: str, plan: StatedPlan, body: Mapping[str, Any]) -> Iterator[str]:
+def _lines(
+    kind: Approvable, name: str, plan: StatedPlan | StatedMigrationPlan, body: Mapping[str, Any]
+) -> Iterator[str]:
     """Yield what the plan will do, a line each."""
-    status, requester = body["status"], _requester(body) or "nobody knows who"
+    requester = _requester(body) or "nobody knows who"
     yield f"{kind.value} {name} (asked for by {requester}): plan {plan.hash}"
+    yield from _migration_lines(plan, body) if isinstance(plan, StatedMigrationPlan) else _restore_lines(plan, body)
+
+
+def _migration_lines(plan: StatedMigrationPlan, body: Mapping[str, Any]) -> Iterator[str]:
+    yield f"  into {body['spec']['databaseRef']['name']}, from the source {body['status'].get('sourceDigest', '')}"
+    for one in plan.migrations:
+        yield f"  {one.name}: {one.risk.value}{', irreversible' if one.irreversible else ''}"
+    more = body["status"].get("pending", 0) - len(plan.migrations)
+    if more > 0:
+        yield f"  and {more} more"
+
+
+def _restore_lines(plan: StatedPlan, body: Mapping[str, Any]) -> Iterator[str]:
+    status = body["status"]
     yield f"  {status.get('source', '')} -> {status.get('target', '')}"
     if (body.get("spec") or {}).get("mode") == Mode.REPLACE:
         yield "  takes the place of the database that runs there, which is put aside, shut"

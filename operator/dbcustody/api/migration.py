@@ -1,0 +1,163 @@
+"""DatabaseMigration: the migrations that a database shall have, wherever their files lie, and how far it is.
+
+It lives as long as the database does: files are added to its sources, never taken away. What is in stands in the database itself; the
+status is only what was read there last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from dbcustody.api.condition import Condition
+from dbcustody.api.job_template import JobTemplate
+from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
+from dbcustody.api.restore import StatedObstacle, WantedApproval
+from dbcustody.codec import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class OutOfOrder(StrEnum):
+    """What to do about a migration that came late: older than one that is in."""
+
+    REJECT = "Reject"
+    ALLOW = "Allow"
+
+
+class RiskClass(StrEnum):
+    """How dangerous a migration is, as far as its statements tell."""
+
+    SAFE = "Safe"
+    CAUTION = "Caution"
+    DESTRUCTIVE = "Destructive"
+    """It loses data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InlineFile:
+    """A small migration that stands in the resource itself: the name of its file, and its text."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSource:
+    """Where the files lie; all of them together are one source, and no name may come twice."""
+
+    inline: tuple[InlineFile, ...] = ()
+    config_map_refs: tuple[ObjectRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPolicy:
+    """What is allowed, and how patiently locks are asked for; see `migration.patience.Limits`. 0 means: without end."""
+
+    out_of_order: OutOfOrder = OutOfOrder.REJECT
+    lock_timeout_milliseconds: int = 500
+    statement_timeout_seconds: int = 0
+    lock_attempts: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseMigrationSpec:
+    """What is wanted."""
+
+    database_ref: ObjectRef
+    source: MigrationSource
+    policy: MigrationPolicy = field(default_factory=MigrationPolicy)
+    approval: WantedApproval = field(default_factory=WantedApproval)
+    timeout_seconds: int = 21_600
+    job: JobTemplate | None = None
+    suspend: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedMigration:
+    """A migration that is pending."""
+
+    name: str
+    risk: RiskClass
+    irreversible: bool = False
+    """Whether nothing brings back what was before: it has no way back, or destroys something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedMigrationPlan:
+    """What comes next, told before anything is run; with *obstacles* nothing is."""
+
+    hash: str
+    migrations: tuple[StatedMigration, ...] = ()
+    """The first ones, in the order in which they run."""
+    risk: RiskClass | None = None
+    """That of the most dangerous one; None: nothing is pending."""
+    irreversible: bool = False
+    obstacles: tuple[StatedObstacle, ...] = ()
+    ahead: bool = False
+    """Whether the database has all that the source has, and more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRun:
+    """The last Job that carried something out, and what became of it; None means: not yet."""
+
+    ordinal: int
+    job_name: str
+    plan_hash: str
+    source_digest: str
+    generation: int
+    """Of the spec that it was started for."""
+    check_now: str | None = None
+    """The value of the annotation when it was started: another one asks for a new try."""
+    created: bool = False
+    """Whether its Job was seen."""
+    failures: int = 0
+    """How many in a row failed, of this source and spec."""
+    finish_time: datetime | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseMigrationStatus:
+    """How the database stood to the source when it was looked at last; None means: not known yet."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+    current_revision: str | None = None
+    """The migration that came in last, by name."""
+    applied: int | None = None
+    pending: int | None = None
+    source_digest: str | None = None
+    plan: StatedMigrationPlan | None = None
+    unsettled: bool = False
+    """Whether a run ended of which the ledger does not say how: that is found out before anything else."""
+    run: MigrationRun | None = None
+    planned_time: datetime | None = None
+    plan_failures: int = 0
+    check_now: str | None = None
+    job_ref: ObjectRef | None = None
+    """The Job that plans now."""
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseMigration:
+    """The resource."""
+
+    metadata: Metadata
+    spec: DatabaseMigrationSpec
+    status: DatabaseMigrationStatus = field(default_factory=DatabaseMigrationStatus)
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> DatabaseMigration:
+        """Return the resource that the Kubernetes object *body* describes; raises InvalidSpecError with the field's path."""
+        return cls(
+            metadata=read_metadata(body),
+            spec=decode(DatabaseMigrationSpec, body["spec"], "spec"),
+            status=decode(DatabaseMigrationStatus, body.get("status") or {}, "status"),
+        )

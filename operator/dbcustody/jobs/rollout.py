@@ -1,0 +1,162 @@
+"""The Jobs of a DatabaseMigration: look how the database stands to the source, settle what a dead run left, carry out what is pending.
+
+The same engine as the command line's; what a Job adds is that files, plan and order are those that were decided about, and no others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid5
+
+import structlog
+
+import dbcustody
+from dbcustody.api.migration import OutOfOrder, RiskClass, StatedMigration, StatedMigrationPlan
+from dbcustody.api.restore import StatedObstacle
+from dbcustody.contract import Verb
+from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError, RefusedError, UnavailableError
+from dbcustody.facts import MigrationFacts
+from dbcustody.jobs.migration import MigrationOrder, look, migrate, obstacles_of, proposal_of, settled
+from dbcustody.jobs.tools import custody_id_of, database_of
+from dbcustody.jobs.verdict import fail, give
+from dbcustody.migration.digest import file_digest, is_migration, source_digest
+from dbcustody.migration.history import Kind
+from dbcustody.migration.patience import Limits
+from dbcustody.migration.script import read_scripts
+from dbcustody.naming import named
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dbcustody.contract import JobRequest, JobResult, MigrationTerms
+    from dbcustody.jobs.tools import Tools
+    from dbcustody.migration.history import History
+    from dbcustody.migration.proposal import Proposal
+    from dbcustody.migration.script import Script, SourceFile
+
+MOST_TOLD: Final = 100
+"""As many migrations, and obstacles, as status has room for; the hash of the plan is of all."""
+_FAULTS_TOLD: Final = 5
+_RUNS: Final = UUID("5b1f4a1e-6c86-4a53-9d0c-0f6f4f6d2b0e")
+"""A namespace of UUIDs, for the runs of attempts that are not called by one."""
+_LOG = structlog.stdlib.get_logger("dbcustody.job")
+
+
+def run(request: JobRequest, tools: Tools) -> JobResult:
+    """Return how the database stands once *request* is done: reason Planned, or Applied.
+
+    A run that failed tells it, too, as far as the database answers. Raises as `jobs.migration.migrate` does, and with SourceInvalid and
+    SourceNotFound.
+    """
+    order = _order(request, tools)
+    if request.verb is not Verb.MIGRATE:
+        history = settled(order) if request.verb is Verb.SETTLE_MIGRATION else look(order)
+        facts = _facts(order, history)
+        return give(request.verb, Reason.PLANNED, f"migrations pending: {facts.pending}", migration=facts)
+    try:
+        facts = _facts(order, migrate(order))
+    except InterruptedRunError:
+        raise
+    except DbcustodyError as error:
+        if tools.stop.is_set():
+            raise
+        return fail(request.verb, error.reason, error.message, migration=_facts_after(order))
+    return give(request.verb, Reason.APPLIED, f"migrations in: {facts.applied}", migration=facts)
+
+
+def _facts_after(order: MigrationOrder) -> MigrationFacts | None:
+    """Return how the database stands after a run that failed; None: it does not answer."""
+    try:
+        return _facts(order, look(order))
+    except DbcustodyError:
+        _LOG.warning("the ledger could not be read after the run", exc_info=True)
+        return None
+
+
+def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
+    terms, policy = _terms_of(request), _terms_of(request).policy
+    return MigrationOrder(
+        target=tools.target(request.verb),
+        custody_id=custody_id_of(request),
+        maintenance_database=database_of(request).connection.maintenance_database,
+        scripts=_scripts(request.verb, terms, tools.sources()),
+        run=_run_of(tools.attempt),
+        actor=f"DatabaseMigration {request.namespace}/{request.name}",
+        tool=f"dbcustody {dbcustody.__version__}",
+        limits=Limits(
+            lock_timeout_milliseconds=policy.lock_timeout_milliseconds,
+            statement_timeout_seconds=policy.statement_timeout_seconds,
+            lock_attempts=policy.lock_attempts,
+        ),
+        allows_out_of_order=policy.out_of_order is OutOfOrder.ALLOW,
+        agreed_hash=terms.plan_hash,
+        source_digest=terms.source_digest,
+        lock_wait_seconds=terms.lock_wait_seconds,
+        stop=tools.stop,
+        say=lambda words: _LOG.info("migrating", what=words),
+    )
+
+
+def _terms_of(request: JobRequest) -> MigrationTerms:
+    if request.migration is None:
+        raise InvalidSpecError(f"request {request.verb.value}: migration: is missing; must be given")
+    return request.migration
+
+
+def _run_of(attempt: str) -> UUID:
+    """Return the UUID of the run: that of the pod, which is nobody else's."""
+    try:
+        return UUID(attempt)
+    except ValueError:
+        return uuid5(_RUNS, attempt)
+
+
+def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -> tuple[Script, ...]:
+    """Return the migrations of *files*, which are those that were decided about.
+
+    Raises UnavailableError (SourceNotFound) or, when a plan was agreed to, RefusedError (PlanChanged) for other files; RefusedError
+    (SourceInvalid) naming the first faults.
+    """
+    found = source_digest((file.name, file_digest(file.content)) for file in files)
+    if found != terms.source_digest:
+        message = f"the files that were mounted have the digest {found}, and {terms.source_digest} is meant"
+        if verb is Verb.MIGRATE:
+            raise RefusedError(f"{message}; nothing was run", reason=Reason.PLAN_CHANGED)
+        raise UnavailableError(
+            f"{message}; a ConfigMap that was just changed takes a while", reason=Reason.SOURCE_NOT_FOUND
+        )
+    source = read_scripts(file for file in files if is_migration(file.name))
+    if source.faults:
+        told = named([str(fault) for fault in source.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
+        raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
+    return source.scripts
+
+
+def _facts(order: MigrationOrder, history: History) -> MigrationFacts:
+    unsettled = {one.kind for one in history.differences} & {Kind.UNSETTLED}
+    return MigrationFacts(
+        source_digest=order.source_digest or "",
+        applied=len(history.applied),
+        pending=len(history.pending),
+        plan=_stated(proposal_of(order, history), history),
+        current=history.applied[-1] if history.applied else None,
+        unsettled=bool(unsettled),
+    )
+
+
+def _stated(proposal: Proposal, history: History) -> StatedMigrationPlan:
+    reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
+    return StatedMigrationPlan(
+        hash=proposal.hash,
+        migrations=tuple(_stated_scripts(proposal)),
+        risk=RiskClass(proposal.risk.label) if proposal.risk is not None else None,
+        irreversible=any(script.is_irreversible for script in proposal.scripts),
+        obstacles=tuple(StatedObstacle(reason=reason.value, message=message) for message in told[:MOST_TOLD]),
+        ahead=history.is_ahead,
+    )
+
+
+def _stated_scripts(proposal: Proposal) -> Iterable[StatedMigration]:
+    for script in proposal.scripts[:MOST_TOLD]:
+        yield StatedMigration(name=script.name, risk=RiskClass(script.risk.label), irreversible=script.is_irreversible)

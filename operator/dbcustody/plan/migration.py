@@ -1,0 +1,235 @@
+"""What is to be done for a DatabaseMigration, and what is to be said of it: judged only from what was seen.
+
+A Job holds the database against the source, and what comes next is told; then another one carries out that very plan, in one attempt. How
+that ended, the ledger of the database says and nothing else: where it does not, a Job settles it first. A chain of rules; the first that
+speaks decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.condition import ConditionType, no, unknown
+from dbcustody.contract import Verb
+from dbcustody.plan.actions import LetJobGo, Plan, StartJob
+from dbcustody.plan.examination import (
+    GONE_AFTER_FAILURE_SECONDS,
+    GONE_AFTER_SUCCESS_SECONDS,
+    Examination,
+    counted,
+    examine,
+    tidy,
+)
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, judge
+from dbcustody.plan.migration_case import MigrationCase
+from dbcustody.plan.migration_gate import decide
+from dbcustody.plan.migration_outcome import (
+    MESSAGE_LENGTH,
+    held_up,
+    missing_conditions,
+    no_longer_refused,
+    planned,
+    resolved,
+    say,
+    under_way,
+    with_facts,
+)
+from dbcustody.plan.migration_work import look_job, run_job
+from dbcustody.plan.progress import interval_seconds
+from dbcustody.plan.request import Missing
+from dbcustody.plan.summary import failed_conditions
+from dbcustody.reason import ExitCode, Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dbcustody.api.condition import Condition
+    from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationStatus, MigrationRun
+    from dbcustody.contract import JobResult
+    from dbcustody.plan.examination import Examined
+    from dbcustody.plan.job_lifecycle import Verdict
+    from dbcustody.plan.migration_case import Found, SeenMigration
+
+    Said = tuple[Condition, ...]
+    Step = Plan[DatabaseMigrationStatus]
+
+INTERVAL_SECONDS: Final = 3600
+"""How often the ledger is looked at though nothing is heard: the command line may have migrated, too."""
+_MISSING_SECONDS: Final = 60.0
+
+
+def plan(migration: DatabaseMigration, seen: SeenMigration, now: datetime) -> Plan[DatabaseMigrationStatus]:
+    """Return the next step for *migration* at *now*."""
+    case = MigrationCase(migration, seen, now)
+    plans = (rule(case) for rule in (_is_going, _is_at_work, _lacks_something))
+    return next((one for one in plans if one is not None), None) or _is_looked_at(case)
+
+
+def _is_going(case: MigrationCase) -> Step | None:
+    """Speak for a resource that is being deleted: its Jobs go with it, and what is in stays in."""
+    return Plan(status=case.status) if case.migration.metadata.is_being_deleted else None
+
+
+def _is_at_work(case: MigrationCase) -> Step | None:
+    """Speak while a run is under way: it goes on whatever the spec says by now, for half a migration helps nobody."""
+    run, job = case.status.run, case.run_job
+    if run is None or run.reason is not None:
+        return None
+    if job is None:
+        return _has_no_job(case, run)
+    verdict = judge(job, case.now)
+    if verdict.stand in {Stand.ANSWERED, Stand.LOST}:
+        return _ended(case, run, verdict)
+    status = replace(case.status, run=replace(run, created=True))
+    if verdict.stand is Stand.BLOCKED:
+        return say(case, status, held_up(verdict.reason, verdict.message))
+    if verdict.stand is Stand.STARTING:
+        said = under_way(Reason.RUNNING, "the pod is being started")
+        return say(case, status, said, again=POD_PATIENCE.total_seconds())
+    again = interval_seconds(job.start_time, case.now, runs=case.seen.runs)
+    return say(case, status, under_way(Reason.RUNNING, verdict.message), again=again)
+
+
+def _has_no_job(case: MigrationCase, run: MigrationRun) -> Step:
+    """Return the plan for a run whose Job is not there: it was not created yet, or somebody deleted it."""
+    if run.created:
+        message = f"Job {run.job_name} was deleted"
+        return _over(case, replace(run, reason=Reason.JOB_DELETED.value, message=message), None)
+    found = case.found
+    if isinstance(found, Missing):
+        return say(case, case.status, held_up(found.reason, found.message), again=_MISSING_SECONDS)
+    return say(
+        case, case.status, under_way(Reason.RUNNING, "the Job is made"), actions=(StartJob(run_job(case, found)),)
+    )
+
+
+def _ended(case: MigrationCase, run: MigrationRun, verdict: Verdict) -> Step:
+    """Return the plan for a run that is over, well or not."""
+    result = verdict.result
+    is_good = result is not None and result.exit_code is ExitCode.DONE
+    seconds = GONE_AFTER_SUCCESS_SECONDS if is_good else GONE_AFTER_FAILURE_SECONDS
+    run = replace(run, reason=verdict.reason.value, message=verdict.message[:MESSAGE_LENGTH])
+    found = _over(case, run, result)
+    return replace(found, actions=(*counted(result), LetJobGo(run.job_name, seconds)))
+
+
+def _over(case: MigrationCase, run: MigrationRun, result: JobResult | None) -> Step:
+    """Return the plan that writes down how *run* ended, and goes on at once by what the ledger told, or has to be asked."""
+    is_good = result is not None and result.exit_code is ExitCode.DONE
+    run = replace(run, created=True, finish_time=case.now, failures=0 if is_good else run.failures + 1)
+    status, facts = replace(case.status, run=run), result.migration if result is not None else None
+    reason, message = Reason(run.reason or Reason.JOB_LOST), run.message or ""
+    if facts is not None and reason is not Reason.PLAN_CHANGED:
+        return say(case, with_facts(status, facts), planned(facts), again=0.0)
+    status = replace(status, unsettled=facts is None or facts.unsettled)
+    return say(case, status, (unknown(ConditionType.PLANNED, reason, message),), again=0.0)
+
+
+def _lacks_something(case: MigrationCase) -> Step | None:
+    """Speak while what the resource refers to is not there; a look that was begun is given up, for it is of yesterday's source."""
+    found = case.found
+    if case.migration.spec.suspend or not isinstance(found, Missing):
+        return None
+    status = replace(case.status, observed_generation=case.generation, job_ref=None)
+    unplanned = unknown(ConditionType.PLANNED, found.reason, found.message)
+    said = (*missing_conditions(found.reason, found.message), unplanned)
+    return say(case, status, said, actions=tidy(case.planning_jobs, None), again=_MISSING_SECONDS)
+
+
+def _is_looked_at(case: MigrationCase) -> Step:
+    """Speak when nothing is under way: the database is looked at, and then decided what follows."""
+    found = case.found
+    if case.migration.spec.suspend or isinstance(found, Missing):
+        return _suspended(case)
+    examined = examine(
+        _examination(case, found),
+        case.planning_jobs,
+        case.now,
+        manifest=lambda name: look_job(case, found, name, settles=case.status.unsettled),
+        what="the database is held against the source",
+    )
+    status = _with_examination(case, found, examined.exam)
+    strays = tidy(case.running_jobs, None)
+    if examined.verdict is not None:
+        step = _concluded(case, found, status, examined.verdict)
+    elif _is_decided(case, found, examined):
+        step = decide(case, found, status, (resolved(found.source_digest),))
+    else:
+        step = say(case, status, _looking(case, found, examined))
+    again = [one for one in (examined.look_again_seconds, step.look_again_seconds) if one is not None]
+    return replace(
+        step, actions=(*strays, *examined.actions, *step.actions), look_again_seconds=min(again, default=None)
+    )
+
+
+def _suspended(case: MigrationCase) -> Step:
+    examined = examine(
+        _examination(case, None), case.planning_jobs, case.now, manifest=lambda _: {}, what="nothing is looked at"
+    )
+    status = _with_examination(case, None, examined.exam)
+    return say(case, status, examined.said, actions=examined.actions, again=examined.look_again_seconds)
+
+
+def _examination(case: MigrationCase, found: Found | None) -> Examination:
+    status, digest = case.status, found.source_digest if found is not None else None
+    is_same = digest is None or status.source_digest == digest
+    return Examination(
+        metadata=case.migration.metadata,
+        verb=Verb.PLAN_MIGRATION,
+        interval_seconds=INTERVAL_SECONDS,
+        conditions=status.conditions,
+        # another source is as another spec: a look at the former one is given up
+        observed_generation=status.observed_generation if is_same else -1,
+        judged_generation=case.generation if digest is not None and case.is_planned(digest) else None,
+        suspend=case.migration.spec.suspend,
+        last_time=status.planned_time,
+        failures=status.plan_failures,
+        check_now=status.check_now,
+        ordinal=status.ordinal,
+        job_ref=status.job_ref,
+    )
+
+
+def _with_examination(case: MigrationCase, found: Found | None, exam: Examination) -> DatabaseMigrationStatus:
+    return replace(
+        case.status,
+        observed_generation=case.generation,
+        source_digest=found.source_digest if found is not None else case.status.source_digest,
+        planned_time=exam.last_time,
+        plan_failures=exam.failures,
+        check_now=exam.check_now,
+        job_ref=exam.job_ref,
+        ordinal=exam.ordinal,
+    )
+
+
+def _is_decided(case: MigrationCase, found: Found, examined: Examined) -> bool:
+    """Return whether a plan of this spec and source stands in status, and nothing is looked at now."""
+    is_idle = examined.exam.job_ref is None
+    has_plan = case.status.plan is not None and not case.status.unsettled and not case.status.plan_failures
+    return is_idle and has_plan and case.is_planned(found.source_digest)
+
+
+def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
+    """Return what is said while a look goes on; one at a new spec or source makes what was planned before void."""
+    source = (resolved(found.source_digest),)
+    if case.is_planned(found.source_digest):
+        return (*examined.said, *source)
+    void = unknown(ConditionType.PLANNED, Reason.PENDING, "the database is held against the source")
+    return (*examined.said, *source, void, *no_longer_refused(case))
+
+
+def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatus, verdict: Verdict) -> Step:
+    """Return the plan for a look that has ended."""
+    result, source = verdict.result, (resolved(found.source_digest),)
+    facts = result.migration if result is not None else None
+    if result is None or result.exit_code is not ExitCode.DONE or facts is None:
+        failed = no(ConditionType.PLANNED, verdict.reason, verdict.message)
+        return say(case, status, (*source, *failed_conditions(verdict.reason, verdict.message), failed))
+    status = with_facts(status, facts)
+    if facts.unsettled:
+        message = "a run ended of which the ledger does not say how: that is found out first"
+        void = unknown(ConditionType.PLANNED, Reason.SETTLING, message)
+        return say(case, status, (*source, *under_way(Reason.SETTLING, message), void), again=0.0)
+    return decide(case, found, status, (*source, *planned(facts)))

@@ -1,0 +1,129 @@
+"""What a DatabaseMigration says: only what the ledger of the database told, and what keeps it from telling more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.condition import ConditionStatus, ConditionType, find, merge, no, unknown, yes
+from dbcustody.plan.actions import Plan
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.api.condition import Condition
+    from dbcustody.api.migration import DatabaseMigrationStatus, StatedMigrationPlan
+    from dbcustody.facts import MigrationFacts
+    from dbcustody.plan.actions import Action
+    from dbcustody.plan.migration_case import MigrationCase
+
+    Found = Plan[DatabaseMigrationStatus]
+
+MOST_MIGRATIONS: Final = 100
+"""How many of a plan status has room for; the hash is of all of them."""
+MOST_OBSTACLES: Final = 20
+MESSAGE_LENGTH: Final = 1024
+_DIGEST_SHOWN: Final = 16
+
+
+def with_facts(status: DatabaseMigrationStatus, facts: MigrationFacts) -> DatabaseMigrationStatus:
+    """Return *status* with what the ledger said."""
+    return replace(
+        status,
+        current_revision=facts.current,
+        applied=facts.applied,
+        pending=facts.pending,
+        plan=_bounded(facts.plan),
+        unsettled=facts.unsettled,
+    )
+
+
+def _bounded(plan: StatedMigrationPlan) -> StatedMigrationPlan:
+    obstacles = plan.obstacles[:MOST_OBSTACLES]
+    short = tuple(replace(one, message=one.message[:MESSAGE_LENGTH]) for one in obstacles)
+    return replace(plan, migrations=plan.migrations[:MOST_MIGRATIONS], obstacles=short)
+
+
+def planned(facts: MigrationFacts) -> tuple[Condition, ...]:
+    """Return what is said when the database was held against the source."""
+    told = f"plan {facts.plan.hash}: {facts.pending} pending, {facts.applied} applied"
+    return (yes(ConditionType.PLANNED, Reason.PLANNED, told),)
+
+
+def resolved(digest: str) -> Condition:
+    """Return what is said when every file of the source is there."""
+    return yes(
+        ConditionType.SOURCE_RESOLVED, Reason.SOURCE_RESOLVED, f"the digest of all files is {digest[:_DIGEST_SHOWN]}"
+    )
+
+
+def missing_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said while something is missing that the resource refers to; it goes on by itself when that comes."""
+    said = (no(ConditionType.READY, reason, message), yes(ConditionType.RECONCILING, reason, message))
+    is_source = reason is Reason.SOURCE_NOT_FOUND
+    return (*said, no(ConditionType.SOURCE_RESOLVED, reason, message)) if is_source else said
+
+
+def all_in(status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
+    """Return what is said when nothing is pending."""
+    assert status.plan is not None  # noqa: S101 - nothing is pending in a plan
+    last = f"; the last is {status.current_revision}" if status.current_revision else ""
+    reason, told = Reason.APPLIED, f"migrations in: {status.applied}{last}"
+    if status.plan.ahead:
+        reason, told = Reason.DATABASE_AHEAD, f"{told}, which is more than this source has; nothing is undone for that"
+    return (yes(ConditionType.READY, reason, told), yes(ConditionType.APPLIED, reason, told))
+
+
+def stuck(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said when only a person helps."""
+    return (
+        no(ConditionType.READY, reason, message),
+        yes(ConditionType.STALLED, reason, message),
+        no(ConditionType.APPLIED, reason, message),
+    )
+
+
+def held_up(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said when it is tried again by itself."""
+    return (
+        no(ConditionType.READY, reason, message),
+        yes(ConditionType.RECONCILING, reason, message),
+        no(ConditionType.APPLIED, reason, message),
+    )
+
+
+def under_way(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Return what is said while migrations are pending and nothing is wrong."""
+    return (
+        unknown(ConditionType.READY, reason, message),
+        yes(ConditionType.RECONCILING, reason, message),
+        no(ConditionType.APPLIED, reason, message),
+    )
+
+
+def nobody_asked(case: MigrationCase) -> tuple[Condition, ...]:
+    """Return what is said of an approval that was awaited or refused, and is not asked for any more; nothing where none is open."""
+    before = find(case.status.conditions, ConditionType.APPROVED)
+    if before is None or before.is_true:
+        return ()
+    return (yes(ConditionType.APPROVED, Reason.APPROVAL_NOT_REQUIRED, "nobody is asked"),)
+
+
+def no_longer_refused(case: MigrationCase) -> tuple[Condition, ...]:
+    """Return what is said of a no once the plan that it was for does not hold any more; nothing where nobody said no."""
+    before = find(case.status.conditions, ConditionType.APPROVED)
+    if before is None or before.status is not ConditionStatus.FALSE:
+        return ()
+    return (unknown(ConditionType.APPROVED, Reason.PLAN_CHANGED, "it was for a plan that does not hold any more"),)
+
+
+def say(
+    case: MigrationCase,
+    status: DatabaseMigrationStatus,
+    said: tuple[Condition, ...],
+    *,
+    actions: tuple[Action, ...] = (),
+    again: float | None = None,
+) -> Found:
+    """Return the plan that says *said* of *status*, about the generation that stands in it."""
+    conditions = merge(case.status.conditions, said, generation=status.observed_generation, now=case.now)
+    return Plan(status=replace(status, conditions=conditions), actions=actions, look_again_seconds=again)
