@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from dbcustody.api.meta import Kind
 from dbcustody.errors import RefusedError, UnavailableError
 from tests.fakes.counter import Counter
 from tests.fakes.glances import backup, body, policy, request, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BACKUPS, REQUESTS = ours("backups"), ours("restorerequests")
 NAME = "shop-20260131-120000"
@@ -176,6 +179,15 @@ def test_a_backup_that_does_not_say_whose_it_is(counter: Counter, capsys: pytest
     assert "name one with --on" in capsys.readouterr().err
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Let SIGINT be heard as at a terminal; what a shell starts in its background begins with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_who_stops_waiting_stops_nothing(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C: the request goes on, and how to stop it is told."""
     counter.kube.have(backup("monday"))
