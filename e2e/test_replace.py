@@ -175,8 +175,7 @@ def test_the_operator_is_killed_all_the_way(
                 seen, kills = now, kills + (kill(leader) > 0)
             operator.replace_punished()
             time.sleep(0.5)
-        operator.replace_punished()
-        operator.wait_ready(seconds=120)
+        operator.recover()
         body = ended(tenant, "back", seconds=TRUTH_SECONDS)
 
         assert verdict(body) == ("True", "Succeeded"), conditions(body)

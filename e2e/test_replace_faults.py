@@ -177,10 +177,10 @@ def test_the_operator_is_killed(operator: Deployment, replaced: Tenant, point: s
     tenant.until(
         lambda: POINTS[point](tenant, tenant.get("restorerequests", name)), f"{point} is reached", seconds=SECONDS
     )
+    killed = operator.containers()
     assert sum(kill(pod) for pod in operator.pods()) > 0
     assert served(tenant) in {None, before[1], ORDERS}
-    operator.replace_punished()
-    operator.wait_ready(seconds=120)
+    operator.recover(killed)
     body = ended(tenant, name, seconds=SECONDS)
 
     assert verdict(body) == ("True", "Succeeded"), conditions(body)

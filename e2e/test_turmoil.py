@@ -75,8 +75,7 @@ def test_backup_runs_through(
     """The dump goes on without its operator; afterwards one Job was made, status is true, and the next run succeeds."""
     with held_dump(housed, "first"):
         event(operator)
-    operator.replace_punished()
-    operator.wait_ready(seconds=90)
+    operator.recover()
     there = time.monotonic()
     body = housed.succeeded("first")
     took = time.monotonic() - there
@@ -98,8 +97,7 @@ def test_backup_that_ends_meanwhile_is_told(
         happening.start()
         threading.Event().wait(1)
     happening.join()
-    operator.replace_punished()
-    operator.wait_ready(seconds=90)
+    operator.recover()
     there = time.monotonic()
     housed.succeeded("first")
 

@@ -37,13 +37,27 @@ class Deployment:
 
     def wait_ready(self, replicas: int = 2, *, seconds: float = 60) -> None:
         """Wait until exactly *replicas* pods are there, all ready, and one leads if there is any."""
+        ready = wait_until(lambda: self._is_whole(replicas), seconds, pause_seconds=0.2)
+        assert ready, collect(self.api, OPERATOR_NAMESPACE)
 
-        def ready() -> bool:
-            pods = self.api.list("pods", OPERATOR_NAMESPACE)
-            is_led = replicas == 0 or self.leader() is not None
-            return len(pods) == replicas and all(_is_ready(pod) for pod in pods) and is_led
+    def recover(self, killed: frozenset[str] = frozenset(), *, seconds: float = 120) -> None:
+        """Wait until all replicas are ready and none is one of the containers *killed*, whose pods are told to be ready for a moment."""
 
-        assert wait_until(ready, seconds, pause_seconds=0.2), collect(self.api, OPERATOR_NAMESPACE)
+        def recovered() -> bool:
+            self.replace_punished()
+            return self._is_whole(2) and not self.containers() & killed
+
+        assert wait_until(recovered, seconds, pause_seconds=0.5), collect(self.api, OPERATOR_NAMESPACE)
+
+    def _is_whole(self, replicas: int) -> bool:
+        pods = self.api.list("pods", OPERATOR_NAMESPACE)
+        is_led = replicas == 0 or self.leader() is not None
+        return len(pods) == replicas and all(_is_ready(pod) for pod in pods) and is_led
+
+    def containers(self) -> frozenset[str]:
+        """Return the ids of the containers that are at work, as far as the API server has heard."""
+        statuses = [one for pod in self.pods() for one in (pod.get("status") or {}).get("containerStatuses") or ()]
+        return frozenset(one["containerID"] for one in statuses if "running" in one.get("state", {}))
 
     def replace_punished(self) -> None:
         """Delete the pods whose restart the kubelet holds back because tests killed them so often; new ones start at once."""
