@@ -281,7 +281,7 @@ class Cluster:
             except (urllib.error.URLError, OSError):
                 return False
 
-        self.daemon("kube-apiserver").wait_ready(ready, 60)
+        self.daemon("kube-apiserver").wait_ready(ready, 120)
 
     def _wait_node(self) -> None:
         def ready() -> bool:
@@ -291,7 +291,7 @@ class Cluster:
             account = self.kubectl("get", "serviceaccount", "default", "-o", "name", check=False)
             return node.strip() == "True" and account.strip() == "serviceaccount/default"
 
-        self.daemon("kubelet").wait_ready(ready, 60)
+        self.daemon("kubelet").wait_ready(ready, 120)
 
 
 def take_down(name: str) -> None:
