@@ -25,7 +25,7 @@ from dbcustody.codec import decode
 from dbcustody.jobs.swap import SwapOrder, swap
 from dbcustody.jobs.tools import Tools
 from dbcustody.plan.imprint import ready
-from dbcustody.plan.replacement import incoming_name, kept_name
+from dbcustody.plan.replacement import confirmation, incoming_name, kept_name
 from dbcustody.repository.catalogue import DatabaseFacts
 from ground.pooler import Pooler
 from ground.postgres import PostgresServer
@@ -126,7 +126,14 @@ def _one(server: PostgresServer, mark: str, idle: list[float], *, port: int | No
     _make_waiting(live, mark)
     crowd = Crowd(server, port or server.port)
     order = SwapOrder(
-        server=live.at("postgres"), live=live, custody_id="bench.shop", mark=mark, keep_old_seconds=60, source="none"
+        server=live.at("postgres"),
+        live=live,
+        database_name="shop",
+        confirm=_confirmed(server),
+        custody_id="bench.shop",
+        mark=mark,
+        keep_old_seconds=60,
+        source="none",
     )
     with crowd.at_work():
         crowd.wait(_WRITES_BEFORE)
@@ -139,6 +146,13 @@ def _one(server: PostgresServer, mark: str, idle: list[float], *, port: int | No
         ended = time.monotonic()
     server.execute(f'drop database "{kept_name("shop", mark)}" with (force)')
     return crowd.longest_gap(begun - 1, ended)
+
+
+def _confirmed(server: PostgresServer) -> str:
+    """Return the text that confirms that what `shop` is now is replaced."""
+    query = "select system_identifier::text, oid::bigint from pg_control_system(), pg_database where datname = 'shop'"
+    ((identifier, oid),) = server.execute(query)
+    return str(confirmation("shop", identifier, oid))
 
 
 def _make_waiting(live: PostgresTarget, mark: str) -> None:
