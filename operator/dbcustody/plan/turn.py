@@ -35,11 +35,12 @@ def in_turns(contents: Contents) -> Contents:
 
     How the trigger of a partition stands is said by an entry of its own, which needs the one that makes the trigger for the whole tree.
     """
-    return _upwards_in_turns(_downwards_in_turns(contents))
+    below = _below(contents)
+    return _upwards_in_turns(_downwards_in_turns(contents, below), _trees(below))
 
 
-def _downwards_in_turns(contents: Contents) -> Contents:
-    below, triggers = _below(contents), dict(_triggers(contents))
+def _downwards_in_turns(contents: Contents, below: Mapping[int, frozenset[int]]) -> Contents:
+    triggers = dict(_triggers(contents))
     made = {(table, name): trigger for trigger, (table, name) in triggers.items()}
 
     def turned(entry: Entry) -> Entry:
@@ -54,12 +55,12 @@ def _downwards_in_turns(contents: Contents) -> Contents:
     return contents.having(turned(entry) for entry in contents.entries)
 
 
-def _upwards_in_turns(contents: Contents) -> Contents:
+def _upwards_in_turns(contents: Contents, trees: Mapping[int, int]) -> Contents:
     """Return *contents* in which indexes become parts of others one at a time in each tree.
 
     What is needed more stands before what needs it, so that nothing can come to need itself.
     """
-    trees, queues = _trees(_below(contents)), dict[int, _Queue]()
+    queues = dict[int, _Queue]()
 
     def queued(entry: Entry) -> Entry:
         mine = {trees[need] for need in entry.needs if need in trees}
