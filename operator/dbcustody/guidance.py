@@ -261,8 +261,9 @@ GUIDANCE: dict[Reason, Guidance] = {
         "Applied", "look at what is in and what is not, as the message tells; finish or take back, and declare which"
     ),
     Reason.SOURCE_INVALID: _refused("Planned", "correct the files: the message names each fault with its line"),
+    Reason.LINT_PASSED: _good("LintPassed"),
     Reason.LINT_FAILED: _refused(
-        "Succeeded",
+        "LintPassed",
         "write it as `dbcustody migrate lint` shows, or waive the rule in the head of the file: `-- dbcustody: allow RULE because ...`",
     ),
     Reason.IRREVERSIBLE: _refused(

@@ -145,6 +145,7 @@ class Reason(StrEnum):
     LEDGER_UNKNOWN = "LedgerUnknown"
     NEEDS_RESOLUTION = "NeedsResolution"
     SOURCE_INVALID = "SourceInvalid"
+    LINT_PASSED = "LintPassed"
     LINT_FAILED = "LintFailed"
     IRREVERSIBLE = "Irreversible"
     NOT_WRITABLE = "NotWritable"

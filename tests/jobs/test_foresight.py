@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dbcustody.api.migration import FailOn
 from dbcustody.errors import RefusedError
 from dbcustody.jobs import foresight
 from dbcustody.jobs.foresight import foresee, plan_of, require_passed
 from dbcustody.jobs.migration import migrate
 from dbcustody.migration.finding import Severity
-from dbcustody.migration.planned import FailOn, Policy
+from dbcustody.migration.planned import Policy
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from tests.fakes.migrator import Migrator
@@ -46,7 +47,7 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
 
 def test_a_new_database_is_given_its_whole_history(migrator: Migrator) -> None:
     """What was lost years ago elsewhere is no loss where nothing is there yet."""
-    foreseen = foresee(migrator.order(), Policy())
+    foreseen = foresee(migrator.order())
     require_passed(foreseen.plan)
     assert {one.severity for one in foreseen.plan.findings if one.rule == "drop-column"} == {Severity.NOTE}
     assert list(foreseen.facts.values()) == [None]
@@ -57,12 +58,13 @@ def test_a_loss_is_refused_where_there_is_something_to_lose(server: PostgresServ
     migrator.files.pop(f"{DROP}.sql")
     migrator.migrate()
     migrator.files[f"{DROP}.sql"] = FILES[f"{DROP}.sql"]
-    foreseen = foresee(migrator.order(allows_out_of_order=True), Policy())
+    order = migrator.order(allows_out_of_order=True)
+    foreseen = foresee(order)
     with pytest.raises(RefusedError) as error:
         require_passed(foreseen.plan)
     assert (error.value.reason, "Error drop-column" in error.value.message) == (Reason.LINT_FAILED, True)
-    assert foreseen.plan.policy == Policy(allows_out_of_order=True)
-    require_passed(foresee(migrator.order(), Policy(fail_on=FailOn.NEVER)).plan)
+    assert foreseen.plan.policy == Policy(allows_out_of_order=True, limits=order.limits)
+    require_passed(foresee(migrator.order(fail_on=FailOn.NEVER)).plan)
     assert server.execute("select count(*) from pg_attribute where attname = 'age'", database="shop") == [(1,)]
 
 
@@ -83,6 +85,7 @@ def test_that_squawk_did_not_look_is_told(migrator: Migrator, tmp_path: Path, mo
     program.chmod(0o755)
     for found, words in ((None, "is not on this machine"), (str(program), "is not understood")):
         monkeypatch.setattr(foresight, "find_squawk", lambda found=found: found)
-        plan = plan_of(migrator.scripts(), {}, Policy(), major=None)
-        told = [(one.file, words in one.what) for one in plan.findings if one.rule == "squawk-missing"]
-        assert told == [(f"{BEGIN}.sql", True), (f"{DROP}.sql", True)]
+        plan = plan_of(migrator.scripts(), Policy())
+        told = [(one.file, words in one.what, one.severity) for one in plan.findings if one.rule == "squawk-missing"]
+        severity = Severity.NOTE if found is None else Severity.WARNING
+        assert told == [(f"{BEGIN}.sql", True, severity), (f"{DROP}.sql", True, severity)]

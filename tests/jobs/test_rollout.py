@@ -10,7 +10,16 @@ import pytest
 
 from dbcustody.adapters.postgres import BACKUP_LOCKS, DatabaseLock, connect
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt
-from dbcustody.api.migration import InlineFile, MigrationPolicy, OutOfOrder, RiskClass
+from dbcustody.api.migration import (
+    FailOn,
+    InlineFile,
+    LintWaiver,
+    MigrationLint,
+    MigrationPolicy,
+    OutOfOrder,
+    RiskClass,
+    SeverityClass,
+)
 from dbcustody.contract import Verb
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer
@@ -111,6 +120,41 @@ def test_a_failing_statement_is_told_by_file_and_line(server: PostgresServer, de
     assert (facts_of(failed).applied, facts_of(failed).pending, facts_of(failed).current) == (1, 1, BEGIN)
     assert facts_of(failed).plan.hash == deployer.plans()
     assert server.execute("select count(*) from people", database="shop") == [(1,)]
+
+
+def test_what_is_too_risky_is_told_and_not_run(server: PostgresServer, deployer: Deployer) -> None:
+    """Neither it nor what comes before it, also when somebody agreed to its hash; it is told by its line, and by the recipe's absence."""
+    deployer.migrates()
+    deployer.sources["third"] = {
+        "20261103_120000_more.sql": "create table more (id int);",
+        "20261104_120000_drop.sql": "select 1;\nalter table people drop column age;",
+    }
+    told = facts_of(deployer.does(Verb.PLAN_MIGRATION)).plan
+    (finding,) = told.findings
+    assert (finding.migration, finding.line, finding.rule) == ("20261104_120000_drop.sql", 2, "drop-column")
+    assert (finding.severity, finding.waived, told.refused) == (SeverityClass.ERROR, False, 1)
+    assert [one.reason for one in told.obstacles] == ["LintFailed"]
+    refused = deployer.migrates()
+    assert (refused.reason, refused.exit_code) == (Reason.LINT_FAILED, ExitCode.REFUSED)
+    assert facts_of(refused).pending == 2
+    assert server.execute("select to_regclass('more')::text", database="shop") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    "lint",
+    [
+        MigrationLint(fail_on=FailOn.NEVER),
+        MigrationLint(waivers=(LintWaiver(rule="drop-column", reason="nobody reads it"),)),
+    ],
+)
+def test_what_the_resource_lets_pass_is_run(server: PostgresServer, deployer: Deployer, lint: MigrationLint) -> None:
+    """It is another plan than without."""
+    deployer.migrates()
+    deployer.sources["third"] = {"20261104_120000_drop.sql": "alter table people drop column age;"}
+    policy = MigrationPolicy(lint=lint)
+    assert deployer.plans() != deployer.plans(policy=policy)
+    assert deployer.migrates(policy=policy).reason is Reason.APPLIED
+    assert server.execute("select count(*) from pg_attribute where attname = 'age'", database="shop") == [(0,)]
 
 
 def test_values_of_a_failing_statement_are_told_nowhere(deployer: Deployer) -> None:

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from dbcustody.api.migration import FailOn
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.forecast import Risk
+from dbcustody.migration.history import History, compare
+from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.lint import judge, relations_of
-from dbcustody.migration.planned import FailOn, MigrationPlan, Point, Policy, held_locks, make_plan, plan_hash
+from dbcustody.migration.patience import Limits
+from dbcustody.migration.planned import MigrationPlan, Point, Policy, held_locks, make_plan, plan_hash
 from dbcustody.migration.script import Script, SourceFile, read_scripts
 
 MAKE, FILL, DROP = (
@@ -31,7 +35,17 @@ def scripts(*texts: str) -> tuple[Script, ...]:
 def plan(*texts: str, policy: Policy | None = None) -> MigrationPlan:
     """Return the plan of *texts*."""
     held = policy or Policy()
-    return make_plan(judge(scripts(*texts), {}, waivers=held.waivers), held, None)
+    return make_plan(judge(scripts(*texts), {}, waivers=held.waivers), history(*texts), held)
+
+
+def history(*texts: str, attempts: tuple[Attempt, ...] = ()) -> History:
+    """Return how a database with *attempts* stands to *texts*."""
+    return compare(scripts(*texts), attempts)
+
+
+def attempt(state: State, ordinal: int = 1) -> Attempt:
+    """Return what the ledger says of the first migration."""
+    return Attempt(ordinal=ordinal, revision="20260101_000000", name="20260101_000000_x", state=state, checksum=None)
 
 
 def test_a_plan_is_as_dangerous_as_its_worst_file() -> None:
@@ -79,28 +93,43 @@ def test_relations_to_ask_about() -> None:
 
 def test_a_hash_stands_for_one_plan() -> None:
     """Another text, another order, another policy and another state of the database are another plan."""
-    files, policy = scripts(MAKE, FILL), Policy()
+    found, policy = history(MAKE, FILL), Policy()
+    first, second = found.pending
     variants = {
-        plan_hash(files, policy, None),
-        plan_hash(files, policy, ""),
-        plan_hash(files, policy, "as it is"),
-        plan_hash(files[:1], policy, None),
-        plan_hash(files[::-1], policy, None),
-        plan_hash(scripts(MAKE, f"{FILL} "), policy, None),
-        plan_hash([replace(files[0], name="other"), files[1]], policy, None),
-        plan_hash(files, replace(policy, fail_on=FailOn.NEVER), None),
-        plan_hash(files, replace(policy, allows_out_of_order=True), None),
-        plan_hash(files, replace(policy, waivers=(Waiver("drop-table", "x"),)), None),
+        plan_hash(found, policy),
+        plan_hash(found, policy, ""),
+        plan_hash(found, policy, "as it is"),
+        plan_hash(replace(found, pending=(first,)), policy),
+        plan_hash(replace(found, pending=(second, first)), policy),
+        plan_hash(history(MAKE, f"{FILL} "), policy),
+        plan_hash(replace(found, pending=(replace(first, name="other"), second)), policy),
+        plan_hash(history(MAKE, FILL, attempts=(attempt(State.APPLIED),)), policy),
+        plan_hash(found, replace(policy, fail_on=FailOn.NEVER)),
+        plan_hash(found, replace(policy, allows_out_of_order=True)),
+        plan_hash(found, replace(policy, limits=Limits(lock_attempts=1))),
+        plan_hash(found, replace(policy, waivers=(Waiver("drop-table", "x"),))),
     }
-    assert len(variants) == 10
-    assert plan_hash(files, policy, None) == plan_hash(scripts(MAKE, FILL), policy, None) == plan(MAKE, FILL).hash
+    assert len(variants) == 12
+    assert plan_hash(found, policy) == plan_hash(history(MAKE, FILL), policy) == plan(MAKE, FILL).hash
     two = (Waiver("a", "x"), Waiver("b", "y"))
-    assert plan_hash(files, Policy(waivers=two), None) == plan_hash(files, Policy(waivers=two[::-1]), None)
+    assert plan_hash(found, Policy(waivers=two)) == plan_hash(found, Policy(waivers=two[::-1]))
+
+
+def test_what_was_undone_is_another_plan_and_what_failed_is_the_same() -> None:
+    """Nobody agreed to have it once more; a second try needs no second word."""
+    undone = history(MAKE, FILL, attempts=(attempt(State.APPLIED), attempt(State.ROLLED_BACK, 2)))
+    failed = history(MAKE, FILL, attempts=(attempt(State.FAILED),))
+    before = plan_hash(history(MAKE, FILL), Policy())
+    assert undone.pending == failed.pending == scripts(MAKE, FILL)
+    assert plan_hash(undone, Policy()) != before
+    assert plan_hash(failed, Policy()) == before
+    states = (State.APPLIED, State.ROLLED_BACK, State.FAILED, State.STARTED)
+    assert [history(MAKE, attempts=(attempt(state),)).changes for state in states] == [1, 1, 0, 0]
 
 
 def test_a_hash_stays_what_it_was() -> None:
     """What somebody agreed to yesterday is known again by the next version."""
-    assert plan_hash(scripts(MAKE), Policy(), None) == "f344f9f2e8186363"
+    assert plan_hash(history(MAKE), Policy()) == "0bf7ecca962b2b8a"
 
 
 def test_a_note_asks_for_nothing() -> None:

@@ -65,6 +65,7 @@ class ConditionType(StrEnum):
     WORKLOADS_RESUMED = "WorkloadsResumed"
     SOURCE_RESOLVED = "SourceResolved"
     PLANNED = "Planned"
+    LINT_PASSED = "LintPassed"
     APPLIED = "Applied"
 
 
@@ -105,6 +106,7 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.WORKLOADS_RESUMED: "every workload that was stopped has its replicas again",
     ConditionType.SOURCE_RESOLVED: "every file that the source names is there",
     ConditionType.PLANNED: "the database was held against this source, and what comes next is told",
+    ConditionType.LINT_PASSED: "nothing in what comes next is as risky as `policy.lint` refuses",
     ConditionType.APPLIED: "every migration of the source is in",
 }
 """What is so while a condition is true, for docs/reference."""

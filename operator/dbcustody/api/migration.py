@@ -28,6 +28,22 @@ class OutOfOrder(StrEnum):
     ALLOW = "Allow"
 
 
+class FailOn(StrEnum):
+    """From which severity on a finding that nobody has waived refuses a plan."""
+
+    ERROR = "Error"
+    WARNING = "Warning"
+    NEVER = "Never"
+
+
+class SeverityClass(StrEnum):
+    """How much a finding matters."""
+
+    NOTE = "Note"
+    WARNING = "Warning"
+    ERROR = "Error"
+
+
 class RiskClass(StrEnum):
     """How dangerous a migration is, as far as its statements tell."""
 
@@ -54,9 +70,26 @@ class MigrationSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LintWaiver:
+    """A rule whose findings are accepted in every file, and why."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationLint:
+    """What is let pass of that which is risky; a single file accepts more in its head."""
+
+    fail_on: FailOn = FailOn.ERROR
+    waivers: tuple[LintWaiver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationPolicy:
     """What is allowed, and how patiently locks are asked for; see `migration.patience.Limits`. 0 means: without end."""
 
+    lint: MigrationLint = field(default_factory=MigrationLint)
     out_of_order: OutOfOrder = OutOfOrder.REJECT
     lock_timeout_milliseconds: int = 500
     statement_timeout_seconds: int = 0
@@ -87,6 +120,19 @@ class StatedMigration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedFinding:
+    """What is risky about a migration: where, why and what helps, in names and numbers; the recipe is SQL, and stands in no status."""
+
+    migration: str
+    rule: str
+    severity: SeverityClass
+    message: str
+    line: int | None = None
+    """None: it concerns the file as a whole."""
+    waived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatedMigrationPlan:
     """What comes next, told before anything is run; with *obstacles* nothing is."""
 
@@ -96,6 +142,10 @@ class StatedMigrationPlan:
     risk: RiskClass | None = None
     """That of the most dangerous one; None: nothing is pending."""
     irreversible: bool = False
+    findings: tuple[StatedFinding, ...] = ()
+    """The first ones, the worst before the others."""
+    refused: int = 0
+    """How many findings are reason enough to run nothing."""
     obstacles: tuple[StatedObstacle, ...] = ()
     ahead: bool = False
     """Whether the database has all that the source has, and more."""

@@ -29,7 +29,7 @@ _NAMES_A_DATABASE = ("DATABASE_URL", "PGDATABASE")
 
 def plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is pending: its SQL, its locks, its risks, and the hash of it all; writes nothing. Returns the exit code."""
-    foreseen = foresee(order_of(environ, wish), Policy(fail_on=wish.fail_on))
+    foreseen = foresee(order_of(environ, wish))
     if as_json:
         click.echo(json.dumps(_plan_as_json(foreseen.plan, foreseen.history, foreseen.facts), indent=2))
     else:
@@ -45,18 +45,17 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
     With a database in the environment those that are pending there, weighed by its tables; else those of the folder, after *since*.
     """
     has_database = any(environ.get(name, "").strip() for name in _NAMES_A_DATABASE) and not is_offline
-    policy = Policy(fail_on=wish.fail_on)
     if has_database and since is not None:
         raise InvalidSpecError(
             "--since: is for a folder alone; a database is named, which tells what is pending: say --offline, too"
         )
     if has_database:
-        foreseen = foresee(order_of(environ, wish), policy)
+        foreseen = foresee(order_of(environ, wish))
         judged = foreseen.plan
         for difference in foreseen.history.differences:
             complain(str(difference), kind="note")
     else:
-        judged = plan_of(_after(read_folder(wish.folder), since), {}, policy, major=None)
+        judged = plan_of(_after(read_folder(wish.folder), since), Policy(fail_on=wish.fail_on))
     if as_json:
         content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
         click.echo(json.dumps(content, indent=2))

@@ -262,7 +262,7 @@ def migrate_new_command(name: str, folder: Path, *, has_down: bool) -> None:
 
 
 def _read_fail_on(_context: click.Context, _parameter: click.Parameter, value: str) -> Any:
-    from dbcustody.migration.planned import FailOn  # noqa: PLC0415
+    from dbcustody.api.migration import FailOn  # noqa: PLC0415
 
     return FailOn(value.capitalize())
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import dbcustody
+from dbcustody.api.migration import FailOn
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
@@ -32,7 +33,6 @@ from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import look_ahead
-from dbcustody.migration.planned import FailOn, Policy
 from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.reason import Reason
 
@@ -70,7 +70,7 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
 
     def work(stop: threading.Event) -> int:
         order = order_of(environ, wish, stop=stop)
-        foreseen = foresee(order, Policy(fail_on=wish.fail_on))
+        foreseen = foresee(order)
         require_sound(foreseen.history)
         require_passed(foreseen.plan)
         for finding in foreseen.plan.findings:
@@ -180,6 +180,7 @@ def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | 
         actor=f"{getpass.getuser()}@{socket.gethostname()}",
         tool=f"dbcustody {dbcustody.__version__}",
         allows_out_of_order=wish.allows_out_of_order,
+        fail_on=wish.fail_on,
         lock_wait_seconds=wish.lock_wait_seconds,
         say=lambda words: click.echo(words, err=True),
         **more,

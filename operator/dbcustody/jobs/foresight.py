@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
@@ -11,9 +11,9 @@ from dbcustody.adapters.postgres.tablefacts import read_facts
 from dbcustody.adapters.squawk import ask_squawk, find_squawk
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.migration import MigrationOrder, look
-from dbcustody.migration.history import History
+from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
-from dbcustody.migration.planned import MigrationPlan, Policy, make_plan
+from dbcustody.migration.planned import MigrationPlan, make_plan
 from dbcustody.migration.squawk import missing, read_report
 from dbcustody.migration.tablefacts import Facts
 from dbcustody.reason import Reason
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbcustody.migration.finding import Finding
+    from dbcustody.migration.planned import Policy
     from dbcustody.migration.script import Script
 
 
@@ -34,29 +35,37 @@ class Foresight:
     facts: Facts
 
 
-def foresee(order: MigrationOrder, policy: Policy) -> Foresight:
-    """Return what *order* would do under *policy*; nothing is written. Raises as `look` and `read_facts` do."""
-    history = look(order)
+def foresee(order: MigrationOrder, *, history: History | None = None) -> Foresight:
+    """Return what *order* would do; nothing is written. Raises as `look` and `read_facts` do.
+
+    *history* is how the database stands to the scripts, where that was just found; None: it is looked at.
+    """
+    history = history or look(order)
     with connect(order.target) as session:
         facts = read_facts(session, relations_of(history.pending))
         major = read_server(session).major_version
-    held = replace(policy, allows_out_of_order=order.allows_out_of_order)
-    plan = plan_of(history.pending, facts, held, major=major)
+    plan = _plan(history, facts, order.policy, major)
     return Foresight(history=history, plan=plan, facts=facts)
 
 
-def plan_of(scripts: Sequence[Script], facts: Facts, policy: Policy, *, major: int | None) -> MigrationPlan:
-    """Return the plan of *scripts*, with what squawk finds for a server of *major* (None: not known)."""
-    program = find_squawk()
-    others = {script.up.file: _by_squawk(script, program, major) for script in scripts}
-    return make_plan(judge(scripts, facts, others=others, waivers=policy.waivers), policy, None)
+def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:
+    """Return the plan of *scripts* for a database that nobody has asked: nothing is in, and every table is taken to be large."""
+    return _plan(compare(scripts, ()), {}, policy, None)
+
+
+def _plan(history: History, facts: Facts, policy: Policy, major: int | None) -> MigrationPlan:
+    """Return the plan of what *history* has pending, with what squawk finds for a server of *major* (None: not known)."""
+    program = find_squawk() if history.pending else None
+    others = {script.up.file: _by_squawk(script, program, major) for script in history.pending}
+    judged = judge(history.pending, facts, others=others, waivers=policy.waivers)
+    return make_plan(judged, history, policy)
 
 
 def _by_squawk(script: Script, program: str | None, major: int | None) -> tuple[Finding, ...]:
     """Return what squawk finds in *script*; that it could not look is a finding, too."""
     report = ask_squawk(script.up.text, program=program, major=major, in_transaction=script.up.is_transactional)
     if report.why_not:
-        return (missing(report.why_not),)
+        return (missing(report.why_not, is_installed=program is not None),)
     try:
         return read_report(report.text, script.up)
     except ValueError:

@@ -18,22 +18,23 @@ from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresT
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
+from dbcustody.api.migration import FailOn
 from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.mutation import Desk, carry_out
-from dbcustody.migration.history import History, Kind, compare
+from dbcustody.migration.directive import Waiver
+from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
-from dbcustody.migration.proposal import Proposal, propose
+from dbcustody.migration.planned import Policy, plan_hash
 from dbcustody.migration.script import Script
+from dbcustody.migration.statedplan import obstacles_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.postgres import Holder
-
-_UNFINISHED = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,9 @@ class MigrationOrder:
     tool: str
     limits: Limits = field(default_factory=Limits)
     allows_out_of_order: bool = False
+    fail_on: FailOn = FailOn.ERROR
+    waivers: tuple[Waiver, ...] = ()
+    """Of rules, in every file."""
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
@@ -63,6 +67,16 @@ class MigrationOrder:
     stop: threading.Event = field(default_factory=threading.Event)
     say: Callable[[str], None] = lambda _: None
     chance: Callable[[], float] = random.random
+
+    @property
+    def policy(self) -> Policy:
+        """What is let pass: a part of every plan."""
+        return Policy(
+            fail_on=self.fail_on,
+            waivers=self.waivers,
+            allows_out_of_order=self.allows_out_of_order,
+            limits=self.limits,
+        )
 
 
 def look(order: MigrationOrder) -> History:
@@ -105,14 +119,9 @@ def _require_admitted(order: MigrationOrder, history: History) -> None:
         )
 
 
-def proposal_of(order: MigrationOrder, history: History) -> Proposal:
-    """Return what *history* has pending, as a plan."""
-    return propose(history, order.limits, allows_out_of_order=order.allows_out_of_order)
-
-
 def _require_agreed(order: MigrationOrder, history: History) -> None:
     """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
-    found = proposal_of(order, history).hash
+    found = plan_hash(history, order.policy)
     if order.agreed_hash not in {None, found}:
         message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
         raise RefusedError(message, reason=Reason.PLAN_CHANGED)
@@ -128,18 +137,6 @@ def _require_extensions(desk: Desk, scripts: Sequence[Script]) -> None:
             f"extensions that are required and not there: {', '.join(missing)}; run CREATE EXTENSION first",
             reason=Reason.EXTENSIONS_MISSING,
         )
-
-
-def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
-    """Return every difference that stands in the way, and what that is called; None: nothing does.
-
-    A database that is only ahead of its source is sound.
-    """
-    if history.is_ahead or not history.differences:
-        return None
-    unfinished = any(one.kind in _UNFINISHED for one in history.differences)
-    told = tuple(f"{one.kind.value}: {one}" for one in history.differences)
-    return Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN, told
 
 
 def require_sound(history: History) -> None:

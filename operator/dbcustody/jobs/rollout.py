@@ -11,32 +11,29 @@ from uuid import UUID, uuid5
 import structlog
 
 import dbcustody
-from dbcustody.api.migration import OutOfOrder, RiskClass, StatedMigration, StatedMigrationPlan
-from dbcustody.api.restore import StatedObstacle
+from dbcustody.api.migration import OutOfOrder
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.facts import MigrationFacts
-from dbcustody.jobs.migration import MigrationOrder, look, migrate, obstacles_of, proposal_of, settled
+from dbcustody.jobs.foresight import foresee, require_passed
+from dbcustody.jobs.migration import MigrationOrder, migrate, settled
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.migration.digest import file_digest, is_migration, source_digest
+from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import Kind
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.script import read_scripts
+from dbcustody.migration.statedplan import stated_plan
 from dbcustody.naming import named
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dbcustody.contract import JobRequest, JobResult, MigrationTerms
     from dbcustody.jobs.tools import Tools
     from dbcustody.migration.history import History
-    from dbcustody.migration.proposal import Proposal
     from dbcustody.migration.script import Script, SourceFile
 
-MOST_TOLD: Final = 100
-"""As many migrations, and obstacles, as status has room for; the hash of the plan is of all."""
 _FAULTS_TOLD: Final = 5
 _RUNS: Final = UUID("5b1f4a1e-6c86-4a53-9d0c-0f6f4f6d2b0e")
 """A namespace of UUIDs, for the runs of attempts that are not called by one."""
@@ -51,10 +48,11 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     """
     order = _order(request, tools)
     if request.verb is not Verb.MIGRATE:
-        history = settled(order) if request.verb is Verb.SETTLE_MIGRATION else look(order)
+        history = settled(order) if request.verb is Verb.SETTLE_MIGRATION else None
         facts = _facts(order, history)
         return give(request.verb, Reason.PLANNED, f"migrations pending: {facts.pending}", migration=facts)
     try:
+        require_passed(foresee(order).plan)
         facts = _facts(order, migrate(order))
     except InterruptedRunError:
         raise
@@ -68,7 +66,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 def _facts_after(order: MigrationOrder) -> MigrationFacts | None:
     """Return how the database stands after a run that failed; None: it does not answer."""
     try:
-        return _facts(order, look(order))
+        return _facts(order)
     except DbcustodyError:
         _LOG.warning("the ledger could not be read after the run", exc_info=True)
         return None
@@ -90,6 +88,8 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
             lock_attempts=policy.lock_attempts,
         ),
         allows_out_of_order=policy.out_of_order is OutOfOrder.ALLOW,
+        fail_on=policy.lint.fail_on,
+        waivers=tuple(Waiver(rule=one.rule, reason=one.reason) for one in policy.lint.waivers),
         agreed_hash=terms.plan_hash,
         source_digest=terms.source_digest,
         lock_wait_seconds=terms.lock_wait_seconds,
@@ -133,30 +133,16 @@ def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -
     return source.scripts
 
 
-def _facts(order: MigrationOrder, history: History) -> MigrationFacts:
+def _facts(order: MigrationOrder, history: History | None = None) -> MigrationFacts:
+    """Return how the database stands to the source; *history* is that where it was just found, None: the database is asked."""
+    foreseen = foresee(order, history=history)
+    history = foreseen.history
     unsettled = {one.kind for one in history.differences} & {Kind.UNSETTLED}
     return MigrationFacts(
         source_digest=order.source_digest or "",
         applied=len(history.applied),
         pending=len(history.pending),
-        plan=_stated(proposal_of(order, history), history),
+        plan=stated_plan(foreseen.plan, history),
         current=history.applied[-1] if history.applied else None,
         unsettled=bool(unsettled),
     )
-
-
-def _stated(proposal: Proposal, history: History) -> StatedMigrationPlan:
-    reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
-    return StatedMigrationPlan(
-        hash=proposal.hash,
-        migrations=tuple(_stated_scripts(proposal)),
-        risk=RiskClass(proposal.risk.label) if proposal.risk is not None else None,
-        irreversible=any(script.is_irreversible for script in proposal.scripts),
-        obstacles=tuple(StatedObstacle(reason=reason.value, message=message) for message in told[:MOST_TOLD]),
-        ahead=history.is_ahead,
-    )
-
-
-def _stated_scripts(proposal: Proposal) -> Iterable[StatedMigration]:
-    for script in proposal.scripts[:MOST_TOLD]:
-        yield StatedMigration(name=script.name, risk=RiskClass(script.risk.label), irreversible=script.is_irreversible)

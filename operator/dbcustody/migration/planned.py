@@ -4,46 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dbcustody.api.migration import FailOn
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.finding import Finding, Severity
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.lint import Judged
 from dbcustody.migration.lock import Lock, Work
+from dbcustody.migration.patience import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dbcustody.migration.script import Script
+    from dbcustody.migration.history import History
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _HASH_DIGITS: Final = 16
-
-
-class FailOn(StrEnum):
-    """From which severity on a finding that nobody has waived refuses a plan."""
-
-    ERROR = "Error"
-    WARNING = "Warning"
-    NEVER = "Never"
-
-    def refuses(self, finding: Finding) -> bool:
-        """Return whether *finding* is reason enough."""
-        least = {FailOn.ERROR: Severity.ERROR, FailOn.WARNING: Severity.WARNING}.get(self)
-        return least is not None and finding.waived is None and finding.severity >= least
+_LEAST: Final = {FailOn.ERROR: Severity.ERROR, FailOn.WARNING: Severity.WARNING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What is let pass; it is part of what somebody agrees to."""
+    """What is let pass, and how patiently locks are asked for; it is part of what somebody agrees to."""
 
     fail_on: FailOn = FailOn.ERROR
     waivers: tuple[Waiver, ...] = ()
     """Those that hold for every file."""
     allows_out_of_order: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def refuses(self, finding: Finding) -> bool:
+        """Return whether *finding* is reason enough to run nothing."""
+        least = _LEAST.get(self.fail_on)
+        return least is not None and finding.waived is None and finding.severity >= least
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ class MigrationPlan:
     @property
     def refusals(self) -> tuple[Finding, ...]:
         """The findings for which the policy refuses the plan."""
-        return tuple(finding for finding in self.findings if self.policy.fail_on.refuses(finding))
+        return tuple(finding for finding in self.findings if self.policy.refuses(finding))
 
     @property
     def point_of_no_return(self) -> Point | None:
@@ -108,23 +103,29 @@ class MigrationPlan:
         return next((point for one in self.judged for point in _points(one)), None)
 
 
-def make_plan(judged: Sequence[Judged], policy: Policy, fingerprint: str | None) -> MigrationPlan:
-    """Return the plan of *judged* under *policy*; *fingerprint* is that of the database as it is, None: nobody has taken it."""
-    digest = plan_hash([one.script for one in judged], policy, fingerprint)
-    return MigrationPlan(judged=tuple(judged), policy=policy, hash=digest)
+def make_plan(
+    judged: Sequence[Judged], history: History, policy: Policy, fingerprint: str | None = None
+) -> MigrationPlan:
+    """Return the plan of what *history* has pending, which was *judged*, under *policy*; see `plan_hash`."""
+    return MigrationPlan(judged=tuple(judged), policy=policy, hash=plan_hash(history, policy, fingerprint))
 
 
-def plan_hash(scripts: Sequence[Script], policy: Policy, fingerprint: str | None) -> str:
+def plan_hash(history: History, policy: Policy, fingerprint: str | None = None) -> str:
     """Return 16 hexadecimal digits that change with what would run, its order, the *policy*, and the state of the database.
 
-    *fingerprint* stands for that state; None is a value of its own: a plan that was agreed to without one is not the plan with one.
+    Of that state the ledger tells what is in and ever was: what was undone and is pending again is another plan, for nobody agreed to have
+    it once more; a run that failed changes nothing. *fingerprint* tells the rest; None, nobody has taken it, is a value of its own.
     """
     content: dict[str, Any] = {
         "format": _FORMAT,
-        "migrations": [[script.revision, script.name, script.checksum] for script in scripts],
+        "applied": history.applied,
+        "changes": history.changes,
+        "differences": sorted([one.kind.value, one.name] for one in history.differences),
+        "migrations": [[script.revision, script.name, script.checksum] for script in history.pending],
         "policy": {
             "allowsOutOfOrder": policy.allows_out_of_order,
             "failOn": policy.fail_on,
+            "limits": asdict(policy.limits),
             "waivers": sorted([waiver.rule, waiver.reason] for waiver in policy.waivers),
         },
         "fingerprint": fingerprint,

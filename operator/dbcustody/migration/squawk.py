@@ -64,11 +64,14 @@ def _findings(entries: list[Any], lines: Sequence[str], statements: Sequence[Sta
         )
 
 
-def missing(why: str) -> Finding:
-    """Return the finding that squawk could not look, and why: what it would have found is not known."""
+def missing(why: str, *, is_installed: bool = True) -> Finding:
+    """Return the finding that squawk could not look, and why: what it would have found is not known.
+
+    Only a note where it is not installed, for nobody has to have it.
+    """
     return Finding(
         rule="squawk-missing",
-        severity=Severity.WARNING,
+        severity=Severity.WARNING if is_installed else Severity.NOTE,
         what=f"squawk did not look: {why}",
         helps="install the package squawk-cli beside dbcustody",
     )

@@ -216,8 +216,9 @@ def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
     source = (resolved(found.source_digest),)
     if case.is_planned(found.source_digest):
         return (*examined.said, *source)
-    void = unknown(ConditionType.PLANNED, Reason.PENDING, "the database is held against the source")
-    return (*examined.said, *source, void, *no_longer_refused(case))
+    message = "the database is held against the source"
+    void = (unknown(one, Reason.PENDING, message) for one in (ConditionType.PLANNED, ConditionType.LINT_PASSED))
+    return (*examined.said, *source, *void, *no_longer_refused(case))
 
 
 def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatus, verdict: Verdict) -> Step:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dbcustody.plan.migration_case import Found, MigrationCase
 
 _FOR_A_PERSON = frozenset({ExitCode.REFUSED, ExitCode.BUG})
-_OPEN = frozenset({Reason.PLAN_CHANGED, Reason.JOB_DELETED})
+_OPEN = frozenset({Reason.PLAN_CHANGED, Reason.JOB_DELETED, Reason.LINT_FAILED})
 """Refusals after which the plan as it is now is carried out all the same: the run did not fail of what it ran."""
 
 

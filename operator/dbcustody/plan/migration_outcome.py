@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     Found = Plan[DatabaseMigrationStatus]
 
 MOST_MIGRATIONS: Final = 100
-"""How many of a plan status has room for; the hash is of all of them."""
+"""How many of a plan, and of its findings, status has room for; the hash is of all of them."""
+MOST_FINDINGS: Final = 50
 MOST_OBSTACLES: Final = 20
 MESSAGE_LENGTH: Final = 1024
 _DIGEST_SHOWN: Final = 16
@@ -40,13 +41,24 @@ def with_facts(status: DatabaseMigrationStatus, facts: MigrationFacts) -> Databa
 def _bounded(plan: StatedMigrationPlan) -> StatedMigrationPlan:
     obstacles = plan.obstacles[:MOST_OBSTACLES]
     short = tuple(replace(one, message=one.message[:MESSAGE_LENGTH]) for one in obstacles)
-    return replace(plan, migrations=plan.migrations[:MOST_MIGRATIONS], obstacles=short)
+    found = tuple(replace(one, message=one.message[:MESSAGE_LENGTH]) for one in plan.findings[:MOST_FINDINGS])
+    return replace(plan, migrations=plan.migrations[:MOST_MIGRATIONS], findings=found, obstacles=short)
 
 
 def planned(facts: MigrationFacts) -> tuple[Condition, ...]:
     """Return what is said when the database was held against the source."""
     told = f"plan {facts.plan.hash}: {facts.pending} pending, {facts.applied} applied"
-    return (yes(ConditionType.PLANNED, Reason.PLANNED, told),)
+    return (yes(ConditionType.PLANNED, Reason.PLANNED, told), _linted(facts.plan))
+
+
+def _linted(plan: StatedMigrationPlan) -> Condition:
+    """Return whether anything in *plan* is too risky, and what."""
+    if not plan.refused:
+        return yes(
+            ConditionType.LINT_PASSED, Reason.LINT_PASSED, f"findings: {len(plan.findings)}, none of them refused"
+        )
+    refused = (one.message for one in plan.obstacles if one.reason == Reason.LINT_FAILED.value)
+    return no(ConditionType.LINT_PASSED, Reason.LINT_FAILED, "; ".join((f"refused: {plan.refused}", *refused)))
 
 
 def resolved(digest: str) -> Condition:

@@ -1,0 +1,80 @@
+"""A plan as status tells it: names, numbers and words; no SQL, and nothing of what files hold but the names in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.api.migration import RiskClass, SeverityClass, StatedFinding, StatedMigration, StatedMigrationPlan
+from dbcustody.api.restore import StatedObstacle
+from dbcustody.migration.finding import Severity
+from dbcustody.migration.history import Kind
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbcustody.migration.finding import Finding
+    from dbcustody.migration.history import History
+    from dbcustody.migration.lint import Judged
+    from dbcustody.migration.planned import MigrationPlan
+
+MOST_TOLD: Final = 100
+"""As many migrations, and findings, as are told; the hash of the plan is of all."""
+MOST_OBSTACLES: Final = 20
+_UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
+
+
+def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
+    """Return every difference that stands in the way, and what that is called; None: nothing does.
+
+    A database that is only ahead of its source is sound.
+    """
+    if history.is_ahead or not history.differences:
+        return None
+    unfinished = any(one.kind in _UNFINISHED for one in history.differences)
+    told = tuple(f"{one.kind.value}: {one}" for one in history.differences)
+    return Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN, told
+
+
+def stated_plan(plan: MigrationPlan, history: History) -> StatedMigrationPlan:
+    """Return *plan*, of what *history* has pending, as status tells it; the worst findings first, and notes not at all."""
+    findings = sorted(
+        (one for one in plan.findings if one.severity > Severity.NOTE), key=lambda one: (one.waived is not None, -one.severity)
+    )  # fmt: skip
+    return StatedMigrationPlan(
+        hash=plan.hash,
+        migrations=tuple(_stated_migration(one) for one in plan.judged[:MOST_TOLD]),
+        risk=RiskClass(plan.risk.label) if plan.judged else None,
+        irreversible=any(_is_irreversible(one) for one in plan.judged),
+        findings=tuple(_stated_finding(one) for one in findings[:MOST_TOLD]),
+        refused=len(plan.refusals),
+        obstacles=tuple(_obstacles(plan, history))[:MOST_OBSTACLES],
+        ahead=history.is_ahead,
+    )
+
+
+def _stated_migration(judged: Judged) -> StatedMigration:
+    risk = RiskClass(judged.risk.label)
+    return StatedMigration(name=judged.script.name, risk=risk, irreversible=_is_irreversible(judged))
+
+
+def _is_irreversible(judged: Judged) -> bool:
+    """Return whether a migration has no way back, or loses what no way back brings back."""
+    return judged.script.down is None or judged.outlook.point_of_no_return is not None
+
+
+def _stated_finding(finding: Finding) -> StatedFinding:
+    return StatedFinding(
+        migration=finding.file,
+        rule=finding.rule,
+        severity=SeverityClass(finding.severity.label),
+        message=f"{finding.what}; {finding.helps}",
+        line=finding.line,
+        waived=finding.waived is not None,
+    )
+
+
+def _obstacles(plan: MigrationPlan, history: History) -> Iterator[StatedObstacle]:
+    reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
+    yield from (StatedObstacle(reason=reason.value, message=message) for message in told)
+    yield from (StatedObstacle(reason=Reason.LINT_FAILED.value, message=str(one)) for one in plan.refusals)

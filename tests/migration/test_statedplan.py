@@ -1,0 +1,105 @@
+"""What status tells of a plan: names, risks, what stands in the way, and no SQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dbcustody.api.migration import FailOn, RiskClass, SeverityClass, StatedMigrationPlan
+from dbcustody.codec import encode
+from dbcustody.migration.directive import Waiver
+from dbcustody.migration.history import History, compare
+from dbcustody.migration.ledger import Attempt, State
+from dbcustody.migration.lint import judge
+from dbcustody.migration.planned import Policy, make_plan
+from dbcustody.migration.script import SourceFile, read_scripts
+from dbcustody.migration.statedplan import MOST_OBSTACLES, stated_plan
+
+A, B = "20260101_000000_a", "20260102_000000_b"
+FILES = {
+    f"{A}.sql": "create table a (id int)",
+    f"{A}.down.sql": "drop table a",
+    f"{B}.sql": "select 1;\ngrant select on t to public;\nupdate t set email = 'jane@example.org' where b;\ndrop table b",
+    f"{B}.down.sql": "create table b ()",
+}
+
+
+def history(files: dict[str, str] = FILES, *attempts: Attempt) -> History:
+    """Return how a database with *attempts* stands to *files*."""
+    source = read_scripts(SourceFile(name=name, content=text.encode()) for name, text in files.items())
+    assert source.faults == ()
+    return compare(source.scripts, attempts)
+
+
+def stated(found: History, policy: Policy | None = None) -> StatedMigrationPlan:
+    """Return what is told of what *found* has pending."""
+    policy = policy or Policy()
+    return stated_plan(make_plan(judge(found.pending, {}, waivers=policy.waivers), found, policy), found)
+
+
+def attempt(state: State, *, checksum: str | None = None) -> Attempt:
+    """Return what the ledger says of the first migration."""
+    return Attempt(ordinal=1, revision="20260101_000000", name=A, state=state, checksum=checksum)
+
+
+def test_each_migration_is_told_with_its_risk() -> None:
+    """What destroys is irreversible though it has a way back, and what has none is, too."""
+    found = stated(history())
+    assert [(one.name, one.risk, one.irreversible) for one in found.migrations] == [
+        (A, RiskClass.SAFE, False),
+        (B, RiskClass.DESTRUCTIVE, True),
+    ]
+    assert (found.risk, found.irreversible) == (RiskClass.DESTRUCTIVE, True)
+    alone = stated(history({f"{A}.sql": FILES[f"{A}.sql"]}))
+    assert [one.irreversible for one in alone.migrations] == [True]
+
+
+def test_nothing_to_do_has_no_risk() -> None:
+    """An empty plan has a hash all the same."""
+    found = stated(history({}))
+    assert (found.migrations, found.risk, found.irreversible, found.obstacles) == ((), None, False, ())
+    assert len(found.hash) == 16
+
+
+def test_what_is_too_risky_stands_in_the_way() -> None:
+    """The worst first, each with its line; what is only a warning is told, and notes are not."""
+    found = stated(history())
+    assert [(one.rule, one.severity, one.line) for one in found.findings] == [
+        ("drop-table", SeverityClass.ERROR, 4),
+        ("grant-public", SeverityClass.WARNING, 2),
+    ]
+    assert found.refused == 1
+    assert [one.reason for one in found.obstacles] == ["LintFailed"]
+    assert found.obstacles[0].message.startswith(f"{B}.sql: line 4: Error drop-table: ")
+
+
+def test_what_is_waived_is_told_and_does_not_stand_in_the_way() -> None:
+    """After everything that is not."""
+    found = stated(history(), Policy(waivers=(Waiver("drop-table", "nobody needs it"),)))
+    assert [(one.rule, one.waived) for one in found.findings] == [("grant-public", False), ("drop-table", True)]
+    assert (found.refused, found.obstacles) == (0, ())
+    strict = stated(history(), Policy(fail_on=FailOn.WARNING))
+    assert (strict.refused, len(strict.obstacles)) == (2, 2)
+
+
+def test_nothing_that_files_hold_stands_in_it() -> None:
+    """Literals, and the SQL of recipes, stay where the files are."""
+    told = str(encode(stated(history(), Policy(waivers=(Waiver("drop-table", "of jane@example.org"),)))))
+    assert "jane" not in told
+    assert "email" not in told
+
+
+def test_differences_come_first_and_not_more_than_there_is_room() -> None:
+    """A file that was edited, and two dozen that destroy."""
+    files = {f"20260103_0000{number:02}_c.sql": f"drop table c{number}" for number in range(24)}
+    found = stated(history(FILES | files, attempt(State.APPLIED, checksum="0" * 64)))
+    assert [one.reason for one in found.obstacles] == ["HistoryBroken", *["LintFailed"] * (MOST_OBSTACLES - 1)]
+    assert found.refused == 25
+    half = stated(history(FILES, attempt(State.PARTIAL)))
+    assert [one.reason for one in half.obstacles] == ["NeedsResolution", "LintFailed"]
+
+
+def test_a_database_that_is_ahead_has_no_obstacles() -> None:
+    """An older image came back."""
+    known = replace(attempt(State.APPLIED), revision="20260102_000000", name=B, ordinal=0)
+    found = stated(history({f"{B}.sql": FILES[f"{B}.sql"]}, known, attempt(State.APPLIED)))
+    assert (found.ahead, found.obstacles) == (True, ())
