@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dbcustody.api.backup import Artefact, BackupScope, TableTotals, Tool
 from dbcustody.api.database import Copy, Server
-from dbcustody.api.migration import StatedMigrationPlan
+from dbcustody.api.migration import StatedAttempt, StatedMigrationPlan
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
@@ -86,6 +86,7 @@ class BackupFacts:
     server: Server | None = None
     tool: Tool | None = None
     snapshot_time: datetime | None = None
+    lsn: str | None = None
     start_time: datetime | None = None
     finish_time: datetime | None = None
     tables: TableTotals | None = None
@@ -158,5 +159,7 @@ class MigrationFacts:
     plan: StatedMigrationPlan
     current: str | None = None
     """The migration that came in last; None: none ever did."""
+    history: tuple[StatedAttempt, ...] = ()
+    """The last attempts, oldest first."""
     unsettled: bool = False
     """Whether a run ended, or goes on, of which the ledger does not say how it ended."""

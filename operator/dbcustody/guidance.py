@@ -266,6 +266,18 @@ GUIDANCE: dict[Reason, Guidance] = {
         "LintPassed",
         "write it as `dbcustody migrate lint` shows, or waive the rule in the head of the file: `-- dbcustody: allow RULE because ...`",
     ),
+    Reason.BACKUP_READY: _good("BackupReady"),
+    Reason.BACKUP_PENDING: _good(
+        "BackupReady", "wait, or take a backup by the policy that `gates.backup` names: it is noticed by itself"
+    ),
+    Reason.BACKUP_BEFORE_FAILED: _refused(
+        "BackupReady",
+        "look at the Backup that the message names; then write a new value into the annotation `dbcustody.dev/check-now`",
+    ),
+    Reason.PROMOTION_PROVEN: _good("PromotionProven"),
+    Reason.PROMOTION_PENDING: _good(
+        "PromotionProven", "have the same files carried out by the DatabaseMigration that `gates.promotion` names"
+    ),
     Reason.IRREVERSIBLE: _refused(
         "Succeeded", "restore a backup, or write what undoes it as a new migration: the files know no way back"
     ),

@@ -147,6 +147,11 @@ class Reason(StrEnum):
     SOURCE_INVALID = "SourceInvalid"
     LINT_PASSED = "LintPassed"
     LINT_FAILED = "LintFailed"
+    BACKUP_READY = "BackupReady"
+    BACKUP_PENDING = "BackupPending"
+    BACKUP_BEFORE_FAILED = "BackupBeforeFailed"
+    PROMOTION_PROVEN = "PromotionProven"
+    PROMOTION_PENDING = "PromotionPending"
     IRREVERSIBLE = "Irreversible"
     NOT_WRITABLE = "NotWritable"
     # a second person

@@ -7,23 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dbcustody.api.approval import Approvable, Approval, ApprovalSpec, Decision, RequestRef
+from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionType, find
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.migration import (
     DatabaseMigration,
     DatabaseMigrationSpec,
     DatabaseMigrationStatus,
+    MigrationApproval,
     MigrationSource,
     RiskClass,
     StatedMigration,
     StatedMigrationPlan,
 )
-from dbcustody.api.restore import StatedObstacle, WantedApproval
+from dbcustody.api.restore import StatedObstacle
 from dbcustody.codec import decode, encode
 from dbcustody.contract import JobRequest, JobResult, Verb, load_request
 from dbcustody.facts import MigrationFacts
 from dbcustody.naming import ANNOTATION_CHECK_NOW, ANNOTATION_REQUESTED_BY, LABEL_MIGRATION_SOURCE
-from dbcustody.plan.actions import DeleteJob, LetJobGo, StartJob
+from dbcustody.plan.actions import CreateBackup, DeleteJob, LetJobGo, StartJob
 from dbcustody.plan.migration import plan
 from dbcustody.plan.migration_case import SeenConfigMap, SeenMigration
 from dbcustody.plan.observed import SeenJob
@@ -60,7 +62,7 @@ def migration(*, requester: str | None = "jane", **spec: Any) -> DatabaseMigrati
 
 def asking() -> DatabaseMigration:
     """Return one that `jane` wrote and that needs a second person."""
-    return migration(approval=WantedApproval(required=True))
+    return migration(approval=MigrationApproval(required=True))
 
 
 def word(
@@ -113,6 +115,10 @@ class MigrationPlane:
 
     def _do(self, action: Any) -> None:
         match action:
+            case CreateBackup(manifest):
+                born = {"uid": f"uid-{manifest['metadata']['name']}", "creationTimestamp": self.now.isoformat()}
+                made = Backup.from_body({**manifest, "metadata": {**manifest["metadata"], **born}})
+                self.around = replace(self.around, backups=(*self.around.backups, made))
             case StartJob(manifest):
                 self.started.append(dict(manifest))
                 born = {"uid": "u", "creationTimestamp": self.now.isoformat()}

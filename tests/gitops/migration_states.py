@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.approval import Decision
+from dbcustody.api.meta import ObjectRef
+from dbcustody.api.migration import BackupGate, MigrationGates, MigrationRef, PromotionGate
 from dbcustody.reason import Reason
+from tests.fakes import seen
 from tests.fakes.migration_plane import (
     ALL_IN,
     MigrationPlane,
@@ -61,6 +64,15 @@ def _edited_after_a_no() -> Body:
     return body_of(plane.migration)
 
 
+def _gated(*, promotion: bool = False, take_new: bool = False) -> MigrationPlane:
+    """Return a plane that waits for another environment, or for a backup."""
+    backup = None if promotion else BackupGate(policy_ref=ObjectRef(name="nightly"), take_new=take_new)
+    other = PromotionGate(migration_ref=MigrationRef(name="staging")) if promotion else None
+    found = MigrationPlane(migration=migration(gates=MigrationGates(backup=backup, promotion=other)))
+    found.around = replace(found.around, policy=seen.policy())
+    return looked(plane=found)
+
+
 _AHEAD: Final = replace(ALL_IN, plan=replace(ALL_IN.plan, ahead=True))
 _LOST: Final = refusal(Reason.LOCK_NOT_OBTAINED, "no lock after 30 tries; in the way: report of app")
 MIGRATION_STATES: Final = (
@@ -86,6 +98,10 @@ MIGRATION_STATES: Final = (
         Health.DEGRADED,
         lambda: _at(looked(blocked(reason=Reason.NEEDS_RESOLUTION))),
     ),
+    State("DatabaseMigration-too-risky", Health.DEGRADED, lambda: _at(looked(blocked(reason=Reason.LINT_FAILED)))),
+    State("DatabaseMigration-waits-for-another-environment", Health.SUSPENDED, lambda: _at(_gated(promotion=True))),
+    State("DatabaseMigration-waits-for-a-backup", Health.SUSPENDED, lambda: _at(_gated())),
+    State("DatabaseMigration-takes-a-backup", Health.PROGRESSING, lambda: _at(_gated(take_new=True))),
     State("DatabaseMigration-waits-for-a-person", Health.SUSPENDED, _decided),
     State("DatabaseMigration-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(is_stamped=False)),
     State("DatabaseMigration-agreed-to", Health.PROGRESSING, lambda: _decided(word())),

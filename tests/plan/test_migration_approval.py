@@ -8,7 +8,7 @@ import pytest
 
 from dbcustody.api.approval import Decision
 from dbcustody.api.condition import ConditionType
-from dbcustody.api.restore import WantedApproval
+from dbcustody.api.migration import MigrationApproval
 from dbcustody.naming import ANNOTATION_OVERRIDE_FREEZE
 from dbcustody.plan.approval import plan as judge_approval
 from dbcustody.plan.freeze import FreezeWindow
@@ -129,7 +129,7 @@ def test_where_nobody_can_be_believed_nothing_runs() -> None:
 def test_a_wait_that_is_over_is_not_told_any_more(facts: object) -> None:
     """Somebody else applied it, or nobody is to be asked: nothing waits for a person."""
     plane = waiting()
-    plane.edit(approval=WantedApproval(required=facts is ALL_IN))
+    plane.edit(approval=MigrationApproval(required=facts is ALL_IN))
     plane.step()
     plane.ends(told(facts))  # type: ignore[arg-type]  # one of the two above
     plane.step()

@@ -176,6 +176,8 @@ class BackupStatus:
     scheduled_time: datetime | None = None
     start_time: datetime | None = None
     snapshot_time: datetime | None = None
+    lsn: str | None = None
+    """Where the server's write-ahead log stood when the snapshot was taken."""
     finish_time: datetime | None = None
     duration_seconds: int | None = None
     restore_seconds: int | None = None

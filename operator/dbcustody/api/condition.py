@@ -66,6 +66,8 @@ class ConditionType(StrEnum):
     SOURCE_RESOLVED = "SourceResolved"
     PLANNED = "Planned"
     LINT_PASSED = "LintPassed"
+    PROMOTION_PROVEN = "PromotionProven"
+    BACKUP_READY = "BackupReady"
     APPLIED = "Applied"
 
 
@@ -107,6 +109,8 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.SOURCE_RESOLVED: "every file that the source names is there",
     ConditionType.PLANNED: "the database was held against this source, and what comes next is told",
     ConditionType.LINT_PASSED: "nothing in what comes next is as risky as `policy.lint` refuses",
+    ConditionType.PROMOTION_PROVEN: "the same files are in by the DatabaseMigration that has to have them first",
+    ConditionType.BACKUP_READY: "a whole backup that was read back was fresh enough when the last run began",
     ConditionType.APPLIED: "every migration of the source is in",
 }
 """What is so while a condition is true, for docs/reference."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbcustody.api.condition import Condition
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
-from dbcustody.api.restore import StatedObstacle, WantedApproval
+from dbcustody.api.restore import StatedObstacle
 from dbcustody.codec import decode
 
 if TYPE_CHECKING:
@@ -97,13 +97,57 @@ class MigrationPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationApproval:
+    """Who has to agree to a plan before it is carried out."""
+
+    required: bool = False
+    """Whether somebody else than who wrote the spec has to, by an Approval."""
+    plan_hash: str | None = None
+    """The only plan that is carried out: the word of a reviewed commit. None: whichever comes next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupGate:
+    """A whole backup of the policy, read back, must be there that is at most so old when the first statement runs."""
+
+    policy_ref: ObjectRef
+    max_age_seconds: int = 3600
+    take_new: bool = False
+    """Whether one is taken where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRef:
+    """Another DatabaseMigration; *namespace* None: the same."""
+
+    name: str
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionGate:
+    """The same source must be in by another DatabaseMigration."""
+
+    migration_ref: MigrationRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationGates:
+    """What has to be so before anything is run, beside an approval."""
+
+    backup: BackupGate | None = None
+    promotion: PromotionGate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseMigrationSpec:
     """What is wanted."""
 
     database_ref: ObjectRef
     source: MigrationSource
     policy: MigrationPolicy = field(default_factory=MigrationPolicy)
-    approval: WantedApproval = field(default_factory=WantedApproval)
+    approval: MigrationApproval = field(default_factory=MigrationApproval)
+    gates: MigrationGates = field(default_factory=MigrationGates)
     timeout_seconds: int = 21_600
     job: JobTemplate | None = None
     suspend: bool = False
@@ -152,6 +196,15 @@ class StatedMigrationPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedAttempt:
+    """One attempt of the ledger: which migration, how it ended, and when; None: it has not."""
+
+    name: str
+    state: str
+    finish_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationRun:
     """The last Job that carried something out, and what became of it; None means: not yet."""
 
@@ -173,6 +226,26 @@ class MigrationRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupBefore:
+    """The backup that was there before the last run began."""
+
+    name: str
+    snapshot_time: datetime | None = None
+    lsn: str | None = None
+    """The place in the write-ahead log that it shows; None: its manifest does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBackup:
+    """The last backup that was taken because none was fresh enough."""
+
+    name: str
+    ordinal: int
+    check_now: str | None = None
+    """The value of the annotation when it was asked for: another one asks for another try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseMigrationStatus:
     """How the database stood to the source when it was looked at last; None means: not known yet."""
 
@@ -184,9 +257,13 @@ class DatabaseMigrationStatus:
     pending: int | None = None
     source_digest: str | None = None
     plan: StatedMigrationPlan | None = None
+    history: tuple[StatedAttempt, ...] = ()
+    """The last twenty attempts of the ledger, oldest first, whoever made them."""
     unsettled: bool = False
     """Whether a run ended of which the ledger does not say how: that is found out before anything else."""
     run: MigrationRun | None = None
+    backup: BackupBefore | None = None
+    taking: TakenBackup | None = None
     planned_time: datetime | None = None
     plan_failures: int = 0
     check_now: str | None = None

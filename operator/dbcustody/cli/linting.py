@@ -78,14 +78,8 @@ def _plan_as_text(plan: MigrationPlan, history: History, facts: Facts) -> Iterat
         yield f"{judged.script.name}: {judged.risk.label}"
         for held in held_locks(judged):
             lock = held.lock
-            stops = (
-                "readers and writers wait"
-                if lock.mode.stops_readers
-                else "writers wait"
-                if lock.mode.stops_writers
-                else "nobody waits"
-            )
-            yield f"  {lock.mode.label} on {lock.relation} {held.words}: {stops}; {weigh(lock.relation, facts).words}"
+            weight = weigh(lock.relation, facts).words
+            yield f"  {lock.mode.label} on {lock.relation} {held.words}: {lock.mode.harm}; {weight}"
         for statement in judged.script.up.statements:
             yield from (f"    {line}" for line in f"{statement.text};".splitlines())
         for finding in judged.findings:

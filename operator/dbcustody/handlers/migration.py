@@ -16,10 +16,12 @@ from dbcustody.plan.migration import plan
 from dbcustody.plan.migration_case import SeenConfigMap, SeenMigration
 
 if TYPE_CHECKING:
+    from dbcustody.api.backup import Backup
     from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationStatus
+    from dbcustody.api.policy import BackupPolicy
     from dbcustody.handlers.hands import Hands
     from dbcustody.handlers.observe import Observer
-    from dbcustody.handlers.world import Key
+    from dbcustody.handlers.world import Key, World
     from dbcustody.plan.actions import Plan
 
 
@@ -36,12 +38,34 @@ async def plan_migration(
         database=world.databases.get(Place(space, migration.spec.database_ref.name)),
         config_maps=tuple(one for one in found if one is not None),
         jobs=jobs,
+        policy=_policy(hands.world, space, migration),
+        backups=_backups(hands.world, space, migration),
+        promotion=_promotion(hands.world, space, migration),
         approvals=world.approvals_of(key),
         is_stamped=hands.settings.stamps_approvals,
         freeze_windows=hands.settings.freeze_windows,
         runs=world.unfinished,
     )
     return plan(migration, seen, hands.now())
+
+
+def _policy(world: World, namespace: str, migration: DatabaseMigration) -> BackupPolicy | None:
+    gate = migration.spec.gates.backup
+    return world.policies.get(Place(namespace, gate.policy_ref.name)) if gate is not None else None
+
+
+def _backups(world: World, namespace: str, migration: DatabaseMigration) -> tuple[Backup, ...]:
+    """Return the Backups that may be the one that has to be there."""
+    gate = migration.spec.gates.backup
+    return world.backups.find("policy", namespace, gate.policy_ref.name) if gate is not None else ()
+
+
+def _promotion(world: World, namespace: str, migration: DatabaseMigration) -> DatabaseMigration | None:
+    """Return the DatabaseMigration by which the source has to be in first."""
+    gate = migration.spec.gates.promotion
+    if gate is None:
+        return None
+    return world.migrations.get(Place(gate.migration_ref.namespace or namespace, gate.migration_ref.name))
 
 
 async def _read(hands: Hands, place: Place) -> SeenConfigMap | None:

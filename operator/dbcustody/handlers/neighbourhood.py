@@ -26,10 +26,7 @@ _FOUND: Final = ("plan", "vanished", "deleted")
 def concerned(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
     """Yield the resources whose plan looks at *key*, when something that they look at differs between *before* and *after*."""
     if key.kind in {Kind.RESTORE_REQUEST, Kind.DATABASE_MIGRATION}:
-        if before is None or after is None or before.status.conditions != after.status.conditions:
-            yield from keys_of(Kind.APPROVAL, world.approvals_of(key))
-        if key.kind is Kind.RESTORE_REQUEST:
-            yield from _beside_restore(key, before, after)
+        yield from _beside_plan(world, key, before, after)
     elif key.kind is Kind.APPROVAL:
         yield from _asked_by(key, before, after)
     elif key.kind is Kind.BACKUP:
@@ -37,6 +34,7 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
     elif key.kind is Kind.BACKUP_POLICY:
         if before is None or after is None or before.spec != after.spec:
             yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
+            yield from keys_of(Kind.DATABASE_MIGRATION, world.migrations.find("policy", key.namespace, key.name))
         if before is None or after is None or _plan_changed(before, after):
             yield from keys_of(Kind.BACKUP, world.backups.find("policy", key.namespace, key.name))
     elif before is None or after is None or _is_told_apart(before, after):
@@ -44,6 +42,17 @@ def concerned(world: World, key: Key, before: Resource | None, after: Resource |
         yield from keys_of(Kind.DATABASE_MIGRATION, world.migrations.find("namespace", key.namespace))
         yield from keys_of(Kind.BACKUP, world.backups.find("unfinished", key.namespace))
         yield from keys_of(Kind.RESTORE_REQUEST, world.restores.find("unfinished", key.namespace))
+
+
+def _beside_plan(world: World, key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
+    """Yield who looks at a resource that tells plans: its Approvals, and whoever waits for what it does."""
+    if before is None or after is None or before.status.conditions != after.status.conditions:
+        yield from keys_of(Kind.APPROVAL, world.approvals_of(key))
+        if key.kind is Kind.DATABASE_MIGRATION:
+            later = world.migrations.find("promotion", key.namespace, key.name)
+            yield from keys_of(Kind.DATABASE_MIGRATION, later)
+    if key.kind is Kind.RESTORE_REQUEST:
+        yield from _beside_restore(key, before, after)
 
 
 def _beside_restore(key: Key, before: Resource | None, after: Resource | None) -> Iterator[Key]:
@@ -72,6 +81,7 @@ def _beside_backup(world: World, key: Key, before: Resource | None, after: Resou
     policy = backup.spec.policy_ref.name if backup.spec.policy_ref else backup.metadata.labels.get(LABEL_POLICY)
     if policy:
         yield Key(Kind.BACKUP_POLICY, key.namespace, policy)
+        yield from keys_of(Kind.DATABASE_MIGRATION, world.migrations.find("policy", key.namespace, policy))
     if backup.status.storage:
         yield Key(Kind.BACKUP_STORAGE, key.namespace, backup.status.storage)
     database = world.database_of(backup)

@@ -250,6 +250,11 @@ def _indices_of_migration(migration: DatabaseMigration) -> Iterator[tuple[str, .
     namespace, spec = migration.metadata.namespace, migration.spec
     yield ("namespace", namespace)
     yield from (("source", namespace, reference.name) for reference in spec.source.config_map_refs)
+    if spec.gates.backup is not None:
+        yield ("policy", namespace, spec.gates.backup.policy_ref.name)
+    if spec.gates.promotion is not None:
+        before = spec.gates.promotion.migration_ref
+        yield ("promotion", before.namespace or namespace, before.name)
 
 
 def _indices_of_approval(approval: Approval) -> Iterator[tuple[str, ...]]:

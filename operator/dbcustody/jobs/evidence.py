@@ -66,6 +66,7 @@ def facts_of(storage: OpenStorage, standing: Standing) -> BackupFacts:
         server=_server(manifest),
         tool=manifest.tool,
         snapshot_time=manifest.snapshot,
+        lsn=manifest.server.lsn_before,
         start_time=manifest.started,
         finish_time=manifest.finished,
         tables=TableTotals(count=manifest.table_count, rows=manifest.row_count),

@@ -24,7 +24,7 @@ from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import Kind
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.script import read_scripts
-from dbcustody.migration.statedplan import stated_plan
+from dbcustody.migration.statedplan import stated_attempts, stated_plan
 from dbcustody.naming import named
 from dbcustody.reason import Reason
 
@@ -144,5 +144,6 @@ def _facts(order: MigrationOrder, history: History | None = None) -> MigrationFa
         pending=len(history.pending),
         plan=stated_plan(foreseen.plan, history),
         current=history.applied[-1] if history.applied else None,
+        history=stated_attempts(history),
         unsettled=bool(unsettled),
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+MOST_RECENT = 20
+"""How many attempts are told."""
 _WITHOUT_CHANGE = frozenset({State.STARTED, State.FAILED})
 
 
@@ -61,6 +63,8 @@ class History:
     heads: tuple[str, ...]
     """The revisions that are in and that none which is in comes after."""
     differences: tuple[Difference, ...]
+    recent: tuple[Attempt, ...] = ()
+    """The last attempts that the ledger knows, oldest first."""
     changes: int
     """How many attempts changed where a revision stands, ever: it never becomes less, so that no state of the ledger comes twice."""
 
@@ -123,6 +127,7 @@ def compare(scripts: Sequence[Script], attempts: Iterable[Attempt], *, allows_ou
         pending=tuple(sides.pending),
         heads=_heads([attempt.revision for attempt in present], scripts),
         differences=tuple(found),
+        recent=rows[-MOST_RECENT:],
         changes=sum(attempt.state not in _WITHOUT_CHANGE for attempt in rows),
     )
 

@@ -38,6 +38,13 @@ class Mode(IntEnum):
         """Whether SELECT waits for it, too."""
         return self is Mode.ACCESS_EXCLUSIVE
 
+    @property
+    def harm(self) -> str:
+        """Who waits for it, in words."""
+        if self.stops_readers:
+            return "readers and writers wait"
+        return "writers wait" if self.stops_writers else "nobody waits"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Lock:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.api.migration import RiskClass, SeverityClass, StatedFinding, StatedMigration, StatedMigrationPlan
+from dbcustody.api.migration import (
+    RiskClass,
+    SeverityClass,
+    StatedAttempt,
+    StatedFinding,
+    StatedMigration,
+    StatedMigrationPlan,
+)
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
@@ -50,6 +57,13 @@ def stated_plan(plan: MigrationPlan, history: History) -> StatedMigrationPlan:
         refused=len(plan.refusals),
         obstacles=tuple(_obstacles(plan, history))[:MOST_OBSTACLES],
         ahead=history.is_ahead,
+    )
+
+
+def stated_attempts(history: History) -> tuple[StatedAttempt, ...]:
+    """Return the last attempts of the ledger as status tells them."""
+    return tuple(
+        StatedAttempt(name=one.name, state=one.state.value, finish_time=one.finished) for one in history.recent
     )
 
 

@@ -140,6 +140,7 @@ def with_facts(status: BackupStatus, facts: BackupFacts | None) -> BackupStatus:
         server=facts.server,
         tool=facts.tool,
         snapshot_time=facts.snapshot_time,
+        lsn=facts.lsn,
         start_time=start,
         finish_time=finish or status.finish_time,
         tables=facts.tables,

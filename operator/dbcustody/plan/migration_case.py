@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dbcustody.api.approval import Approval
+from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionStatus, ConditionType, find
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Metadata, read_metadata
 from dbcustody.api.migration import DatabaseMigration
+from dbcustody.api.policy import BackupPolicy
 from dbcustody.contract import Verb
 from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.naming import ANNOTATION_CHECK_NOW, LABEL_MIGRATION_SOURCE
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from dbcustody.api.migration import DatabaseMigrationStatus
 
 
+def files_of(body: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the ConfigMap *body*: names, and the bytes that a pod finds in them."""
+    yield from ((name, text.encode()) for name, text in (body.get("data") or {}).items())
+    yield from ((name, base64.b64decode(text)) for name, text in (body.get("binaryData") or {}).items())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenConfigMap:
     """A ConfigMap that may be a source; *files* are names and digests, and None while only its metadata was read."""
@@ -36,9 +44,7 @@ class SeenConfigMap:
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> SeenConfigMap:
         """Return what the ConfigMap *body* says, by the bytes that a pod finds in its files."""
-        texts = ((name, text.encode()) for name, text in (body.get("data") or {}).items())
-        others = ((name, base64.b64decode(text)) for name, text in (body.get("binaryData") or {}).items())
-        files = tuple(sorted((name, file_digest(content)) for name, content in (*texts, *others)))
+        files = tuple(sorted((name, file_digest(content)) for name, content in files_of(body)))
         return cls(metadata=read_metadata(body), files=files)
 
     @property
@@ -56,6 +62,12 @@ class SeenMigration:
     config_maps: tuple[SeenConfigMap, ...] = ()
     """Those of the source that are there, with their files."""
     jobs: tuple[SeenJob, ...] = ()
+    policy: BackupPolicy | None = None
+    """The one by which a backup has to be there."""
+    backups: tuple[Backup, ...] = ()
+    """Those of that policy, what was taken by it for this resource among them."""
+    promotion: DatabaseMigration | None = None
+    """The one by which the source has to be in first."""
     approvals: tuple[Approval, ...] = ()
     """All those that name it."""
     is_stamped: bool = False

@@ -1,11 +1,14 @@
-"""Where a DatabaseMigration stops between the plan that is told and the Job that carries it out: obstacles, a failure, a second person."""
+"""Where a DatabaseMigration stops between the plan that is told and the Job that carries it out.
+
+In this order: obstacles, the last failure, another environment, a second person, a freeze window, and, as it ages, a backup.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbcustody.api.condition import ConditionType, no
+from dbcustody.api.condition import ConditionType, find, no, unknown, yes
 from dbcustody.api.migration import MigrationRun
 from dbcustody.contract import Verb
 from dbcustody.guidance import GUIDANCE
@@ -15,8 +18,10 @@ from dbcustody.plan.approval import SeenRequest, question_of
 from dbcustody.plan.freeze import window_at
 from dbcustody.plan.gate import judge_gate
 from dbcustody.plan.job_lifecycle import backoff_seconds
+from dbcustody.plan.migration_backup import protect
 from dbcustody.plan.migration_outcome import all_in, held_up, nobody_asked, say, stuck, under_way
 from dbcustody.plan.migration_work import run_job
+from dbcustody.plan.promotion import why_not_promoted
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from dbcustody.plan.migration_case import Found, MigrationCase
 
 _FOR_A_PERSON = frozenset({ExitCode.REFUSED, ExitCode.BUG})
+_PROMOTION_SECONDS = 60.0
 _OPEN = frozenset({Reason.PLAN_CHANGED, Reason.JOB_DELETED, Reason.LINT_FAILED})
 """Refusals after which the plan as it is now is carried out all the same: the run did not fail of what it ran."""
 
@@ -57,7 +63,7 @@ def decide(
     if (held := _failed_before(case, status)) is not None:
         conditions, again = held
         return say(case, status, (*said, *conditions), again=again)
-    return _ask(case, found, status, said)
+    return _promote(case, found, status, said)
 
 
 def _all_of(stated: StatedMigrationPlan) -> str:
@@ -86,22 +92,71 @@ def _is_same(case: MigrationCase, status: DatabaseMigrationStatus, run: Migratio
     return (run.source_digest, run.generation, run.check_now) == (status.source_digest, case.generation, case.check_now)
 
 
+def _promote(
+    case: MigrationCase, found: Found, status: DatabaseMigrationStatus, said: tuple[Condition, ...]
+) -> Plan[DatabaseMigrationStatus]:
+    """Go on where the same source is in elsewhere, if it has to be; else wait for that."""
+    gate = case.migration.spec.gates.promotion
+    if gate is None:
+        before = find(status.conditions, ConditionType.PROMOTION_PROVEN)
+        is_void = before is not None and not before.is_true
+        void = (yes(ConditionType.PROMOTION_PROVEN, Reason.NOT_REQUESTED, "nothing has to be in elsewhere"),)
+        return _ask(case, found, status, (*said, *void) if is_void else said)
+    name = gate.migration_ref.name
+    if (why_not := why_not_promoted(case.seen.promotion, name, found.source_digest)) is not None:
+        waits = unknown(ConditionType.PROMOTION_PROVEN, Reason.PROMOTION_PENDING, why_not)
+        more = (waits, *under_way(Reason.PROMOTION_PENDING, why_not))
+        return say(case, status, (*said, *more), again=_PROMOTION_SECONDS)
+    proven = yes(ConditionType.PROMOTION_PROVEN, Reason.PROMOTION_PROVEN, f"DatabaseMigration {name!r} has it")
+    return _ask(case, found, status, (*said, proven))
+
+
 def _ask(
     case: MigrationCase, found: Found, status: DatabaseMigrationStatus, said: tuple[Condition, ...]
 ) -> Plan[DatabaseMigrationStatus]:
     """Begin to carry out the plan, or wait for the second person that it needs, or stop at that person's no."""
+    if (message := _other_than_pinned(case, status)) is not None:
+        waits = unknown(ConditionType.APPROVED, Reason.APPROVAL_PENDING, message)
+        return say(case, status, (*said, waits, *under_way(Reason.APPROVAL_PENDING, message)))
     request = seen_request(replace(case.migration, status=status), is_stamped=case.seen.is_stamped)
     gate = judge_gate(request.question, case.seen.approvals)
     if gate.is_open and (frozen := _frozen(case)) is not None:
         more = (*gate.conditions, *held_up(Reason.FREEZE_WINDOW, frozen.message))
         return say(case, status, (*said, *more), again=frozen.again_seconds)
     if gate.is_open:
-        return _begin(case, found, status, (*said, *(gate.conditions or nobody_asked(case))))
+        return _protect(case, found, status, (*said, *(gate.conditions or _pinned(case))))
     if gate.is_shut:
         more = (no(ConditionType.APPROVED, gate.reason, gate.message), *stuck(gate.reason, gate.message))
         return say(case, status, (*said, *more))
     speak = under_way if gate.reason is Reason.APPROVAL_PENDING else held_up
     return say(case, status, (*said, *gate.conditions, *speak(gate.reason, gate.message)))
+
+
+def _other_than_pinned(case: MigrationCase, status: DatabaseMigrationStatus) -> str | None:
+    """Return what is said while the spec names another plan than the one in *status*; None: it names that one, or none."""
+    wanted, found = case.migration.spec.approval.plan_hash, status.plan.hash if status.plan is not None else None
+    return None if wanted in {None, found} else f"the plan is {found}, and `spec.approval.planHash` names {wanted}"
+
+
+def _pinned(case: MigrationCase) -> tuple[Condition, ...]:
+    """Return what is said of a plan for which no Approval is needed."""
+    wanted = case.migration.spec.approval.plan_hash
+    return (
+        nobody_asked(case)
+        if wanted is None
+        else (yes(ConditionType.APPROVED, Reason.APPROVED, f"`spec.approval.planHash` names {wanted}"),)
+    )
+
+
+def _protect(
+    case: MigrationCase, found: Found, status: DatabaseMigrationStatus, said: tuple[Condition, ...]
+) -> Plan[DatabaseMigrationStatus]:
+    """Begin once a backup is there that is fresh enough, where one has to be."""
+    protection = protect(case, status)
+    said = (*said, *protection.said)
+    if protection.is_open:
+        return _begin(case, found, protection.status, said)
+    return say(case, protection.status, said, actions=protection.actions, again=protection.again)
 
 
 def _frozen(case: MigrationCase) -> Frozen | None:

@@ -34,6 +34,7 @@ def with_facts(status: DatabaseMigrationStatus, facts: MigrationFacts) -> Databa
         applied=facts.applied,
         pending=facts.pending,
         plan=_bounded(facts.plan),
+        history=facts.history,
         unsettled=facts.unsettled,
     )
 

@@ -19,6 +19,7 @@ from dbcustody.codec import decode
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.naming import ANNOTATION_REQUESTED_BY
 from dbcustody.plan.asking import approval_body, read_kind
+from dbcustody.plan.migration_text import finding_line
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _migration_lines(plan: StatedMigrationPlan, body: Mapping[str, Any]) -> Iter
     more = body["status"].get("pending", 0) - len(plan.migrations)
     if more > 0:
         yield f"  and {more} more"
+    yield from (f"  {one.migration}: {finding_line(one)}" for one in plan.findings)
 
 
 def _restore_lines(plan: StatedPlan, body: Mapping[str, Any]) -> Iterator[str]:

@@ -245,6 +245,29 @@ def deny_command(request: str, *, kind: str, plan_hash: str | None, reason: str 
     return _decide("Deny", kind, request, plan_hash=plan_hash, reason=reason)
 
 
+@kubectl_command.command("plan")
+@click.argument("place", metavar="NAME")
+@in_cluster()
+def plan_command(place: str) -> Command:
+    """Show what the DatabaseMigration NAME (or pgmig/NAME) has pending: SQL, locks, risks, and what is in the way.
+
+    0: nothing is pending; 2: something is; 3: and something is in its way.
+    """
+    from dbcustody.cli.kubectl.planning import plan  # noqa: PLC0415
+
+    return lambda session: plan(session, place)
+
+
+@kubectl_command.command("timeline")
+@click.argument("place", metavar="NAME")
+@in_cluster()
+def timeline_command(place: str) -> Command:
+    """Show what happened to the DatabaseMigration NAME: attempts of its ledger, conditions, Approvals, backups, Events."""
+    from dbcustody.cli.kubectl.planning import timeline  # noqa: PLC0415
+
+    return lambda session: timeline(session, place)
+
+
 def _decide(decision: str, kind: str, request: str, *, plan_hash: str | None, reason: str | None) -> Command:
     from dbcustody.api.approval import Decision  # noqa: PLC0415
     from dbcustody.cli.kubectl.deciding import decide  # noqa: PLC0415

@@ -65,6 +65,11 @@ if is("RetentionEnforced", "False", "RetentionNeedsConfirmation") or is("Retenti
   return verdict("Suspended", "RetentionEnforced")
 end
 
+-- It waits for another environment, or for a backup that somebody else takes.
+if is("Ready", "Unknown", "PromotionPending") or is("Ready", "False", "BackupPending") then
+  return verdict("Suspended", "Ready")
+end
+
 -- It goes on by itself.
 if is("Reconciling", "True") then
   return verdict("Progressing", "Reconciling")

@@ -1,0 +1,98 @@
+"""`plan` and `timeline`: what a DatabaseMigration would run, with its SQL, and what happened to it so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbcustody.adapters.kube import CONFIG_MAPS, EVENTS, ours
+from dbcustody.api.condition import ConditionType, find
+from dbcustody.api.meta import Kind
+from dbcustody.api.migration import DatabaseMigration
+from dbcustody.cli.ending import Exit, complain
+from dbcustody.cli.figures import table_text
+from dbcustody.cli.kubectl.status import plain
+from dbcustody.codec import format_time
+from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.migration.digest import file_digest, is_migration, source_digest
+from dbcustody.migration.script import SourceFile
+from dbcustody.naming import LABEL_REQUEST, label_value
+from dbcustody.plan.asking import read_place
+from dbcustody.plan.migration_case import files_of
+from dbcustody.plan.migration_text import plan_lines
+from dbcustody.plan.timeline import timeline_of
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.cli.kubectl.session import Session
+
+
+async def plan(session: Session, place: str) -> int:
+    """Show what the DatabaseMigration at *place* has pending; returns 2, 0 where nothing is, 3 where something is in the way."""
+    body = await _read(session, place)
+    migration = DatabaseMigration.from_body(body)
+    status, stated = migration.status, migration.status.plan
+    ready = find(status.conditions, ConditionType.READY)
+    if stated is None:
+        why = f": {ready.reason.value}: {ready.message}" if ready is not None else ""
+        raise RefusedError(f"{place}: has told no plan yet{plain(why)}", reason=Reason.PENDING)
+    files = await _files(session, migration)
+    if source_digest((one.name, file_digest(one.content)) for one in files) != status.source_digest:
+        complain("the files are others than those that were planned", kind="note")
+    lines = plan_lines(stated, (one for one in files if is_migration(one.name)), pending=status.pending or 0)
+    click.echo("\n".join(_plain_lines(*lines)) if status.pending else "nothing is pending")
+    if status.pending:
+        click.echo(f"plan: {stated.hash}")
+    if ready is not None:
+        click.echo(plain(f"Ready={ready.status.value} {ready.reason.value}: {ready.message}"))
+    standing = Exit.NEEDS_CONFIRMATION if stated.obstacles else Exit.PENDING
+    return standing if status.pending or stated.obstacles else Exit.DONE
+
+
+def _plain_lines(*lines: str) -> list[str]:
+    """Return *lines* without what a terminal would obey."""
+    return ["".join(one if one.isprintable() else " " for one in line) for line in lines]
+
+
+async def timeline(session: Session, place: str) -> int:
+    """Show what happened to the DatabaseMigration at *place*, oldest first."""
+    body = await _read(session, place)
+    name, uid = body["metadata"]["name"], body["metadata"]["uid"]
+    events = [one async for one in session.kube.list(EVENTS, session.home, fields=f"involvedObject.uid={uid}")]
+    listed = [one async for one in session.kube.list(ours(Kind.APPROVAL.plural), session.home)]
+    labels = f"{LABEL_REQUEST}={label_value(name)}"
+    backups = [one async for one in session.kube.list(ours(Kind.BACKUP.plural), session.home, labels=labels)]
+    about = {"kind": Kind.DATABASE_MIGRATION.value, "name": name}
+    approvals = [one for one in listed if one["spec"].get("requestRef") == about]
+    rows = [
+        (format_time(one.time), one.what, plain(one.words))
+        for one in timeline_of(body, events=events, approvals=approvals, backups=backups)
+    ]
+    click.echo(table_text(("TIME", "WHAT", "WORDS"), rows))
+    return Exit.DONE
+
+
+async def _read(session: Session, place: str) -> dict[str, Any]:
+    """Return the DatabaseMigration at *place*; raises InvalidSpecError for another kind, RefusedError when it is not there."""
+    kind, name = read_place(place) if "/" in place else (Kind.DATABASE_MIGRATION, place)
+    if kind is not Kind.DATABASE_MIGRATION:
+        raise InvalidSpecError(f"{place}: must be a DatabaseMigration, such as pgmig/shop")
+    body = await session.kube.get(ours(kind.plural), session.home, name)
+    if body is None:
+        raise RefusedError(
+            f"{kind.value} {name}: is not there in namespace {session.home}", reason=Reason.REQUEST_NOT_FOUND
+        )
+    return body
+
+
+async def _files(session: Session, migration: DatabaseMigration) -> list[SourceFile]:
+    source = migration.spec.source
+    found = [SourceFile(name=one.name, content=one.sql.encode()) for one in source.inline]
+    for reference in source.config_map_refs:
+        body = await session.kube.get(CONFIG_MAPS, session.home, reference.name)
+        if body is None:
+            complain(f"ConfigMap {reference.name}: is not there", kind="note")
+        else:
+            found += [SourceFile(name=name, content=content) for name, content in files_of(body)]
+    return found

@@ -1,0 +1,67 @@
+"""The plan of a DatabaseMigration as people read it: the SQL of its files beside what status tells of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbcustody.migration.history import compare
+from dbcustody.migration.lint import judge
+from dbcustody.migration.planned import held_locks
+from dbcustody.migration.script import read_scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from dbcustody.api.migration import StatedFinding, StatedMigrationPlan
+    from dbcustody.migration.finding import Finding
+    from dbcustody.migration.lint import Judged
+    from dbcustody.migration.script import Script, SourceFile
+
+    Recipes = Mapping[tuple[str, str, int | None], Finding]
+
+
+def plan_lines(plan: StatedMigrationPlan, files: Iterable[SourceFile], *, pending: int) -> Iterator[str]:
+    """Yield what *plan* will do, a line each: of each migration its locks, its SQL, what is risky, and SQL that does the same safely.
+
+    *files* are those of the source as they are now; how many migrations are *pending* is told where the plan has no room for all.
+    """
+    scripts = {script.name: script for script in read_scripts(files).scripts}
+    judged = {one.script.name: one for one in judge(compare(tuple(scripts.values()), ()).pending, {})}
+    for one in plan.migrations:
+        yield f"{one.name}: {one.risk.value}{', irreversible' if one.irreversible else ''}"
+        if one.name in scripts:
+            yield from _what_runs(judged[one.name], scripts[one.name])
+        else:
+            yield "  its file is not in the source any more"
+        yield from _risks(plan, f"{one.name}.sql", _recipes(judged.values()))
+    if (more := pending - len(plan.migrations)) > 0:
+        yield f"and {more} more"
+    yield from (f"in the way: {one.reason}: {one.message}" for one in plan.obstacles)
+
+
+def _recipes(judged: Iterable[Judged]) -> Recipes:
+    return {(one.file, one.rule, one.line): one for each in judged for one in each.findings}
+
+
+def _what_runs(judged: Judged, script: Script) -> Iterator[str]:
+    for held in held_locks(judged):
+        lock = held.lock
+        yield f"  {lock.mode.label} on {lock.relation} {held.words}: {lock.mode.harm}"
+    for statement in script.up.statements:
+        yield from (f"    {line}" for line in f"{statement.text};".splitlines())
+
+
+def _risks(plan: StatedMigrationPlan, file: str, recipes: Recipes) -> Iterator[str]:
+    for one in plan.findings:
+        if one.migration == file:
+            yield f"  {finding_line(one)}"
+            found = recipes.get((one.migration, one.rule, one.line))
+            if found is not None and found.recipe is not None and not one.waived:
+                yield from (f"      {line}" for line in str(found.recipe).splitlines())
+
+
+def finding_line(finding: StatedFinding) -> str:
+    """Return *finding* in one line."""
+    place = f"line {finding.line}: " if finding.line is not None else ""
+    waived = " (waived)" if finding.waived else ""
+    return f"{place}{finding.severity.value} {finding.rule}: {finding.message}{waived}"
