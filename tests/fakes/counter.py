@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dbcustody.adapters.kube import Resource, ours
 from dbcustody.api.meta import Kind
 from dbcustody.cli.kubectl.doctor import REVIEWS
-from dbcustody.cli.kubectl.main import Door, run
+from dbcustody.cli.kubectl.door import Door
+from dbcustody.cli.kubectl.main import run
 from dbcustody.cli.kubectl.session import Session
 from tests.fakes.kube import FakeKube, Json, duplicate
 from tests.fakes.seen import NOW

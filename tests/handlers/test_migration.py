@@ -228,3 +228,36 @@ async def test_a_freeze_window_of_the_operator_holds_it_back() -> None:
     await scene.turns(5)
     assert scene.condition(MIGRATION, "shop", READY) == ("False", "FreezeWindow")
     assert verbs(scene) == ["plan-migration"]
+
+
+async def test_what_has_to_be_in_elsewhere_first_wakes_it_up_at_once() -> None:
+    """The other one being applied is news for it."""
+    scene = migrated()
+    scene.make(MIGRATION, "staging", suspend=True)
+    scene.make(MIGRATION, "later", gates={"promotion": {"migrationRef": {"name": "staging"}}})
+    await scene.turns(5)
+    assert scene.condition(MIGRATION, "later", READY) == ("Unknown", "PromotionPending")
+    plural = ours(MIGRATION.plural)
+    scene.kube.change(plural, TEAM, "staging", lambda body: body["spec"].update(suspend=False))
+    for _ in range(4):
+        await scene.turns(1)
+    await scene.operator.work()
+    assert scene.condition(MIGRATION, "staging", READY) == ("True", "Applied")
+    assert scene.condition(MIGRATION, "later", ConditionType.PROMOTION_PROVEN) == ("True", "PromotionProven")
+
+
+async def test_a_backup_is_taken_first_where_that_is_asked_for() -> None:
+    """By the policy; the resource names it, and it outlives the resource."""
+    scene = Scene()
+    scene.make(Kind.DATABASE, "shop")
+    scene.make(Kind.BACKUP_STORAGE, "main")
+    scene.make(Kind.BACKUP_POLICY, "nightly")
+    make_source(scene)
+    scene.make(MIGRATION, "shop", gates={"backup": {"policyRef": {"name": "nightly"}, "takeNew": True}})
+    await scene.turns(10)
+    assert scene.condition(MIGRATION, "shop", READY) == ("True", "Applied")
+    name = scene.body(MIGRATION, "shop")["status"]["backup"]["name"]
+    assert scene.condition(Kind.BACKUP, name, ConditionType.SUCCEEDED) == ("True", "Succeeded")
+    assert "ownerReferences" not in scene.body(Kind.BACKUP, name)["metadata"]
+    order = [verb for verb, job in scene.jobs if verb in {"migrate", "backup"}]
+    assert order == ["backup", "migrate"]

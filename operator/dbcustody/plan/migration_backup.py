@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbcustody.api.backup import BackupScope
 from dbcustody.api.condition import Condition, ConditionType, find, is_true, no, unknown, yes
-from dbcustody.api.meta import API_VERSION, Kind
+from dbcustody.api.meta import Kind
 from dbcustody.api.migration import BackupBefore, DatabaseMigrationStatus, TakenBackup
-from dbcustody.naming import LABEL_REQUEST, child_name, label_value
+from dbcustody.naming import API_VERSION, LABEL_REQUEST, child_name, label_value
 from dbcustody.plan.actions import CreateBackup
 from dbcustody.plan.migration_outcome import held_up, stuck, under_way
 from dbcustody.reason import Reason

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 import dbcustody
 from dbcustody.cli.bounds import LARGEST_PARALLELISM, LONGEST_KEEP_SECONDS
+from dbcustody.cli.kubectl.door import Door, in_cluster
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from dbcustody.cli.kubectl.session import Session
@@ -30,63 +28,6 @@ COMPLETE: Final = "_KUBECTL_DBCUSTODY_COMPLETE"
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def _connect(**options: Any) -> AbstractAsyncContextManager[Session]:
-    from dbcustody.cli.kubectl.session import connect  # noqa: PLC0415 - see the module's docstring
-
-    return connect(**options)
-
-
-class Door:
-    """How commands come to their session: by *enter*, which tests bring themselves."""
-
-    def __init__(self, enter: Callable[..., AbstractAsyncContextManager[Session]] = _connect) -> None:
-        self._enter = enter
-
-    def work(self, options: dict[str, Any], command: Command) -> int:
-        """Return the exit code of *command* with the session that *options* describe."""
-
-        async def in_session() -> int:
-            async with self._enter(**options) as session:
-                return await command(session)
-
-        return asyncio.run(in_session())
-
-
-def in_cluster(*, everywhere: bool = False) -> Callable[[Callable[..., Command]], Callable[..., None]]:
-    """Return what gives a command kubectl's own options, and runs the work that it returns."""
-
-    def decorate(function: Callable[..., Command]) -> Callable[..., None]:
-        @wraps(function)
-        def command(
-            *,
-            namespace: str | None,
-            kubeconfig: str | None,
-            context: str | None,
-            all_namespaces: bool = False,
-            **words: Any,
-        ) -> None:
-            options = {
-                "namespace": namespace,
-                "everywhere": all_namespaces,
-                "kubeconfig": kubeconfig,
-                "context": context,
-            }
-            door = click.get_current_context().find_object(Door) or Door()
-            sys.exit(door.work(options, function(**words)))
-
-        for option in _OPTIONS if everywhere else _OPTIONS[:-1]:
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_OPTIONS: Final = (
-    click.option("-n", "--namespace", metavar="NAME", help="Namespace; by default the context's."),
-    click.option("--kubeconfig", metavar="FILE", envvar="KUBECONFIG", help="Also as KUBECONFIG."),
-    click.option("--context", metavar="NAME", help="Context of the kubeconfig; by default the current one."),
-    click.option("-A", "--all-namespaces", is_flag=True, help="Look everywhere."),
-)
 _NAME: Final = click.option("--name", help="Name of the resource; by default one with the time in it.")
 _WAIT: Final = click.option(
     "--wait", "waits", is_flag=True, help="Wait for the end and show how far it is; 1 when it fails."
