@@ -162,3 +162,11 @@ def storehouse(tenant: Tenant) -> Iterator[Storehouse]:
     """Yield what lies in the tenant's bucket for its database."""
     with closing(Storehouse(tenant.store, tenant.bucket, f"{tenant.name}.shop")) as house:
         yield house
+
+
+@pytest.fixture
+def migrated(tenant: Tenant) -> Tenant:
+    """Return the tenant with a Database that is ready."""
+    tenant.database()
+    tenant.wait("databases", "shop", "Ready")
+    return tenant

@@ -160,7 +160,22 @@ def test_a_bug_shows_no_values(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         (["backup", ""], ["now"]),
         (["restore", "--missing-roles", ""], ["fail", "create", "skipownership"]),
         (["status", "--al"], ["--all-namespaces"]),
-        ([], ["backup", "restore", "cancel", "approve", "deny", "status", "wait", "doctor", "uninstall"]),
+        (
+            [],
+            [
+                "backup",
+                "restore",
+                "cancel",
+                "approve",
+                "deny",
+                "plan",
+                "timeline",
+                "status",
+                "wait",
+                "doctor",
+                "uninstall",
+            ],
+        ),
         (["backup", "now", ""], []),
     ],
 )
