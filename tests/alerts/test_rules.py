@@ -12,6 +12,7 @@ import yaml
 
 from ground.promtool import program
 from tests.handlers.test_metrics import BACKUP, OPERATOR
+from tests.handlers.test_migration_metrics import MIGRATION
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy" / "monitoring" / "backup-rules.yaml"
@@ -57,7 +58,7 @@ def test_an_alert_stands_on_metrics_that_there_are(rule: dict[str, Any]) -> None
     asked = set(re.findall(r"\bdbcustody_\w+", rule["expr"]))
 
     assert asked
-    assert asked <= OPERATOR | BACKUP
+    assert asked <= OPERATOR | BACKUP | MIGRATION
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=NAMES)

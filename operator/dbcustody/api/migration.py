@@ -220,6 +220,8 @@ class MigrationRun:
     """Whether its Job was seen."""
     failures: int = 0
     """How many in a row failed, of this source and spec."""
+    start_time: datetime | None = None
+    """When it was decided; None: an older version did."""
     finish_time: datetime | None = None
     reason: str | None = None
     message: str | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dbcustody.api.condition import ConditionType, is_true
 from dbcustody.api.meta import Kind
+from dbcustody.handlers.migration_metrics import migration_metrics
 from dbcustody.handlers.policy_metrics import policy_metrics
 from dbcustody.metrics import OBJECT, gauge, seconds
 
@@ -28,6 +29,7 @@ def sample(world: World, queue: Queue[Key]) -> Iterator[Metric]:
     yield gauge("dbcustody_reconcile_in_progress", "Resources being looked at.", (), [((), queue.in_progress)])
     yield from _resources(world)
     yield from policy_metrics(world)
+    yield from migration_metrics(world)
     yield from _databases(world)
     yield _storages(world)
 

@@ -186,5 +186,6 @@ def _next_run(case: MigrationCase, status: DatabaseMigrationStatus) -> Migration
         source_digest=status.source_digest or "",
         generation=case.generation,
         check_now=case.check_now,
+        start_time=case.now,
         failures=before.failures if before is not None and is_same else 0,
     )
