@@ -18,7 +18,7 @@ from typing import Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import InlineFile, MigrationPolicy
+from dbcustody.api.migration import InlineFile, MigrationPolicy, Resolution
 from dbcustody.api.policy import CaptureOptions, Retention
 from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
@@ -160,6 +160,8 @@ class MigrationTerms:
     inline: tuple[InlineFile, ...] = ()
     config_map_refs: tuple[ObjectRef, ...] = ()
     policy: MigrationPolicy = field(default_factory=MigrationPolicy)
+    target_revision: str | None = None
+    resolutions: tuple[Resolution, ...] = ()
     plan_hash: str | None = None
     """The plan that is to be carried out, and no other; None for who only looks, or settles."""
     lock_wait_seconds: int = 60

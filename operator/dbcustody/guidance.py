@@ -247,6 +247,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.DATABASE_AHEAD: _good(
         "Applied", "nothing to do if an older source came back on purpose; else deploy the one that has the rest"
     ),
+    Reason.TARGET_UNREACHABLE: _refused(
+        "Applied",
+        "name a migration that there is; to undo what comes after it takes `policy.allowDowngrade: true`, and a way back of each",
+    ),
     Reason.MIGRATION_FAILED: _refused(
         "Applied",
         "read the message: it names file, line and what the server refused; nothing of that file is in, so correct it",

@@ -1,7 +1,7 @@
 """The operator's metrics: its own work as counters, and the resources as they are known at the moment of a scrape.
 
-Names of resources stand in `cr_namespace` and `cr_name`, because Prometheus takes `namespace` for itself. Beside names, those of migrations
-among them, nothing that a person wrote, and no text of an error, is ever a label. What is gone from the cluster is gone from the next scrape.
+Names of resources stand in `cr_namespace` and `cr_name`, because Prometheus takes `namespace` for itself. Beside names, also of migrations,
+nothing that a person wrote, and no text of an error, is ever a label. What is gone from the cluster is not in the next scrape.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ class Reason(StrEnum):
     PLANNED = "Planned"
     APPLIED = "Applied"
     DATABASE_AHEAD = "DatabaseAhead"
+    TARGET_UNREACHABLE = "TargetUnreachable"
     MIGRATION_FAILED = "MigrationFailed"
     HISTORY_BROKEN = "HistoryBroken"
     LEDGER_UNKNOWN = "LedgerUnknown"

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from dbcustody.api.migration import FailOn
+from dbcustody.migration.aim import Aim, Declaration
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.patience import Limits
-from dbcustody.migration.planned import MigrationPlan, Point, Policy, held_locks, make_plan, plan_hash
+from dbcustody.migration.planned import MigrationPlan, Point, Policy, Prospect, held_locks, make_plan, plan_hash
 from dbcustody.migration.script import Script, SourceFile, read_scripts
 
 MAKE, FILL, DROP = (
@@ -35,7 +36,7 @@ def scripts(*texts: str) -> tuple[Script, ...]:
 def plan(*texts: str, policy: Policy | None = None) -> MigrationPlan:
     """Return the plan of *texts*."""
     held = policy or Policy()
-    return make_plan(judge(scripts(*texts), {}, waivers=held.waivers), history(*texts), held)
+    return make_plan(judge(scripts(*texts), {}, waivers=held.waivers), Prospect.forth(history(*texts)), held)
 
 
 def history(*texts: str, attempts: tuple[Attempt, ...] = ()) -> History:
@@ -92,44 +93,50 @@ def test_relations_to_ask_about() -> None:
 
 
 def test_a_hash_stands_for_one_plan() -> None:
-    """Another text, another order, another policy and another state of the database are another plan."""
+    """Another text, another order, another policy, another aim and another state of the database are another plan."""
     found, policy = history(MAKE, FILL), Policy()
     first, second = found.pending
+    once = Prospect.forth(found)
+    declared = Declaration(name="20260101_000000_x", state=State.RESOLVED_APPLIED, reason="x")
     variants = {
-        plan_hash(found, policy),
-        plan_hash(found, policy, ""),
-        plan_hash(found, policy, "as it is"),
-        plan_hash(replace(found, pending=(first,)), policy),
-        plan_hash(replace(found, pending=(second, first)), policy),
-        plan_hash(history(MAKE, f"{FILL} "), policy),
-        plan_hash(replace(found, pending=(replace(first, name="other"), second)), policy),
-        plan_hash(history(MAKE, FILL, attempts=(attempt(State.APPLIED),)), policy),
-        plan_hash(found, replace(policy, fail_on=FailOn.NEVER)),
-        plan_hash(found, replace(policy, allows_out_of_order=True)),
-        plan_hash(found, replace(policy, limits=Limits(lock_attempts=1))),
-        plan_hash(found, replace(policy, waivers=(Waiver("drop-table", "x"),))),
+        plan_hash(once, policy),
+        plan_hash(replace(once, fingerprint=""), policy),
+        plan_hash(replace(once, fingerprint="as it is"), policy),
+        plan_hash(replace(once, aim=Aim(forth=(first,))), policy),
+        plan_hash(replace(once, aim=Aim(forth=(second, first))), policy),
+        plan_hash(replace(once, aim=Aim(back=(second, first))), policy),
+        plan_hash(replace(once, aim=Aim(back=(replace(second, down=second.up), first))), policy),
+        plan_hash(replace(once, aim=Aim(forth=found.pending, declared=(declared,))), policy),
+        plan_hash(replace(once, aim=Aim(forth=found.pending, declared=(replace(declared, reason="y"),))), policy),
+        plan_hash(Prospect.forth(history(MAKE, f"{FILL} ")), policy),
+        plan_hash(replace(once, aim=Aim(forth=(replace(first, name="other"), second))), policy),
+        plan_hash(Prospect.forth(history(MAKE, FILL, attempts=(attempt(State.APPLIED),))), policy),
+        plan_hash(once, replace(policy, fail_on=FailOn.NEVER)),
+        plan_hash(once, replace(policy, allows_out_of_order=True)),
+        plan_hash(once, replace(policy, limits=Limits(lock_attempts=1))),
+        plan_hash(once, replace(policy, waivers=(Waiver("drop-table", "x"),))),
     }
-    assert len(variants) == 12
-    assert plan_hash(found, policy) == plan_hash(history(MAKE, FILL), policy) == plan(MAKE, FILL).hash
+    assert len(variants) == 16
+    assert plan_hash(once, policy) == plan_hash(Prospect.forth(history(MAKE, FILL)), policy) == plan(MAKE, FILL).hash
     two = (Waiver("a", "x"), Waiver("b", "y"))
-    assert plan_hash(found, Policy(waivers=two)) == plan_hash(found, Policy(waivers=two[::-1]))
+    assert plan_hash(once, Policy(waivers=two)) == plan_hash(once, Policy(waivers=two[::-1]))
 
 
 def test_what_was_undone_is_another_plan_and_what_failed_is_the_same() -> None:
     """Nobody agreed to have it once more; a second try needs no second word."""
     undone = history(MAKE, FILL, attempts=(attempt(State.APPLIED), attempt(State.ROLLED_BACK, 2)))
     failed = history(MAKE, FILL, attempts=(attempt(State.FAILED),))
-    before = plan_hash(history(MAKE, FILL), Policy())
+    before = plan_hash(Prospect.forth(history(MAKE, FILL)), Policy())
     assert undone.pending == failed.pending == scripts(MAKE, FILL)
-    assert plan_hash(undone, Policy()) != before
-    assert plan_hash(failed, Policy()) == before
+    assert plan_hash(Prospect.forth(undone), Policy()) != before
+    assert plan_hash(Prospect.forth(failed), Policy()) == before
     states = (State.APPLIED, State.ROLLED_BACK, State.FAILED, State.STARTED)
     assert [history(MAKE, attempts=(attempt(state),)).changes for state in states] == [1, 1, 0, 0]
 
 
 def test_a_hash_stays_what_it_was() -> None:
     """What somebody agreed to yesterday is known again by the next version."""
-    assert plan_hash(history(MAKE), Policy()) == "0bf7ecca962b2b8a"
+    assert plan_hash(Prospect.forth(history(MAKE)), Policy()) == "97376434f987cdcc"
 
 
 def test_a_note_asks_for_nothing() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dbcustody.migration.history import compare
 from dbcustody.migration.lint import judge, relations_of
-from dbcustody.migration.planned import Policy, held_locks, make_plan
+from dbcustody.migration.planned import Policy, Prospect, held_locks, make_plan
 from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.migration.statement import cut
 from tests.migration.test_rules import BLOCKING, HABITS, LOSING
@@ -24,7 +24,9 @@ def plan(text: str) -> None:
     """Judge *text* in whichever way there is."""
     source = read_scripts([SourceFile(name="20260101_000000_x.sql", content=text.encode())])
     for facts in ({}, dict.fromkeys(relations_of(source.scripts))):
-        for one in make_plan(judge(source.scripts, facts), compare(source.scripts, ()), Policy()).judged:
+        for one in make_plan(
+            judge(source.scripts, facts), Prospect.forth(compare(source.scripts, ())), Policy()
+        ).judged:
             held_locks(one)
             _ = [str(finding) + str(finding.recipe) for finding in one.findings]
 

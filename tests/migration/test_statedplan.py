@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dbcustody.api.migration import FailOn, RiskClass, SeverityClass, StatedMigrationPlan
+from dbcustody.api.migration import FailOn, RiskClass, SeverityClass, StatedMigrationPlan, Way
 from dbcustody.codec import encode
+from dbcustody.migration.aim import Aim, Declaration
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.lint import judge
-from dbcustody.migration.planned import Policy, make_plan
+from dbcustody.migration.planned import Policy, Prospect, make_plan
 from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.migration.statedplan import MOST_OBSTACLES, stated_plan
 
@@ -30,10 +31,11 @@ def history(files: dict[str, str] = FILES, *attempts: Attempt) -> History:
     return compare(source.scripts, attempts)
 
 
-def stated(found: History, policy: Policy | None = None) -> StatedMigrationPlan:
-    """Return what is told of what *found* has pending."""
-    policy = policy or Policy()
-    return stated_plan(make_plan(judge(found.pending, {}, waivers=policy.waivers), found, policy), found)
+def stated(found: History, policy: Policy | None = None, aim: Aim | None = None) -> StatedMigrationPlan:
+    """Return what is told of what *found* has pending, or of what *aim* says."""
+    policy, aim = policy or Policy(), aim or Aim(forth=found.pending)
+    prospect = Prospect(history=found, aim=aim)
+    return stated_plan(make_plan(judge(aim.forth, {}, waivers=policy.waivers), prospect, policy), found)
 
 
 def attempt(state: State, *, checksum: str | None = None) -> Attempt:
@@ -103,3 +105,27 @@ def test_a_database_that_is_ahead_has_no_obstacles() -> None:
     known = replace(attempt(State.APPLIED), revision="20260102_000000", name=B, ordinal=0)
     found = stated(history({f"{B}.sql": FILES[f"{B}.sql"]}, known, attempt(State.APPLIED)))
     assert (found.ahead, found.obstacles) == (True, ())
+
+
+def test_what_is_to_be_undone_is_told_by_what_its_way_back_destroys() -> None:
+    """Nobody judges it: to destroy is what it is for."""
+    found = history()
+    told = stated(found, aim=Aim(back=found.pending[::-1]))
+    assert (told.way, told.findings, told.obstacles) == (Way.BACK, (), ())
+    assert [(one.name, one.risk, one.irreversible) for one in told.migrations] == [
+        (B, RiskClass.SAFE, False),
+        (A, RiskClass.DESTRUCTIVE, True),
+    ]
+    assert (told.risk, told.irreversible) == (RiskClass.DESTRUCTIVE, True)
+    without = stated(found, aim=Aim(back=(replace(found.pending[0], down=None),)))
+    assert without.risk is RiskClass.DESTRUCTIVE
+
+
+def test_what_is_declared_and_what_is_in_the_way_of_it() -> None:
+    """Both by name."""
+    told = stated(history(), aim=Aim(declared=(Declaration(name=A, state=State.RESOLVED_APPLIED, reason="r"),)))
+    assert (told.resolutions, told.migrations) == ((A,), ())
+    shut = stated(history(), aim=Aim(obstacle="targetRevision x: is not among the files"))
+    assert [(one.reason, one.message) for one in shut.obstacles] == [
+        ("TargetUnreachable", "targetRevision x: is not among the files")
+    ]

@@ -28,6 +28,27 @@ class OutOfOrder(StrEnum):
     ALLOW = "Allow"
 
 
+class MigrationMode(StrEnum):
+    """Whether plans are carried out, or only told."""
+
+    PLAN = "Plan"
+    APPLY = "Apply"
+
+
+class DeclaredState(StrEnum):
+    """What a person found a migration to be."""
+
+    APPLIED = "Applied"
+    ROLLED_BACK = "RolledBack"
+
+
+class Way(StrEnum):
+    """Whether migrations are carried out or undone."""
+
+    FORTH = "Forth"
+    BACK = "Back"
+
+
 class FailOn(StrEnum):
     """From which severity on a finding that nobody has waived refuses a plan."""
 
@@ -90,6 +111,7 @@ class MigrationPolicy:
     """What is allowed, and how patiently locks are asked for; see `migration.patience.Limits`. 0 means: without end."""
 
     lint: MigrationLint = field(default_factory=MigrationLint)
+    allow_downgrade: bool = False
     out_of_order: OutOfOrder = OutOfOrder.REJECT
     lock_timeout_milliseconds: int = 500
     statement_timeout_seconds: int = 0
@@ -140,11 +162,24 @@ class MigrationGates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a person found a migration to be that the ledger cannot know, and why; written down once, and nothing runs for it."""
+
+    migration: str
+    as_: DeclaredState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseMigrationSpec:
     """What is wanted."""
 
     database_ref: ObjectRef
     source: MigrationSource
+    target_revision: str | None = None
+    """The migration that is to be the last one in, `base` for none of them; None: the newest."""
+    mode: MigrationMode = MigrationMode.APPLY
+    resolutions: tuple[Resolution, ...] = ()
     policy: MigrationPolicy = field(default_factory=MigrationPolicy)
     approval: MigrationApproval = field(default_factory=MigrationApproval)
     gates: MigrationGates = field(default_factory=MigrationGates)
@@ -181,8 +216,11 @@ class StatedMigrationPlan:
     """What comes next, told before anything is run; with *obstacles* nothing is."""
 
     hash: str
+    way: Way = Way.FORTH
     migrations: tuple[StatedMigration, ...] = ()
     """The first ones, in the order in which they run."""
+    resolutions: tuple[str, ...] = ()
+    """The migrations of which something is to be written down before anything runs."""
     risk: RiskClass | None = None
     """That of the most dangerous one; None: nothing is pending."""
     irreversible: bool = False

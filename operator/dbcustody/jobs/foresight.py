@@ -13,7 +13,7 @@ from dbcustody.errors import RefusedError
 from dbcustody.jobs.migration import MigrationOrder, look
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
-from dbcustody.migration.planned import MigrationPlan, make_plan
+from dbcustody.migration.planned import MigrationPlan, Prospect, make_plan
 from dbcustody.migration.squawk import missing, read_report
 from dbcustody.migration.tablefacts import Facts
 from dbcustody.reason import Reason
@@ -58,7 +58,7 @@ def _plan(history: History, facts: Facts, policy: Policy, major: int | None) -> 
     program = find_squawk() if history.pending else None
     others = {script.up.file: _by_squawk(script, program, major) for script in history.pending}
     judged = judge(history.pending, facts, others=others, waivers=policy.waivers)
-    return make_plan(judged, history, policy)
+    return make_plan(judged, Prospect.forth(history), policy)
 
 
 def _by_squawk(script: Script, program: str | None, major: int | None) -> tuple[Finding, ...]:

@@ -26,7 +26,7 @@ from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
-from dbcustody.migration.planned import Policy, plan_hash
+from dbcustody.migration.planned import Policy, Prospect, plan_hash
 from dbcustody.migration.script import Script
 from dbcustody.migration.statedplan import obstacles_of
 from dbcustody.reason import Reason
@@ -121,7 +121,7 @@ def _require_admitted(order: MigrationOrder, history: History) -> None:
 
 def _require_agreed(order: MigrationOrder, history: History) -> None:
     """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
-    found = plan_hash(history, order.policy)
+    found = plan_hash(Prospect.forth(history), order.policy)
     if order.agreed_hash not in {None, found}:
         message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
         raise RefusedError(message, reason=Reason.PLAN_CHANGED)

@@ -53,6 +53,8 @@ class Attempt:
     finished: datetime | None = None
     """When it ended; None while it has not."""
     was_allowed_out_of_order: bool = False
+    reason: str | None = None
+    """Why somebody declared it, or how it was found out; None where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.migration import FailOn
+from dbcustody.migration.aim import Aim
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.finding import Finding, Severity
 from dbcustody.migration.forecast import Risk
+from dbcustody.migration.history import History
 from dbcustody.migration.lint import Judged
 from dbcustody.migration.lock import Lock, Work
 from dbcustody.migration.patience import Limits
@@ -18,7 +20,6 @@ from dbcustody.migration.patience import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dbcustody.migration.history import History
 
 _FORMAT: Final = 2
 _HASH_DIGITS: Final = 16
@@ -39,6 +40,21 @@ class Policy:
         """Return whether *finding* is reason enough to run nothing."""
         least = _LEAST.get(self.fail_on)
         return least is not None and finding.waived is None and finding.severity >= least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """How a database stands to its files, and where it is to be brought."""
+
+    history: History
+    aim: Aim
+    fingerprint: str | None = None
+    """Of its schema as it is; None: nobody has taken it."""
+
+    @classmethod
+    def forth(cls, history: History) -> Prospect:
+        """Return that all that *history* has pending is to be carried out."""
+        return cls(history=history, aim=Aim(forth=history.pending))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,8 @@ class MigrationPlan:
     """What would run, in this order."""
 
     judged: tuple[Judged, ...]
+    """What is carried out; nothing where something is undone, which nobody judges: to destroy is what ways back are for."""
+    aim: Aim
     policy: Policy
     hash: str
     """The same for the same files, policy and state of the database; see `plan_hash`."""
@@ -103,32 +121,33 @@ class MigrationPlan:
         return next((point for one in self.judged for point in _points(one)), None)
 
 
-def make_plan(
-    judged: Sequence[Judged], history: History, policy: Policy, fingerprint: str | None = None
-) -> MigrationPlan:
-    """Return the plan of what *history* has pending, which was *judged*, under *policy*; see `plan_hash`."""
-    return MigrationPlan(judged=tuple(judged), policy=policy, hash=plan_hash(history, policy, fingerprint))
+def make_plan(judged: Sequence[Judged], prospect: Prospect, policy: Policy) -> MigrationPlan:
+    """Return the plan of *prospect*, what runs forth of it *judged*, under *policy*; see `plan_hash`."""
+    return MigrationPlan(judged=tuple(judged), aim=prospect.aim, policy=policy, hash=plan_hash(prospect, policy))
 
 
-def plan_hash(history: History, policy: Policy, fingerprint: str | None = None) -> str:
+def plan_hash(prospect: Prospect, policy: Policy) -> str:
     """Return 16 hexadecimal digits that change with what would run, its order, the *policy*, and the state of the database.
 
     Of that state the ledger tells what is in and ever was: what was undone and is pending again is another plan, for nobody agreed to have
-    it once more; a run that failed changes nothing. *fingerprint* tells the rest; None, nobody has taken it, is a value of its own.
+    it once more; a run that failed changes nothing. The fingerprint tells the rest; None, nobody has taken it, is a value of its own.
     """
+    history, aim = prospect.history, prospect.aim
     content: dict[str, Any] = {
         "format": _FORMAT,
         "applied": history.applied,
         "changes": history.changes,
         "differences": sorted([one.kind.value, one.name] for one in history.differences),
-        "migrations": [[script.revision, script.name, script.checksum] for script in history.pending],
+        "declared": [[one.name, one.state.value, one.reason] for one in aim.declared],
+        "migrations": [[script.revision, script.name, script.checksum] for script in aim.forth],
+        "undone": [[one.revision, one.name, one.down.checksum if one.down is not None else None] for one in aim.back],
         "policy": {
             "allowsOutOfOrder": policy.allows_out_of_order,
             "failOn": policy.fail_on,
             "limits": asdict(policy.limits),
             "waivers": sorted([waiver.rule, waiver.reason] for waiver in policy.waivers),
         },
-        "fingerprint": fingerprint,
+        "fingerprint": prospect.fingerprint,
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]

@@ -11,10 +11,13 @@ from dbcustody.api.migration import (
     StatedFinding,
     StatedMigration,
     StatedMigrationPlan,
+    Way,
 )
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.migration.finding import Severity
+from dbcustody.migration.forecast import Risk
 from dbcustody.migration.history import Kind
+from dbcustody.migration.outlook import look_ahead
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from dbcustody.migration.history import History
     from dbcustody.migration.lint import Judged
     from dbcustody.migration.planned import MigrationPlan
+    from dbcustody.migration.script import Script
 
 MOST_TOLD: Final = 100
 """As many migrations, and findings, as are told; the hash of the plan is of all."""
@@ -48,11 +52,14 @@ def stated_plan(plan: MigrationPlan, history: History) -> StatedMigrationPlan:
     findings = sorted(
         (one for one in plan.findings if one.severity > Severity.NOTE), key=lambda one: (one.waived is not None, -one.severity)
     )  # fmt: skip
+    migrations = (*map(_stated_migration, plan.judged), *map(_stated_undoing, plan.aim.back))
     return StatedMigrationPlan(
         hash=plan.hash,
-        migrations=tuple(_stated_migration(one) for one in plan.judged[:MOST_TOLD]),
-        risk=RiskClass(plan.risk.label) if plan.judged else None,
-        irreversible=any(_is_irreversible(one) for one in plan.judged),
+        way=Way.BACK if plan.aim.back else Way.FORTH,
+        migrations=migrations[:MOST_TOLD],
+        resolutions=tuple(one.name for one in plan.aim.declared),
+        risk=max((one.risk for one in migrations), key=list(RiskClass).index, default=None),
+        irreversible=any(one.irreversible for one in migrations),
         findings=tuple(_stated_finding(one) for one in findings[:MOST_TOLD]),
         refused=len(plan.refusals),
         obstacles=tuple(_obstacles(plan, history))[:MOST_OBSTACLES],
@@ -70,6 +77,12 @@ def stated_attempts(history: History) -> tuple[StatedAttempt, ...]:
 def _stated_migration(judged: Judged) -> StatedMigration:
     risk = RiskClass(judged.risk.label)
     return StatedMigration(name=judged.script.name, risk=risk, irreversible=_is_irreversible(judged))
+
+
+def _stated_undoing(script: Script) -> StatedMigration:
+    """Return what is told of *script*, which is to be undone: what its way back destroys."""
+    risk = look_ahead(script.down.statements).risk if script.down is not None else Risk.DESTRUCTIVE
+    return StatedMigration(name=script.name, risk=RiskClass(risk.label), irreversible=risk is Risk.DESTRUCTIVE)
 
 
 def _is_irreversible(judged: Judged) -> bool:
@@ -91,4 +104,6 @@ def _stated_finding(finding: Finding) -> StatedFinding:
 def _obstacles(plan: MigrationPlan, history: History) -> Iterator[StatedObstacle]:
     reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
     yield from (StatedObstacle(reason=reason.value, message=message) for message in told)
+    if plan.aim.obstacle is not None:
+        yield StatedObstacle(reason=Reason.TARGET_UNREACHABLE.value, message=plan.aim.obstacle)
     yield from (StatedObstacle(reason=Reason.LINT_FAILED.value, message=str(one)) for one in plan.refusals)

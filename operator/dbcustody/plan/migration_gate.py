@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbcustody.api.condition import ConditionType, find, no, unknown, yes
-from dbcustody.api.migration import MigrationRun
+from dbcustody.api.migration import MigrationMode, MigrationRun
 from dbcustody.contract import Verb
 from dbcustody.guidance import GUIDANCE
 from dbcustody.naming import child_name
@@ -19,7 +19,16 @@ from dbcustody.plan.freeze import window_at
 from dbcustody.plan.gate import judge_gate
 from dbcustody.plan.job_lifecycle import backoff_seconds
 from dbcustody.plan.migration_backup import protect
-from dbcustody.plan.migration_outcome import all_in, held_up, nobody_asked, say, stuck, under_way
+from dbcustody.plan.migration_outcome import (
+    all_in,
+    held_up,
+    nobody_asked,
+    only_planned,
+    say,
+    stuck,
+    under_way,
+    what_runs,
+)
 from dbcustody.plan.migration_work import run_job
 from dbcustody.plan.promotion import why_not_promoted
 from dbcustody.reason import ExitCode, Reason
@@ -58,8 +67,10 @@ def decide(
     if stated.obstacles:
         first = stated.obstacles[0]
         return say(case, status, (*said, *stuck(Reason(first.reason), _all_of(stated))))
-    if not status.pending:
+    if not (stated.migrations or stated.resolutions):
         return say(case, status, (*said, *all_in(status), *nobody_asked(case)))
+    if case.migration.spec.mode is MigrationMode.PLAN:
+        return say(case, status, (*said, *only_planned(status), *nobody_asked(case)))
     if (held := _failed_before(case, status)) is not None:
         conditions, again = held
         return say(case, status, (*said, *conditions), again=again)
@@ -171,7 +182,7 @@ def _begin(
     run = _next_run(case, status)
     status = replace(status, run=run)
     begun = replace(case, migration=replace(case.migration, status=status))
-    more = under_way(Reason.RUNNING, f"migrations being carried out: {status.pending}")
+    more = under_way(Reason.RUNNING, what_runs(status))
     return say(case, status, (*said, *more), actions=(StartJob(run_job(begun, found)),))
 
 

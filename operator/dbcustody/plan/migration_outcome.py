@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, merge, no, unknown, yes
+from dbcustody.api.migration import Way
 from dbcustody.plan.actions import Plan
 from dbcustody.reason import Reason
 
@@ -84,6 +85,22 @@ def all_in(status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
     if status.plan.ahead:
         reason, told = Reason.DATABASE_AHEAD, f"{told}, which is more than this source has; nothing is undone for that"
     return (yes(ConditionType.READY, reason, told), yes(ConditionType.APPLIED, reason, told))
+
+
+def only_planned(status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
+    """Return what is said of a plan that is told and never carried out."""
+    told = f"{what_runs(status)}; `mode: Plan` carries nothing out"
+    return (yes(ConditionType.READY, Reason.PLANNED, told), no(ConditionType.APPLIED, Reason.PLANNED, told))
+
+
+def what_runs(status: DatabaseMigrationStatus) -> str:
+    """Return in words what the plan in *status* does."""
+    plan = status.plan
+    assert plan is not None  # noqa: S101 - it is asked only of what was planned
+    declared = f"declared: {', '.join(plan.resolutions)}; " if plan.resolutions else ""
+    if plan.way is Way.BACK:
+        return f"{declared}migrations to be undone: {len(plan.migrations)}"
+    return f"{declared}migrations to be carried out: {status.pending}"
 
 
 def stuck(reason: Reason, message: str) -> tuple[Condition, ...]:

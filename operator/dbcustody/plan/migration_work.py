@@ -41,6 +41,8 @@ def _terms(case: MigrationCase, digest: str) -> MigrationTerms:
         inline=spec.source.inline,
         config_map_refs=spec.source.config_map_refs,
         policy=spec.policy,
+        target_revision=spec.target_revision,
+        resolutions=spec.resolutions,
     )
 
 

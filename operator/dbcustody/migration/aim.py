@@ -1,0 +1,113 @@
+"""Where a database is to be brought: forth to a migration or back to one, and what was declared that the ledger does not say yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dbcustody.migration.ledger import Attempt, State
+from dbcustody.migration.script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dbcustody.migration.history import History
+
+BASE: Final = "base"
+"""Before the first migration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What a person says of a migration: that it is in (`RESOLVED_APPLIED`) or out (`RESOLVED_ROLLED_BACK`), and why."""
+
+    name: str
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """What has to run, forth or back."""
+
+    forth: tuple[Script, ...] = ()
+    back: tuple[Script, ...] = ()
+    """What is to be undone, newest first; each has a way back."""
+    declared: tuple[Declaration, ...] = ()
+    """What is to be written down before anything runs."""
+    obstacle: str | None = None
+    """Why there is no way there; None: there is one."""
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.forth or self.back or self.declared or self.obstacle)
+
+
+def aim_at(target: str | None, scripts: Sequence[Script], history: History, *, may_go_back: bool) -> Aim:
+    """Return the way of a database with *history* to *target*: a migration by name or revision, `base`, or None for the newest.
+
+    What is in and comes after *target* is to be undone, and only where that is allowed; then nothing runs forth.
+    """
+    if target is None:
+        return Aim(forth=history.pending)
+    names = {known: script.name for script in scripts for known in (script.name, script.revision)}
+    if target != BASE and target not in names:
+        return Aim(obstacle=f"targetRevision {target}: is not among the files; name one of them, without its ending")
+    name = names.get(target)
+    if name is not None and name not in history.applied:
+        order = [script.name for script in scripts]
+        until = order.index(name)
+        return Aim(forth=tuple(one for one in history.pending if order.index(one.name) <= until))
+    later = history.applied[history.applied.index(name) + 1 :] if name is not None else history.applied
+    return _back(target, scripts, later, may_go_back=may_go_back) if later else Aim()
+
+
+def _back(target: str, scripts: Sequence[Script], later: Sequence[str], *, may_go_back: bool) -> Aim:
+    if not may_go_back:
+        return Aim(
+            obstacle=f"targetRevision {target}: {', '.join(later)} would have to be undone, and `policy.allowDowngrade` is not true"
+        )
+    by_name = {script.name: script for script in scripts}
+    stuck = [one for one in later if one not in by_name or by_name[one].down is None]
+    if stuck:
+        return Aim(obstacle=f"targetRevision {target}: no way back from {', '.join(stuck)}: there is no .down.sql")
+    return Aim(back=tuple(by_name[one] for one in reversed(later)))
+
+
+def undeclared(
+    declarations: Iterable[Declaration], scripts: Sequence[Script], attempts: Sequence[Attempt]
+) -> tuple[Declaration, ...]:
+    """Return those of *declarations* that the ledger does not have yet: of a migration, with that state, and for that reason.
+
+    So a declaration that stays where it was written is not made again when the migration moves on.
+    """
+    revisions = {script.name: script.revision for script in scripts}
+    made = {(one.revision, one.state, one.reason) for one in attempts}
+    return tuple(
+        one
+        for one in declarations
+        if one.name in revisions and (revisions[one.name], one.state, one.reason) not in made
+    )
+
+
+def as_declared(
+    declarations: Iterable[Declaration], scripts: Sequence[Script], attempts: Sequence[Attempt]
+) -> tuple[Attempt, ...]:
+    """Return *attempts* as they will be once *declarations* are made: what is judged before anything is written."""
+    by_name = {script.name: script for script in scripts}
+    found = list(attempts)
+    for one in declarations:
+        script = by_name[one.name]
+        ordinal = max((each.ordinal for each in found), default=0) + 1
+        found.append(
+            Attempt(
+                ordinal=ordinal,
+                revision=script.revision,
+                name=script.name,
+                state=one.state,
+                checksum=script.checksum,
+                reason=one.reason,
+            )
+        )
+    return tuple(found)
