@@ -151,13 +151,11 @@ def _proof(sides: _Sides, laid: LaidMigration, row: ForeignRow) -> Proof:
 
 def _fits(sides: _Sides, laid: LaidMigration, checksum: str) -> bool:
     """Return whether the file of *laid* is the one that has *checksum*."""
-    match sides.layout.tool:
-        case Tool.PRISMA:
-            return prisma.fits(laid.up.content, checksum)
-        case Tool.FLYWAY:
-            return flyway.checksum(laid.up.content) == checksum
-        case _:
-            return any(atlas.bare(checksum) in known.get(laid.key, ()) for known in sides.chains)
+    if sides.layout.tool is Tool.PRISMA:
+        return prisma.fits(laid.up.content, checksum)
+    if sides.layout.tool is Tool.FLYWAY:
+        return flyway.checksum(laid.up.content) == checksum
+    return any(atlas.bare(checksum) in known.get(laid.key, ()) for known in sides.chains)
 
 
 def _chains(layout: Layout, predecessor: Predecessor) -> tuple[Mapping[str, frozenset[str]], ...]:
