@@ -22,7 +22,7 @@ OF_A_BACKUP = frozenset({
 })  # fmt: skip
 OF_OTHERS = frozenset({
     Reason.FREEZE_WINDOW, Reason.SUPERSEDED, Reason.REQUEST_NOT_FOUND, Reason.APPROVER_IS_REQUESTER, Reason.APPROVER_UNKNOWN,
-    Reason.APPROVAL_NOT_REQUIRED, Reason.MIGRATION_FAILED, Reason.HISTORY_BROKEN, Reason.LEDGER_UNKNOWN, Reason.NEEDS_RESOLUTION,
+    Reason.APPROVAL_NOT_REQUIRED, Reason.MIGRATION_FAILED, Reason.HISTORY_BROKEN, Reason.HISTORY_FOREIGN, Reason.LEDGER_UNKNOWN, Reason.NEEDS_RESOLUTION,
     Reason.SOURCE_INVALID, Reason.LINT_FAILED, Reason.IRREVERSIBLE, Reason.NOT_WRITABLE,
 })  # fmt: skip
 """Of restores, Approvals and migrations alone."""
