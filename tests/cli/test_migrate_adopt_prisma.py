@@ -284,6 +284,37 @@ def test_what_is_not_there_is_told(project: Project) -> None:
     assert missing(other, "migration_lock.toml: says that the migrations are for mysql") == []
 
 
+def test_plan_and_lint_before_and_after(project: Project) -> None:
+    """Before it was adopted they say so and go on; without a database what came before is not judged, nor are its faults."""
+    project.deployed(INIT)
+    project.write(INIT, "BEGIN;\n" + TEXTS[INIT])
+    project.write(NAME, 'ALTER TABLE "people" DROP COLUMN "age";\n')
+    planned, linted = project.type("plan"), project.type("lint")
+    offline = project.type("lint", "--offline", "--since", INIT)
+    broken = project.type("lint", "--offline")
+
+    assert (planned.returncode, linted.returncode, offline.returncode, broken.returncode) == (3, 3, 3, 1)
+    assert missing(planned, "note: Prisma (public._prisma_migrations): has 1 row", NAME) == []
+    assert missing(linted, "note: Prisma (public._prisma_migrations): has 1 row", f"{NAME}/migration.sql: line 1") == []
+    assert missing(offline, f"{NAME}/migration.sql: line 1: Error drop-column") == []
+    assert missing(broken, f"{INIT}/migration.sql: line 1", "BEGIN is not a migration's to say") == []
+
+
+def test_a_history_of_another_application_is_passed_by_once(project: Project) -> None:
+    """Somebody has to say so; afterwards our ledger has a history of its own."""
+    project.deployed(INIT)
+    refused = project.shell.type("deploy")
+    (project.shell.files / "20261101_120000_begin.sql").write_text("create table begun (id int);\n")
+    (project.shell.files / "20261102_120000_age.sql").write_text("alter table begun add column age int;\n")
+    (project.shell.files / "20261101_120000_begin.down.sql").unlink()
+    passed = project.shell.type("deploy", "--beside-other-history")
+    project.shell.write("20261103_120000_more", "create table more (id int);\n")
+    later = project.shell.type("deploy")
+
+    assert (refused.returncode, missing(refused, "HistoryForeign: ", "--beside-other-history")) == (4, [])
+    assert (passed.returncode, later.returncode) == (0, 0)
+
+
 def test_a_new_one_is_laid_out_as_prisma_does(project: Project) -> None:
     """So that Prisma would know it, too."""
     project.write("20991231235959_far", "select 1;\n")

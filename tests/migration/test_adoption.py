@@ -183,8 +183,7 @@ def test_whether_a_table_was_ever_used() -> None:
 def test_what_a_table_claims() -> None:
     """By a row of its own, or by one that stands for all before it; what is no version of that tool is not among them."""
     counted = history_of(Tool.GOLANG_MIGRATE, row("3", Mark.UP_TO))
-    assert [counted.claims(key) for key in ("2", "3", "10", "20230101_120000")] == [True, True, False, False]
-    assert not counted.claims("first")
+    assert [counted.claims(key) for key in ("2", "3", "10", "first")] == [True, True, False, False]
     assert [history_of(Tool.PRISMA, row("a")).claims(key) for key in ("a", "b")] == [True, False]
 
 
@@ -195,6 +194,21 @@ def test_what_a_table_claims() -> None:
 def test_prisma_compares_over_line_ends(kept: str, given: str) -> None:
     """Those of Unix and of Windows, as its engine does."""
     assert prisma.fits(given.encode(), hashlib.sha256(kept.encode()).hexdigest())
+
+
+@pytest.mark.parametrize("tool", [Tool.FLYWAY, Tool.GOLANG_MIGRATE, Tool.ATLAS])
+def test_names_of_ours_are_no_versions_of_theirs(tool: Tool) -> None:
+    """Although `20230101_120000` could be read as a number, as two, or as a text that is smaller."""
+    assert not history_of(tool, row("20240101000000", Mark.UP_TO)).claims("20230101_120000")
+
+
+def test_what_the_other_tool_ran_after_it_was_adopted() -> None:
+    """Is unheard of; a baseline needs not be heard of, and another application's history is none of ours."""
+    assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"a"}) == ("version b",)
+    assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"a", "b", "c"}) == ()
+    assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"c"}) == ()
+    assert history_of(Tool.FLYWAY, row("1", Mark.UP_TO), row("2")).unheard({"0.5", "2"}) == ()
+    assert history_of(Tool.GOLANG_MIGRATE, row("3", Mark.UP_TO)).unheard({"1", "2"}) == ("version 3",)
 
 
 def test_prisma_compares_byte_by_byte() -> None:

@@ -25,7 +25,7 @@ def find_heritage(session: Session, pending: Sequence[Script]) -> tuple[str, ...
     """Return what stands against running *pending*, in words that say what helps; nothing is written.
 
     While our ledger says of no migration that it is in or ever was: each history of another tool. Later: each of *pending* that such a
-    history has, and our ledger never heard of.
+    history has, and our ledger never heard of; and whatever else it ran after it was adopted.
     """
     if not pending:
         return ()
@@ -37,12 +37,17 @@ def find_heritage(session: Session, pending: Sequence[Script]) -> tuple[str, ...
     known = {} if version is None else records(read_attempts(session))
     if not known:
         return tuple(map(_told, predecessors))
-    unheard = [script for script in pending if script.revision not in known]
+    waiting = [script for script in pending if script.revision not in known]
     return tuple(
         f"{', '.join(names[:_SHOWN])}: carried out by {one} already; {_HELP.format(tool=one.tool)}"
         for one in predecessors
-        if (names := [script.name for script in unheard if one.claims(script.revision)])
+        if (names := _pending_there(one, waiting) or one.unheard(known))
     )
+
+
+def _pending_there(predecessor: Predecessor, waiting: Sequence[Script]) -> tuple[str, ...]:
+    """Return the names of those of *waiting* that *predecessor* has run."""
+    return tuple(script.name for script in waiting if predecessor.claims(script.revision))
 
 
 def require_none(session: Session, pending: Sequence[Script]) -> None:
@@ -53,10 +58,13 @@ def require_none(session: Session, pending: Sequence[Script]) -> None:
 
 _HELP: Final = "say `dbcustody migrate adopt --from {tool}` with its folder, which runs nothing"
 
+_BESIDE: Final = ", or --beside-other-history once when it is another application's"
+
 
 def _told(predecessor: Predecessor) -> str:
     if predecessor.rows is None:
         helps = f"GRANT SELECT ON {predecessor.table} to the role, and USAGE on its schema, then {_HELP.format(tool=predecessor.tool)}"
-        return f"{predecessor}: is there, and may not be read; {helps}"
+        return f"{predecessor}: is there, and may not be read; {helps}{_BESIDE}"
     count = len(predecessor.present)
-    return f"{predecessor}: has {count} row{'' if count == 1 else 's'} of what is in; {_HELP.format(tool=predecessor.tool)}"
+    rows = f"{count} row{'' if count == 1 else 's'}"
+    return f"{predecessor}: has {rows} of what is in; {_HELP.format(tool=predecessor.tool)}{_BESIDE}"

@@ -64,7 +64,9 @@ def lay_out(files: Sequence[LaidFile]) -> Layout:
 
 
 def rank(key: str) -> Rank:
-    """Return what the version *key* is sorted by: as text."""
+    """Return what the version *key* is sorted by: as text. Raises ValueError for what no file's name can begin with."""
+    if "_" in key:
+        raise ValueError(f"{key!r} is no version of Atlas")
     return (key,)
 
 

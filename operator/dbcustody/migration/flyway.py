@@ -35,7 +35,7 @@ def lay_out(files: Sequence[LaidFile]) -> Layout:
     named = [(found, file) for file in files if (found := _NAME.fullmatch(file.name))]
     ups = sorted(
         ((found, file) for found, file in named if found["prefix"] == "V"),
-        key=lambda one: (rank(one[0]["version"]), one[1].path),
+        key=lambda one: (rank(canonical(one[0]["version"])), one[1].path),
     )
     downs = {canonical(found["version"]): file for found, file in named if found["prefix"] == "U"}
     migrations = tuple(
@@ -71,8 +71,11 @@ def canonical(version: str) -> str:
 
 
 def rank(key: str) -> Rank:
-    """Return what the version *key* is sorted by: part by part, as numbers."""
-    return tuple(int(part) for part in canonical(key).split("."))
+    """Return what the version *key* is sorted by: part by part, as numbers. Raises ValueError for what is not written so."""
+    parts = key.split(".")
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f"{key!r} is no version of Flyway as its table has them")
+    return tuple(map(int, parts))
 
 
 def checksum(content: bytes) -> str:

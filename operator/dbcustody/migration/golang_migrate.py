@@ -48,11 +48,13 @@ def lay_out(files: Sequence[LaidFile]) -> Layout:
 
 def key_of(version: str) -> str:
     """Return *version* as the table has it: `000001` is 1. Raises ValueError for what is no number."""
-    return str(int(version))
+    return str(rank(version)[0])
 
 
 def rank(key: str) -> Rank:
-    """Return what the version *key* is sorted by: as a number."""
+    """Return what the version *key* is sorted by: as a number. Raises ValueError for what is none."""
+    if not key.isdecimal():
+        raise ValueError(f"{key!r} is no version of golang-migrate")
     return (int(key),)
 
 

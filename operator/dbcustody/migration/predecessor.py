@@ -11,7 +11,7 @@ from dbcustody.migration.foreign_folder import rank_of
 from dbcustody.migration.layout import Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Mark(StrEnum):
@@ -82,6 +82,17 @@ class Predecessor:
     def claims(self, key: str) -> bool:
         """Return whether the migration *key* is in, as the table has it."""
         return key in self.present or self.covering(key) is not None
+
+    def unheard(self, known: Collection[str]) -> tuple[str, ...]:
+        """Return, by their names, the migrations that are in by a row of their own and not among *known*, where others of it are.
+
+        Nothing when it has none of *known*: it is another application's then.
+        """
+        if not any(self.claims(key) for key in known):
+            return ()
+        counts = self.tool is Tool.GOLANG_MIGRATE
+        rows = [row for row in self.present.values() if row.mark is Mark.IN or counts]
+        return tuple(row.name for row in rows if row.key not in known)
 
 
 def is_before(tool: Tool, key: str, other: str) -> bool:

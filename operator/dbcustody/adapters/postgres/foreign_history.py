@@ -30,17 +30,26 @@ _NAMES: Final = {
     Tool.ATLAS: "atlas_schema_revisions",
 }
 """What each calls its table by itself. Alembic's `alembic_version` is joined here, with its columns and its query."""
+_TEXT, _TIME = "character varying", "timestamp with time zone"
 _COLUMNS: Final = {
-    Tool.PRISMA: {"migration_name", "checksum", "started_at", "finished_at", "rolled_back_at"},
-    Tool.FLYWAY: {"installed_rank", "version", "type", "script", "checksum", "installed_on", "success"},
-    Tool.GOLANG_MIGRATE: {"version", "dirty"},
-    Tool.ATLAS: {"version", "description", "type", "applied", "total", "executed_at", "error", "hash"},
-}
+    Tool.PRISMA: {
+        f"migration_name {_TEXT}", f"checksum {_TEXT}", f"started_at {_TIME}", f"finished_at {_TIME}", f"rolled_back_at {_TIME}"
+    },
+    Tool.FLYWAY: {
+        "installed_rank integer", f"version {_TEXT}", f"type {_TEXT}", f"script {_TEXT}", "checksum integer",
+        "installed_on timestamp without time zone", "success boolean",
+    },
+    Tool.GOLANG_MIGRATE: {"version bigint", "dirty boolean"},
+    Tool.ATLAS: {
+        f"version {_TEXT}", f"description {_TEXT}", "type bigint", "applied bigint", "total bigint", f"executed_at {_TIME}",
+        "error text", f"hash {_TEXT}",
+    },
+}  # fmt: skip
 """By which it is known whose a table is: Rails and dbmate have a `schema_migrations`, too."""
 _FIND: Final = """
 select n.nspname::text, c.relname::text,
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-    (select pg_catalog.array_agg(a.attname::text) from pg_catalog.pg_attribute a
+    (select pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, null)) from pg_catalog.pg_attribute a
      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'dbcustody')
@@ -113,7 +122,7 @@ def _prisma_row(row: Sequence[Any]) -> ForeignRow:
 def _flyway_row(row: Sequence[Any]) -> ForeignRow:
     """Return what a row of Flyway says; its time is without a zone, that of the session which wrote it, and is taken for UTC."""
     version, kind, script, checksum, installed, is_successful = row
-    key = version if version is None else flyway.canonical(version)
+    key = _flyway_key(version)
     return ForeignRow(
         key=key or script,
         name=script if version is None or script.endswith(".sql") else f"version {version}",
@@ -121,6 +130,14 @@ def _flyway_row(row: Sequence[Any]) -> ForeignRow:
         checksum=checksum,
         finished=installed,
     )
+
+
+def _flyway_key(version: str | None) -> str | None:
+    """Return *version* as all ways to write it; what Flyway itself would never write is left as it is."""
+    try:
+        return None if version is None else flyway.canonical(version)
+    except ValueError:
+        return version
 
 
 def _flyway_mark(key: str | None, kind: str, *, is_successful: bool) -> Mark:
