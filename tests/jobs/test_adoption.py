@@ -188,10 +188,26 @@ def test_golang_migrate_is_adopted_and_gone_on_with(before: Forerunner) -> None:
     deployed = migrate(ours(before, layout))
 
     assert (proofs(first), twice.value.reason) == ({"000001_people": Proof.NOT_KEPT}, Reason.HISTORY_FOREIGN)
-    assert "000002_age: carried out by golang-migrate (public.schema_migrations) already" in twice.value.message
+    assert "000002_age: carried out or begun by golang-migrate (public.schema_migrations)" in twice.value.message
     assert ([entry.script.name for entry in second.new], columns(before)) == (["000002_age"], ["id", "age", "name"])
     assert deployed.applied == ("000001_people", "000002_age", "000010_name")
     assert before.server.execute("select * from schema_migrations", database="shop") == [(2, False)]
+
+
+def test_what_the_other_tool_began_after_it_was_adopted(before: Forerunner) -> None:
+    """Half of it may be in: it is not run a second time, and what else is pending waits until somebody has looked."""
+    layout = flyway_was_here(before, 1)
+    adopt(ordered(before, layout))
+    before.flyway("2", "V2__age.sql", 5, success=False)
+    with pytest.raises(DbcustodyError) as error:
+        migrate(ours(before, layout))
+    elsewhere = layout_of(Tool.FLYWAY, {name: text for name, text in V_FILES.items() if "2" not in name})
+    with pytest.raises(DbcustodyError) as other:
+        migrate(ours(before, elsewhere))
+
+    assert (error.value.reason, other.value.reason) == (Reason.HISTORY_FOREIGN, Reason.HISTORY_FOREIGN)
+    assert ("V2__age: carried out or begun" in error.value.message, columns(before)) == (True, ["id"])
+    assert "V2__age.sql: carried out or begun" in other.value.message
 
 
 def test_a_dirty_row_of_golang_migrate(before: Forerunner) -> None:

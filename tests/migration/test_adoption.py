@@ -207,6 +207,10 @@ def test_what_the_other_tool_ran_after_it_was_adopted() -> None:
     assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"a"}) == ("version b",)
     assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"a", "b", "c"}) == ()
     assert history_of(Tool.PRISMA, row("a"), row("b")).unheard({"c"}) == ()
+    begun = history_of(Tool.PRISMA, row("a"), row("b", Mark.FAILED))
+    assert (begun.unheard({"a"}), begun.has_touched("a"), begun.has_touched("b"), begun.has_touched("c")) == (
+        ("version b",), True, True, False
+    )  # fmt: skip
     assert history_of(Tool.FLYWAY, row("1", Mark.UP_TO), row("2")).unheard({"0.5", "2"}) == ()
     assert history_of(Tool.GOLANG_MIGRATE, row("3", Mark.UP_TO)).unheard({"1", "2"}) == ("version 3",)
 

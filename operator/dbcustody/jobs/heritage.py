@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dbcustody.migration.script import Script
 
 _SHOWN: Final = 5
+_HELP: Final = "say `dbcustody migrate adopt --from {tool}` with its folder, which runs nothing"
+_BESIDE: Final = ", or --beside-other-history once when it is another application's"
 
 
 def find_heritage(session: Session, pending: Sequence[Script]) -> tuple[str, ...]:
@@ -39,26 +41,21 @@ def find_heritage(session: Session, pending: Sequence[Script]) -> tuple[str, ...
         return tuple(map(_told, predecessors))
     waiting = [script for script in pending if script.revision not in known]
     return tuple(
-        f"{', '.join(names[:_SHOWN])}: carried out by {one} already; {_HELP.format(tool=one.tool)}"
+        f"{', '.join(names[:_SHOWN])}: carried out or begun by {one}; {_HELP.format(tool=one.tool)}"
         for one in predecessors
         if (names := _pending_there(one, waiting) or one.unheard(known))
     )
 
 
 def _pending_there(predecessor: Predecessor, waiting: Sequence[Script]) -> tuple[str, ...]:
-    """Return the names of those of *waiting* that *predecessor* has run."""
-    return tuple(script.name for script in waiting if predecessor.claims(script.revision))
+    """Return the names of those of *waiting* that *predecessor* has run, or begun to."""
+    return tuple(script.name for script in waiting if predecessor.has_touched(script.revision))
 
 
 def require_none(session: Session, pending: Sequence[Script]) -> None:
     """Raise RefusedError (HistoryForeign) when another tool has migrated this database and nobody took its history over."""
     if found := find_heritage(session, pending):
         raise RefusedError("; ".join(found), reason=Reason.HISTORY_FOREIGN)
-
-
-_HELP: Final = "say `dbcustody migrate adopt --from {tool}` with its folder, which runs nothing"
-
-_BESIDE: Final = ", or --beside-other-history once when it is another application's"
 
 
 def _told(predecessor: Predecessor) -> str:

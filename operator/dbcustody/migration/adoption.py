@@ -166,10 +166,9 @@ def _chains(layout: Layout, predecessor: Predecessor) -> tuple[Mapping[str, froz
 
 
 def _failed(predecessor: Predecessor) -> Iterator[Difference]:
-    for row in predecessor.rows or ():
-        if row.mark is Mark.FAILED:
-            what = f"has not come to its end, as {predecessor} has it"
-            yield Difference(kind=Kind.PARTIAL, name=row.name, what=what, helps=_REPAIRS[predecessor.tool])
+    for row in predecessor.failed:
+        what = f"has not come to its end, as {predecessor} has it"
+        yield Difference(kind=Kind.PARTIAL, name=row.name, what=what, helps=_REPAIRS[predecessor.tool])
 
 
 def _missing(sides: _Sides) -> Iterator[Difference]:

@@ -59,7 +59,7 @@ class Predecessor:
     @property
     def is_used(self) -> bool:
         """Whether it says that anything was carried out, or may say so."""
-        return self.rows is None or bool(self.present) or any(row.mark is Mark.FAILED for row in self.rows)
+        return self.rows is None or bool(self.present or self.failed)
 
     @property
     def present(self) -> Mapping[str, ForeignRow]:
@@ -83,8 +83,17 @@ class Predecessor:
         """Return whether the migration *key* is in, as the table has it."""
         return key in self.present or self.covering(key) is not None
 
+    def has_touched(self, key: str) -> bool:
+        """Return whether the migration *key* is in, or was begun, as the table has it."""
+        return self.claims(key) or any(row.key == key for row in self.failed)
+
+    @property
+    def failed(self) -> tuple[ForeignRow, ...]:
+        """The rows of what has not come to its end."""
+        return tuple(row for row in self.rows or () if row.mark is Mark.FAILED)
+
     def unheard(self, known: Collection[str]) -> tuple[str, ...]:
-        """Return, by their names, the migrations that are in by a row of their own and not among *known*, where others of it are.
+        """Return, by their names, what is in by a row of its own, or was begun, and is not among *known*, where others of it are.
 
         Nothing when it has none of *known*: it is another application's then.
         """
@@ -92,7 +101,7 @@ class Predecessor:
             return ()
         counts = self.tool is Tool.GOLANG_MIGRATE
         rows = [row for row in self.present.values() if row.mark is Mark.IN or counts]
-        return tuple(row.name for row in rows if row.key not in known)
+        return tuple(row.name for row in (*rows, *self.failed) if row.key not in known)
 
 
 def is_before(tool: Tool, key: str, other: str) -> bool:
