@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dbcustody.migration.foreign_folder import rank_of
@@ -43,7 +44,7 @@ class ForeignRow:
     """When it ended; None where the table does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Predecessor:
     """The table of another tool in a database."""
 
@@ -61,7 +62,7 @@ class Predecessor:
         """Whether it says that anything was carried out, or may say so."""
         return self.rows is None or bool(self.present or self.failed)
 
-    @property
+    @cached_property
     def present(self) -> Mapping[str, ForeignRow]:
         """The last row of each migration that is in by a row of its own, in the order in which these were written."""
         found: dict[str, ForeignRow] = {}
@@ -74,10 +75,13 @@ class Predecessor:
 
     def covering(self, key: str) -> ForeignRow | None:
         """Return the row by which the migration *key* is in without one of its own; None: there is none, or it has its own."""
-        limits = [row for row in self.rows or () if row.mark is Mark.UP_TO]
-        if not limits or key in self.present:
+        if key in self.present:
             return None
-        return next((row for row in limits if is_before(self.tool, key, row.key)), None)
+        return next((row for row in self._limits if is_before(self.tool, key, row.key)), None)
+
+    @cached_property
+    def _limits(self) -> tuple[ForeignRow, ...]:
+        return tuple(row for row in self.present.values() if row.mark is Mark.UP_TO)
 
     def claims(self, key: str) -> bool:
         """Return whether the migration *key* is in, as the table has it."""
@@ -87,7 +91,7 @@ class Predecessor:
         """Return whether the migration *key* is in, or was begun, as the table has it."""
         return self.claims(key) or any(row.key == key for row in self.failed)
 
-    @property
+    @cached_property
     def failed(self) -> tuple[ForeignRow, ...]:
         """The rows of what has not come to its end."""
         return tuple(row for row in self.rows or () if row.mark is Mark.FAILED)
