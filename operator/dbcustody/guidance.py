@@ -258,6 +258,10 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.HISTORY_BROKEN: _refused(
         "Applied", "read the message: files and database differ, and for each difference it says what to do"
     ),
+    Reason.HISTORY_FOREIGN: _refused(
+        "Applied",
+        "another tool has migrated this database: take its history over with `dbcustody migrate adopt`, which runs nothing",
+    ),
     Reason.LEDGER_UNKNOWN: _refused(
         "Planned", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
     ),

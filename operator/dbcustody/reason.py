@@ -143,6 +143,7 @@ class Reason(StrEnum):
     TARGET_UNREACHABLE = "TargetUnreachable"
     MIGRATION_FAILED = "MigrationFailed"
     HISTORY_BROKEN = "HistoryBroken"
+    HISTORY_FOREIGN = "HistoryForeign"
     LEDGER_UNKNOWN = "LedgerUnknown"
     NEEDS_RESOLUTION = "NeedsResolution"
     SOURCE_INVALID = "SourceInvalid"

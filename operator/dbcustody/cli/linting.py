@@ -11,6 +11,7 @@ from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of, read_folder, standing_of
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, plan_of
+from dbcustody.jobs.migration import require_runnable
 from dbcustody.migration.planned import Policy, held_locks
 from dbcustody.migration.tablefacts import weigh
 
@@ -30,6 +31,7 @@ _NAMES_A_DATABASE = ("DATABASE_URL", "PGDATABASE")
 def plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is pending: its SQL, its locks, its risks, and the hash of it all; writes nothing. Returns the exit code."""
     foreseen = foresee(order_of(environ, wish))
+    _note(foreseen.heritage)
     if as_json:
         click.echo(json.dumps(_plan_as_json(foreseen.plan, foreseen.history, foreseen.facts), indent=2))
     else:
@@ -52,16 +54,22 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
     if has_database:
         foreseen = foresee(order_of(environ, wish))
         judged = foreseen.plan
-        for difference in foreseen.history.differences:
-            complain(str(difference), kind="note")
+        _note([*foreseen.heritage, *map(str, foreseen.history.differences)])
     else:
-        judged = plan_of(_after(read_folder(wish.folder), since), Policy(fail_on=wish.fail_on))
+        scripts = _after(read_folder(wish.folder, wish.form), since)
+        require_runnable(scripts)
+        judged = plan_of(scripts, Policy(fail_on=wish.fail_on))
     if as_json:
         content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
         click.echo(json.dumps(content, indent=2))
     else:
         click.echo("\n".join(_lint_as_text(judged, has_database=has_database)))
     return Exit.NEEDS_CONFIRMATION if judged.refusals else Exit.DONE
+
+
+def _note(lines: Sequence[str]) -> None:
+    for line in lines:
+        complain(line, kind="note")
 
 
 def _after(scripts: Sequence[Script], since: str | None) -> Sequence[Script]:
@@ -120,7 +128,7 @@ def _plan_as_json(plan: MigrationPlan, history: History, facts: Facts) -> dict[s
         "irreversible": _point_as_json(plan.point_of_no_return),
         "refused": len(plan.refusals),
         "migrations": [_judged_as_json(one, facts) for one in plan.judged],
-        "differences": differences_as_json(history),
+        "differences": differences_as_json(history.differences),
     }
 
 

@@ -22,10 +22,11 @@ from dbcustody.api.migration import FailOn
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
+from dbcustody.cli.folder import AUTO, read_layout, refuse
 from dbcustody.cli.standalone import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.foresight import foresee, require_passed
-from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_sound
+from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
 from dbcustody.jobs.reversal import declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.filename import parse_filename
@@ -34,13 +35,15 @@ from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import look_ahead
 from dbcustody.migration.script import SourceFile, read_scripts
+from dbcustody.migration.successor import successor
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from dbcustody.migration.history import History
+    from dbcustody.migration.history import Difference, History
+    from dbcustody.migration.layout import Layout
     from dbcustody.migration.script import Script
 
 _LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
@@ -55,13 +58,18 @@ class Wish:
     allows_out_of_order: bool = False
     lock_wait_seconds: int = 60
     fail_on: FailOn = FailOn.ERROR
+    form: str = AUTO
+    """Whose folder it is."""
+    accepts_heritage: bool = False
 
 
 def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is applied and pending, and everything in which files and database differ; writes nothing. Returns the exit code."""
     order = order_of(environ, wish)
     history = look(order)
-    click.echo(json.dumps(_as_json(history), indent=2) if as_json else _as_text(order, history))
+    others = heritage_of(order, history)
+    content = _as_json(history) | {"otherHistories": list(others)}
+    click.echo(json.dumps(content, indent=2) if as_json else "\n".join([_as_text(order, history), *others]))
     return standing_of(history)
 
 
@@ -71,6 +79,9 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
     def work(stop: threading.Event) -> int:
         order = order_of(environ, wish, stop=stop)
         foreseen = foresee(order)
+        if foreseen.heritage and not wish.accepts_heritage:
+            raise RefusedError("; ".join(foreseen.heritage), reason=Reason.HISTORY_FOREIGN)
+        require_runnable(foreseen.history.pending)
         require_sound(foreseen.history)
         require_passed(foreseen.plan)
         for finding in foreseen.plan.findings:
@@ -119,7 +130,7 @@ def resolve(environ: Mapping[str, str], wish: Wish, *, name: str, state: State, 
     return interruptible(work, left=_LEFT)
 
 
-def new(folder: Path, words: str, *, has_down: bool, now: datetime) -> int:
+def new(folder: Path, words: str, *, has_down: bool, now: datetime, form: str = AUTO) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
     slug = "_".join(
         filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
@@ -127,13 +138,21 @@ def new(folder: Path, words: str, *, has_down: bool, now: datetime) -> int:
     if not slug:
         raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
-    for ending in (".sql", ".down.sql")[: 2 if has_down else 1]:
-        path = folder / f"{stem}{ending}"
+    for path in _paths_after(folder, slug, now, form)[: 2 if has_down else 1]:
+        path.parent.mkdir(exist_ok=True)
         with path.open("x") as file:
             file.write(f"-- {' '.join(words.split())}\n")
         click.echo(str(path))
     return Exit.DONE
+
+
+def _paths_after(folder: Path, slug: str, now: datetime, form: str) -> tuple[Path, ...]:
+    """Return where the next migration called *slug* and its way back are to lie, as its folder calls them."""
+    layout = read_layout(folder, form)
+    if layout is not None:
+        return tuple(folder / path for path in successor(layout, slug, now))
+    stem = f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
+    return folder / f"{stem}.sql", folder / f"{stem}.down.sql"
 
 
 def _time_after(folder: Path, now: datetime) -> datetime:
@@ -154,22 +173,30 @@ def _files(folder: Path) -> list[Path]:
     return [one for one in sorted(folder.iterdir()) if one.is_file() and one.name[0] != "." and one.suffix != ".md"]
 
 
-def read_folder(folder: Path) -> tuple[Script, ...]:
-    """Return the migrations of *folder* in their order; raises RefusedError (SourceInvalid) with every fault of every file."""
+def read_folder(folder: Path, form: str = AUTO) -> tuple[Script, ...]:
+    """Return the migrations of *folder* in their order; raises RefusedError (SourceInvalid) with every fault of every file.
+
+    In another tool's folder a file that is in already is not refused: its faults stand at its script.
+    """
     if not folder.is_dir():
         raise InvalidSpecError(f"--dir: there is no folder {folder}")
+    layout = read_layout(folder, form)
+    if layout is not None:
+        return layout.scripts
     source = read_scripts(SourceFile(name=path.name, content=path.read_bytes()) for path in _files(folder))
-    if source.faults:
-        for fault in source.faults:
-            complain(str(fault))
-        raise RefusedError(f"{len(source.faults)} faults in {folder}; nothing was run", reason=Reason.SOURCE_INVALID)
+    refuse(source.faults, folder)
     return source.scripts
 
 
-def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None) -> MigrationOrder:
-    """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does."""
+def order_of(
+    environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None, layout: Layout | None = None
+) -> MigrationOrder:
+    """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does.
+
+    With *layout*, which was read from another tool's folder already, the scripts are its.
+    """
     settings = read_migrating(environ)
-    scripts = read_folder(wish.folder)
+    scripts = read_folder(wish.folder, wish.form) if layout is None else layout.scripts
     more: dict[str, Any] = {} if stop is None else {"stop": stop}
     return MigrationOrder(
         target=make_target(settings.database, application="dbcustody migrate"),
@@ -181,6 +208,7 @@ def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | 
         tool=f"dbcustody {dbcustody.__version__}",
         allows_out_of_order=wish.allows_out_of_order,
         fail_on=wish.fail_on,
+        accepts_heritage=wish.accepts_heritage,
         lock_wait_seconds=wish.lock_wait_seconds,
         say=lambda words: click.echo(words, err=True),
         **more,
@@ -223,13 +251,12 @@ def _as_json(history: History) -> dict[str, Any]:
         "applied": list(history.applied),
         "pending": [script.name for script in history.pending],
         "heads": list(history.heads),
-        "differences": differences_as_json(history),
+        "differences": differences_as_json(history.differences),
     }
 
 
-def differences_as_json(history: History) -> list[dict[str, str]]:
+def differences_as_json(differences: Sequence[Difference]) -> list[dict[str, str]]:
     """Return everything in which files and database differ, for programs."""
     return [
-        {"kind": one.kind.value, "migration": one.name, "what": one.what, "helps": one.helps}
-        for one in history.differences
+        {"kind": one.kind.value, "migration": one.name, "what": one.what, "helps": one.helps} for one in differences
     ]

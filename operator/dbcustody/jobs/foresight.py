@@ -10,7 +10,7 @@ from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.tablefacts import read_facts
 from dbcustody.adapters.squawk import ask_squawk, find_squawk
 from dbcustody.errors import RefusedError
-from dbcustody.jobs.migration import MigrationOrder, look
+from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, require_runnable
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Prospect, make_plan
@@ -33,19 +33,25 @@ class Foresight:
     history: History
     plan: MigrationPlan
     facts: Facts
+    heritage: tuple[str, ...] = ()
+    """What another tool has carried out and nobody took over: what is pending may be in."""
 
 
 def foresee(order: MigrationOrder, *, history: History | None = None) -> Foresight:
-    """Return what *order* would do; nothing is written. Raises as `look` and `read_facts` do.
+    """Return what *order* would do; nothing is written.
 
-    *history* is how the database stands to the scripts, where that was just found; None: it is looked at.
+    *history* is how the database stands to the scripts, where that was just found; None: it is looked at. Raises as `look` and `read_facts`
+    do, and RefusedError (SourceInvalid) when something pending is not fit to run, unless another tool may have run it.
     """
     history = history or look(order)
+    heritage = heritage_of(order, history)
+    if not heritage:
+        require_runnable(history.pending)
     with connect(order.target) as session:
         facts = read_facts(session, relations_of(history.pending))
         major = read_server(session).major_version
     plan = _plan(history, facts, order.policy, major)
-    return Foresight(history=history, plan=plan, facts=facts)
+    return Foresight(history=history, plan=plan, facts=facts, heritage=heritage)
 
 
 def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:

@@ -20,6 +20,7 @@ from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, r
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.api.migration import FailOn
 from dbcustody.errors import InterruptedRunError, RefusedError
+from dbcustody.jobs import heritage
 from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.mutation import Desk, carry_out
 from dbcustody.migration.directive import Waiver
@@ -57,6 +58,8 @@ class MigrationOrder:
     fail_on: FailOn = FailOn.ERROR
     waivers: tuple[Waiver, ...] = ()
     """Of rules, in every file."""
+    accepts_heritage: bool = False
+    """Whether it runs although another tool has migrated this database, and its history was not taken over."""
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
@@ -88,16 +91,28 @@ def look(order: MigrationOrder) -> History:
     return compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
 
 
+def heritage_of(order: MigrationOrder, history: History) -> tuple[str, ...]:
+    """Return what another tool has carried out and nobody took over, where that stands against what *history* has pending."""
+    if not history.pending or order.accepts_heritage:
+        return ()
+    with connect(order.target) as session:
+        return heritage.find_heritage(session, history.pending)
+
+
 def migrate(order: MigrationOrder) -> History:
     """Carry out what is pending, and return how the database stands then.
 
-    Raises RefusedError (HistoryBroken, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused, NotWritable, PrivilegesMissing,
-    LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what ran before stays.
+    Raises RefusedError (HistoryBroken, HistoryForeign, SourceInvalid, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused,
+    NotWritable, PrivilegesMissing, LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or
+    InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
         settle(desk)
         history = compared(order, desk)
         require_sound(history)
+        if not order.accepts_heritage:
+            heritage.require_none(desk.session, history.pending)
+        require_runnable(history.pending)
         _require_admitted(order, history)
         _require_agreed(order, history)
         _require_extensions(desk, history.pending)
@@ -108,6 +123,12 @@ def migrate(order: MigrationOrder) -> History:
             attempt = add_attempt(desk.session, intent_of(order, script, Direction.UP))
             carry_out(desk, script.up, attempt, State.APPLIED)
         return compared(order, desk)
+
+
+def require_runnable(scripts: Sequence[Script]) -> None:
+    """Raise RefusedError (SourceInvalid) with every fault of *scripts* that are about to run."""
+    if faults := [str(fault) for script in scripts for fault in script.faults]:
+        raise RefusedError(f"{'; '.join(faults)}; nothing was run", reason=Reason.SOURCE_INVALID)
 
 
 def _require_admitted(order: MigrationOrder, history: History) -> None:

@@ -39,7 +39,10 @@ def to_undo(order: MigrationOrder, history: History, target: str | None) -> tupl
             f"no way back from {', '.join(stuck)}: there is no .down.sql; restore a backup, or write what undoes it as a new migration",
             reason=Reason.IRREVERSIBLE,
         )
-    return tuple(by_name[name] for name in reversed(later))
+    undone = tuple(by_name[name] for name in reversed(later))
+    if faults := [str(fault) for script in undone for fault in script.down_faults]:
+        raise RefusedError(f"{'; '.join(faults)}; nothing was undone", reason=Reason.SOURCE_INVALID)
+    return undone
 
 
 def roll_back(order: MigrationOrder, target: str | None) -> History:

@@ -34,6 +34,10 @@ class Script:
     up: Body
     down: Body | None
     """The way back; None: there is none, and the migration is irreversible."""
+    faults: tuple[Fault, ...] = ()
+    """Why it is not to be run; only of another tool's folder, where what is in already is nobody's to refuse."""
+    down_faults: tuple[Fault, ...] = ()
+    """Why its way back is not to be run; likewise."""
 
     @property
     def checksum(self) -> str:

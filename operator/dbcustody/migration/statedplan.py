@@ -21,7 +21,7 @@ from dbcustody.migration.outlook import look_ahead
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.history import History
@@ -47,8 +47,11 @@ def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
     return Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN, told
 
 
-def stated_plan(plan: MigrationPlan, history: History) -> StatedMigrationPlan:
-    """Return *plan*, of what *history* has pending, as status tells it; the worst findings first, and notes not at all."""
+def stated_plan(plan: MigrationPlan, history: History, heritage: Sequence[str] = ()) -> StatedMigrationPlan:
+    """Return *plan*, of what *history* has pending, as status tells it; the worst findings first, and notes not at all.
+
+    *heritage* is what another tool has carried out and nobody took over.
+    """
     findings = sorted(
         (one for one in plan.findings if one.severity > Severity.NOTE), key=lambda one: (one.waived is not None, -one.severity)
     )  # fmt: skip
@@ -62,7 +65,7 @@ def stated_plan(plan: MigrationPlan, history: History) -> StatedMigrationPlan:
         irreversible=any(one.irreversible for one in migrations),
         findings=tuple(_stated_finding(one) for one in findings[:MOST_TOLD]),
         refused=len(plan.refusals),
-        obstacles=tuple(_obstacles(plan, history))[:MOST_OBSTACLES],
+        obstacles=tuple(_obstacles(plan, history, heritage))[:MOST_OBSTACLES],
         ahead=history.is_ahead,
     )
 
@@ -101,7 +104,8 @@ def _stated_finding(finding: Finding) -> StatedFinding:
     )
 
 
-def _obstacles(plan: MigrationPlan, history: History) -> Iterator[StatedObstacle]:
+def _obstacles(plan: MigrationPlan, history: History, heritage: Sequence[str]) -> Iterator[StatedObstacle]:
+    yield from (StatedObstacle(reason=Reason.HISTORY_FOREIGN.value, message=one) for one in heritage)
     reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
     yield from (StatedObstacle(reason=reason.value, message=message) for message in told)
     if plan.aim.obstacle is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -32,7 +33,8 @@ insert into dbcustody.attempt
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning id
 """
 _END: Final = """
-insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor) values (%s, %s, %s, %s, %s, %s, %s)
+insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ended_at)
+values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()))
 """
 _STEP: Final = """
 insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) values (%s, %s, %s, %s, %s) on conflict do nothing
@@ -80,6 +82,8 @@ class Ending:
     reason: str | None = None
     """Why somebody declared it, or how it was found out."""
     actor: str
+    ended: datetime | None = None
+    """When it ended, by another tool's word; None: now, by the server's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,5 +166,14 @@ def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
 
     Raises what psycopg raises: whoever runs it within the work's transaction must know which statement failed.
     """
-    values = (attempt, ending.state.value, ending.done, ending.sqlstate, ending.object, ending.reason, ending.actor)
+    values = (
+        attempt,
+        ending.state.value,
+        ending.done,
+        ending.sqlstate,
+        ending.object,
+        ending.reason,
+        ending.actor,
+        ending.ended,
+    )
     session.execute(_END.encode(), values)
