@@ -254,6 +254,11 @@ GUIDANCE: dict[Reason, Guidance] = {
     Reason.HISTORY_BROKEN: _refused(
         "Applied", "read the message: files and database differ, and for each difference it says what to do"
     ),
+    Reason.DRIFTED: _refused(
+        "Applied",
+        "somebody changed the schema by hand: take that back, write it as a migration and mark it as applied, "
+        "or say that it is meant so: `dbcustody migrate status` shows each change and the commands",
+    ),
     Reason.LEDGER_UNKNOWN: _refused(
         "Planned", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
     ),

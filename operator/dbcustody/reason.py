@@ -142,6 +142,7 @@ class Reason(StrEnum):
     DATABASE_AHEAD = "DatabaseAhead"
     MIGRATION_FAILED = "MigrationFailed"
     HISTORY_BROKEN = "HistoryBroken"
+    DRIFTED = "Drifted"
     LEDGER_UNKNOWN = "LedgerUnknown"
     NEEDS_RESOLUTION = "NeedsResolution"
     SOURCE_INVALID = "SourceInvalid"

@@ -37,6 +37,7 @@ class Exit(IntEnum):
     NEEDS_CONFIRMATION = 3
     NEEDS_RESOLUTION = 4
     LOCKED = 5
+    DRIFT = 6
     INTEGRITY = 7
     USAGE = 64
     CANCELLED = 130
@@ -50,6 +51,7 @@ _BY_REASON: Final = {
     Reason.LINT_FAILED: Exit.NEEDS_CONFIRMATION,
     Reason.NEEDS_RESOLUTION: Exit.NEEDS_RESOLUTION,
     Reason.HISTORY_BROKEN: Exit.INTEGRITY,
+    Reason.DRIFTED: Exit.DRIFT,
     Reason.SESSIONS_HELD: Exit.LOCKED,
     Reason.LOCK_NOT_OBTAINED: Exit.LOCKED,
     Reason.DATABASE_BUSY: Exit.LOCKED,

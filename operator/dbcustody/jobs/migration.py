@@ -20,7 +20,9 @@ from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, r
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.jobs.aftermath import settle
+from dbcustody.jobs.likeness import require_alike
 from dbcustody.jobs.mutation import Desk, carry_out
+from dbcustody.migration.drift import OnDrift
 from dbcustody.migration.history import History, Kind, compare
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
@@ -53,6 +55,10 @@ class MigrationOrder:
     tool: str
     limits: Limits = field(default_factory=Limits)
     allows_out_of_order: bool = False
+    drift: OnDrift = OnDrift.FAIL
+    """What it means that the database is not what its ledger says."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint; see `migration.catalogue.is_excluded`."""
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
@@ -77,8 +83,9 @@ def look(order: MigrationOrder) -> History:
 def migrate(order: MigrationOrder) -> History:
     """Carry out what is pending, and return how the database stands then.
 
-    Raises RefusedError (HistoryBroken, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused, NotWritable, PrivilegesMissing,
-    LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or InterruptedRunError; what ran before stays.
+    Raises RefusedError (HistoryBroken, NeedsResolution, PlanChanged, Drifted, MigrationFailed, PoolerRefused, NotWritable,
+    PrivilegesMissing, LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, SchemaChanged, ConnectionLost) or
+    InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
         settle(desk)
@@ -87,6 +94,7 @@ def migrate(order: MigrationOrder) -> History:
         _require_admitted(order, history)
         _require_agreed(order, history)
         _require_extensions(desk, history.pending)
+        require_alike(desk, order.drift, runs=bool(history.pending))
         for script in history.pending:
             if order.stop.is_set():
                 raise InterruptedRunError(f"{script.name}: was told to stop before it began")
@@ -182,6 +190,7 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                 stop=order.stop,
                 say=order.say,
                 chance=order.chance,
+                exclude=order.exclude,
             )
 
 

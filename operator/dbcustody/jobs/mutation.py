@@ -7,26 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.fingerprint import add_print
 from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for, watching
 from dbcustody.adapters.postgres.probing import clear, find
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
 from dbcustody.migration.body import Body
+from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify
 from dbcustody.migration.patience import Limits, pause_seconds
 from dbcustody.migration.reading import checksum
 from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
-
-if TYPE_CHECKING:
-    from dbcustody.errors import DbcustodyError
 
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
@@ -48,6 +48,8 @@ class Desk:
     """Told what goes on, for people."""
     chance: Callable[[], float]
     """A random number from 0 to 1."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint."""
 
 
 def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
@@ -95,13 +97,15 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     def then(session: Session) -> None:
         _require_invariants(session, body)
         add_outcome(session, attempt, ending)
+        add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
 
     try:
         run_together(desk.session, texts, limits=_limits(desk, body), then=then)
     except StatementFailedError:
         raise
-    except RefusedError as error:
-        _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+    except DbcustodyError as error:
+        if not desk.session.closed:
+            _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
 
 
@@ -149,7 +153,10 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
         )
         raise
-    _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+    taken = take_patiently(desk)
+    with desk.session.transaction():
+        _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+        write_print(desk, taken, Moment.AFTER)
 
 
 def _patient(limits: Limits) -> Limits:
