@@ -32,11 +32,12 @@ def settle(desk: Desk) -> None:
         state, why = _judge(desk.session, attempt)
         desk.say(f"{attempt.name}: {why}")
         ending = Ending(state=state, done=int(state in _DONE.values()), reason=why, actor=desk.actor)
-        taken = take_patiently(desk) if state in _DONE.values() else None
+        has_acted = attempt.found_before is not None and state is not State.PARTIAL
+        taken = take_patiently(desk) if has_acted else None
         doing = translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED)
         with doing, desk.session.transaction():
             add_outcome(desk.session, attempt.ordinal, ending)
-            if state in _DONE.values():
+            if has_acted:
                 write_print(desk, taken, Moment.AFTER)
 
 

@@ -153,10 +153,7 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
         )
         raise
-    taken = take_patiently(desk)
-    with desk.session.transaction():
-        _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
-        write_print(desk, taken, Moment.AFTER)
+    _write_with_print(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
 
 
 def _patient(limits: Limits) -> Limits:
@@ -218,7 +215,10 @@ def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
         reason=error.reason.value,
         actor=desk.actor,
     )
-    _write(desk, failure.attempt, ending)
+    if state is State.FAILED and not failure.body.is_transactional:
+        _write_with_print(desk, failure.attempt, ending)
+    else:
+        _write(desk, failure.attempt, ending)
     raise error
 
 
@@ -227,6 +227,14 @@ def may_be_partial(body: Body) -> bool:
     if body.is_transactional or body.directives.idempotent is not None:
         return False
     return trace_of(body.statements[0].terms).sought is Sought.UNKNOWN
+
+
+def _write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:
+    """Write down what became of a statement that ran by itself, and the schema after it: what it did before it failed is its own doing."""
+    taken = take_patiently(desk)
+    with desk.session.transaction():
+        _write(desk, attempt, ending)
+        write_print(desk, taken, Moment.AFTER)
 
 
 def _write(desk: Desk, attempt: int, ending: Ending) -> None:

@@ -197,7 +197,8 @@ where (t.typtype in ('e', 'd', 'r') or t.typtype = 'b' and not exists (select fr
     "collation": """
 select 'collation', json_build_array(s.nspname, l.collname),
        json_build_object('provider', l.collprovider::text, 'deterministic', case when not l.collisdeterministic then 'no' end,
-                         'locale', coalesce(<locale>, l.collcollate::text), 'ctype', l.collctype::text)
+                         'locale', coalesce(<locale>, l.collcollate::text),
+                         'ctype', case when l.collprovider = 'c' and l.collctype <> l.collcollate then l.collctype::text end)
 from space s join pg_collation l on l.collnamespace = s.oid
 where not exists (select from member m where m.classid = 'pg_collation'::regclass and m.objid = l.oid)
 """,
