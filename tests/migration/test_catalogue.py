@@ -53,7 +53,7 @@ def test_another_text_is_refused(text: str) -> None:
         (("public", "People"), 'public."People"'),
         (("a.b", 'c"d'), '"a.b"."c""d"'),
         (("public", "order", "1st"), 'public.order."1st"'),
-        (("public", "f(integer, public.\"Mood\")"), 'public.f(integer, public."Mood")'),
+        (("public", 'f(integer, public."Mood")'), 'public.f(integer, public."Mood")'),
         (("public", "F(integer)"), 'public."F(integer)"'),
     ],
 )  # fmt: skip

@@ -92,7 +92,7 @@ def test_long_texts_are_cut_to_where_they_differ() -> None:
     assert str(change) == (
         "Changed view public.v: definition: …7, column_58, column_59, a from b -> …7, column_58, column_59, c from b"
     )
-    assert str(same).endswith("column_59 -> …umn_57, column_58, column_5")
+    assert str(same).endswith("column_59 -> …n_57, column_58, column_5")
     early = Change(turn=Turn.CHANGED, key=key, aspect="definition", before="x" * 300, after="y")
     assert str(early) == f"Changed view public.v: definition: {'x' * 100}… -> y"
 

@@ -251,7 +251,7 @@ def read_catalogue(session: Session, exclude: Sequence[str] = ()) -> Catalogue:
     keeps having something for himself alone, SchemaChanged when it changed each time it was read, ConnectionLost; and psycopg's own
     errors in a transaction, whose owner must know that it failed.
     """
-    is_nested = session.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+    is_nested = session.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
     for _ in range(_TRIES):
         try:
             return make_catalogue(_read(session), exclude)
