@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.bookkeeping import upgrade
 from dbcustody.adapters.postgres.catalogue import read_catalogue
-from dbcustody.adapters.postgres.fingerprint import add_print, read_last
+from dbcustody.adapters.postgres.fingerprint import add_print
 from dbcustody.adapters.postgres.session import connect
 from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.jobs.likeness import drift_of
 from dbcustody.migration.catalogue import to_text
-from dbcustody.migration.drift import Moment, judge_drift, take
+from dbcustody.migration.drift import Moment, take
 from ground.postgres import PostgresServer
 from measure.database import MAJOR
 from measure.figure import Figure
@@ -86,7 +87,7 @@ def _turn(session: Session) -> dict[str, float]:
     written = time.monotonic()
     session.execute(f"alter table public.table_1 add column added_{time.monotonic_ns()} int")
     again = time.monotonic()
-    drift = judge_drift(*read_last(session), take(read_catalogue(session), exclude=(), server_major=MAJOR))
+    drift = drift_of(session, ())
     ended = time.monotonic()
     if len(drift.changes) != 1:
         raise RuntimeError(f"one change was made, and {len(drift.changes)} were found")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres.catalogue import read_catalogue
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.fingerprint import add_print, read_last
+from dbcustody.adapters.postgres.fingerprint import add_print, read_kept, read_last
 from dbcustody.errors import RefusedError, UnavailableError
 from dbcustody.migration.drift import Drift, Likeness, Moment, OnDrift, Taken, is_of, judge_drift, take
 from dbcustody.reason import Reason
@@ -31,7 +31,14 @@ def drift_of(session: Session, exclude: Sequence[str]) -> Drift:
 
     Where nothing comparable is known its likeness is Unknown, which is never the same as none. Raises as `read_catalogue` does.
     """
-    return judge_drift(*read_last(session), take_fingerprint(session, exclude))
+    return drift_from(session, take_fingerprint(session, exclude))
+
+
+def drift_from(session: Session, now: Taken) -> Drift:
+    """Return how *now*, which was just taken, stands to the last fingerprint in the ledger; of what is the same nothing more is read."""
+    last = read_last(session)
+    kept = None if last is None or is_of(last, now) else read_kept(session, last)
+    return judge_drift(last, kept, now)
 
 
 def require_alike(desk: Desk, wanted: OnDrift, *, runs: bool) -> None:
@@ -41,8 +48,7 @@ def require_alike(desk: Desk, wanted: OnDrift, *, runs: bool) -> None:
     Fail. What has drifted while nothing runs is told, and not written down: it is nobody's word that this is how it is meant.
     """
     now = take_fingerprint(desk.session, desk.exclude)
-    last, kept = read_last(desk.session)
-    drift = judge_drift(last, kept, now)
+    drift = drift_from(desk.session, now)
     if drift.likeness is Likeness.DRIFTED:
         if runs and wanted is OnDrift.FAIL:
             raise RefusedError(f"{drift.told}; nothing was run", reason=Reason.DRIFTED)
@@ -50,6 +56,7 @@ def require_alike(desk: Desk, wanted: OnDrift, *, runs: bool) -> None:
             desk.say(f"drift: {drift.told}")
         if not runs:
             return
+    last = read_last(desk.session)
     if last is None or not is_of(last, now):
         write_print(desk, now, Moment.FOUND)
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.fingerprint import read_last, read_prints
+from dbcustody.adapters.postgres.fingerprint import read_prints
 from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, read_attempts, read_partial
 from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
 from dbcustody.jobs.aftermath import settle
-from dbcustody.jobs.likeness import require_alike, take_fingerprint, write_print
+from dbcustody.jobs.likeness import drift_from, require_alike, take_fingerprint, write_print
 from dbcustody.jobs.migration import at_work, compared, intent_of, require_sound
 from dbcustody.jobs.mutation import carry_out
 from dbcustody.migration.drift import (
     Drift,
     Likeness,
     Moment,
-    judge_drift,
     known_fingerprint,
     present_revisions,
 )
@@ -119,8 +118,8 @@ def _require_proven(desk: Desk, name: str, known: str | None, taken: Taken) -> N
     if known == taken.fingerprint:
         desk.say(f"{name}: the schema is what it was when just these migrations were in")
         return
-    last, kept = read_last(desk.session)
-    told = judge_drift(last, kept, taken).told if last is not None and last.fingerprint == known else ""
+    drift = drift_from(desk.session, taken)
+    told = drift.told if drift.expected == known else ""
     raise RefusedError(
         f"{name}: the schema is {taken.fingerprint}, and was {known} when just these migrations were in"
         f"{f' ({told})' if told else ''}; put it right first, or say --force, if it is meant so",
@@ -144,7 +143,7 @@ def accept_drift(order: MigrationOrder, wanted: str, reason: str) -> Drift:
         if taken.fingerprint != wanted:
             message = f"the schema is {taken.fingerprint} now, and {wanted} was to be accepted; look at it again"
             raise RefusedError(message, reason=Reason.DRIFTED)
-        drift = judge_drift(*read_last(desk.session), taken)
+        drift = drift_from(desk.session, taken)
         if drift.likeness is Likeness.SAME:
             raise InvalidSpecError(f"{wanted}: is what the ledger says already; there is nothing to accept")
         write_print(desk, taken, Moment.ACCEPTED, reason)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,8 +72,7 @@ WORD_FOR_WORD_ON_ONE_MAJOR: Final = frozenset(
 """Queries that the server keeps parsed and writes anew: from 16 on without the names of tables where there is one, for example."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(NamedTuple):
     """Which object: what it is, and its schema, its name and, for a part of a table or type, the name of the part."""
 
     kind: Kind
@@ -145,12 +144,9 @@ def is_excluded(key: Key, globs: Iterable[str]) -> bool:
 
 
 def to_text(catalogue: Catalogue) -> str:
-    """Return the catalogue as text, which is the same for the same one: JSON, a line with kind, path and properties for each object."""
-    lines = (
-        json.dumps([key.kind.value, key.path, properties], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        for key, properties in catalogue.objects.items()
-    )
-    return "[" + ",\n".join(lines) + "]"
+    """Return the catalogue as text, which is the same for the same one: JSON, a list of kind, path and properties."""
+    content = [(key.kind.value, key.path, properties) for key, properties in catalogue.objects.items()]
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def from_text(text: str) -> Catalogue:
@@ -173,7 +169,7 @@ def _is_bookkeeping(key: Key) -> bool:
 
 
 def _normalised(properties: Properties) -> dict[str, str]:
-    return {name: text if name in VERBATIM else _settled(text) for name, text in sorted(properties.items())}
+    return {name: text if name in VERBATIM else _settled(text) for name, text in properties.items()}
 
 
 def _settled(text: str) -> str:
@@ -181,6 +177,8 @@ def _settled(text: str) -> str:
 
     `x IN ('a', 'b')` of a varchar is kept as a cast of an array; dumped and restored it becomes an array of casts, and stays so.
     """
+    if "(ARRAY[" not in text:
+        return text
     return _CAST_ARRAY.sub(lambda found: f"ARRAY[{_ELEMENT.sub(_cast, found[1])}]", text)
 
 

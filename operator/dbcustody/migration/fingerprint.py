@@ -60,7 +60,12 @@ class Change:
 
 def fingerprint(catalogue: Catalogue) -> str:
     """Return 32 hexadecimal digits that change with every property of every object, and with the format: the first of a SHA-256."""
-    return hashlib.sha256(f"{FORMAT}\n{to_text(catalogue)}".encode()).hexdigest()[:DIGITS]
+    return fingerprint_of_text(to_text(catalogue))
+
+
+def fingerprint_of_text(text: str) -> str:
+    """Return the fingerprint of the catalogue of which `to_text` made *text*."""
+    return hashlib.sha256(f"{FORMAT}\n{text}".encode()).hexdigest()[:DIGITS]
 
 
 def differences(wanted: Catalogue, found: Catalogue) -> tuple[Change, ...]:

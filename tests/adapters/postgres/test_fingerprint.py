@@ -10,12 +10,12 @@ import pytest
 
 from dbcustody.adapters.postgres import fingerprint as adapter
 from dbcustody.adapters.postgres.bookkeeping import upgrade
-from dbcustody.adapters.postgres.fingerprint import add_print, read_last, read_prints
+from dbcustody.adapters.postgres.fingerprint import add_print, read_kept, read_last, read_prints
 from dbcustody.adapters.postgres.ledger import Direction, Ending, Intent, add_attempt, add_outcome
 from dbcustody.adapters.postgres.session import connect
 from dbcustody.adapters.postgres.target import PostgresTarget
 from dbcustody.migration.catalogue import make_catalogue
-from dbcustody.migration.drift import Moment, take
+from dbcustody.migration.drift import Moment, Print, take
 from dbcustody.migration.fingerprint import FORMAT
 from dbcustody.migration.ledger import State
 from ground.postgres import PostgresServer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.migration.catalogue import Catalogue
 
 pytestmark = pytest.mark.postgres
 FIRST, SECOND = (
@@ -56,6 +57,12 @@ def session(server: PostgresServer) -> Iterator[Session]:
     server.execute("drop database shop with (force)")
 
 
+def last_of(session: Session) -> tuple[Print | None, Catalogue | None]:
+    """Return the last one, and what was kept of it."""
+    last = read_last(session)
+    return last, None if last is None else read_kept(session, last)
+
+
 def tried(session: Session) -> int:
     """Return the place of an attempt that is over."""
     intent = Intent(
@@ -68,10 +75,10 @@ def tried(session: Session) -> int:
 
 def test_without_a_ledger_or_with_an_old_one_there_is_none(session: Session) -> None:
     """Nor in a new one in which nobody has written."""
-    found = [(read_prints(session), read_last(session))]
+    found = [(read_prints(session), last_of(session))]
     for version in ("0001", "head"):
         upgrade(session, to=version)
-        found.append((read_prints(session), read_last(session)))
+        found.append((read_prints(session), last_of(session)))
     assert found == [((), (None, None))] * 3
 
 
@@ -81,7 +88,7 @@ def test_what_is_written_comes_back(session: Session) -> None:
     add_print(session, FIRST, moment=Moment.FOUND, actor="me")
     number = tried(session)
     add_print(session, SECOND, moment=Moment.AFTER, actor="me")
-    last, kept = read_last(session)
+    last, kept = last_of(session)
 
     assert last is not None
     assert read_prints(session) == (
@@ -115,7 +122,7 @@ def test_what_was_not_to_be_had_is_written_down_as_that(session: Session) -> Non
     upgrade(session)
     add_print(session, FIRST, moment=Moment.AFTER, actor="me")
     add_print(session, None, moment=Moment.AFTER, actor="me")
-    last, kept = read_last(session)
+    last, kept = last_of(session)
     assert (last is not None and last.fingerprint, kept) == (None, None)
 
 
@@ -125,7 +132,7 @@ def test_a_catalogue_that_is_another_is_not_believed(session: Session, content: 
     upgrade(session)
     add_print(session, FIRST, moment=Moment.AFTER, actor="me")
     session.execute("update dbcustody.catalogue set content = %s", (content,))
-    last, kept = read_last(session)
+    last, kept = last_of(session)
     assert (last is not None and last.fingerprint, kept) == (FIRST.fingerprint, None)
 
 
@@ -135,7 +142,7 @@ def test_of_another_format_nothing_is_read(session: Session) -> None:
     add_print(session, FIRST, moment=Moment.AFTER, actor="me")
     session.execute("alter table dbcustody.fingerprint disable trigger append_only")
     session.execute("update dbcustody.fingerprint set format = 99")
-    last, kept = read_last(session)
+    last, kept = last_of(session)
     assert (last is not None and last.format, kept) == (99, None)
 
 
@@ -144,7 +151,7 @@ def test_what_is_too_long_is_not_kept(session: Session, monkeypatch: pytest.Monk
     monkeypatch.setattr(adapter, "MOST_CHARACTERS", 10)
     upgrade(session)
     add_print(session, FIRST, moment=Moment.AFTER, actor="me")
-    last, kept = read_last(session)
+    last, kept = last_of(session)
     assert (last is not None and last.fingerprint, kept) == (FIRST.fingerprint, None)
 
 
@@ -154,4 +161,4 @@ def test_it_is_in_exactly_when_the_work_is(session: Session) -> None:
     add_print(session, FIRST, moment=Moment.AFTER, actor="me")
     with session.transaction(force_rollback=True):
         add_print(session, SECOND, moment=Moment.AFTER, actor="me")
-    assert read_last(session)[1] == FIRST.catalogue
+    assert last_of(session)[1] == FIRST.catalogue

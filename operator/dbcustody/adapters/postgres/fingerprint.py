@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.migration.catalogue import from_text, to_text
 from dbcustody.migration.drift import Moment, Print, Taken
-from dbcustody.migration.fingerprint import FORMAT, fingerprint
+from dbcustody.migration.fingerprint import FORMAT, fingerprint_of_text
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -43,17 +43,23 @@ def read_prints(session: Session) -> tuple[Print, ...]:
         return tuple(_print(row) for row in session.execute(_PRINTS).fetchall())
 
 
-def read_last(session: Session) -> tuple[Print | None, Catalogue | None]:
-    """Return the last fingerprint (None: there is none), and the catalogue that it is of (None: it was not kept, or is not that one)."""
+def read_last(session: Session) -> Print | None:
+    """Return the last fingerprint; None: there is none."""
     with translated(_DOING, otherwise=Reason.MIGRATION_FAILED):
         if session.execute(_THERE).fetchone() != (True,):
-            return None, None
+            return None
         rows = session.execute(_LAST).fetchall()
-        if not rows:
-            return None, None
-        last = _print(rows[0])
-        kept = session.execute(_KEPT, (last.fingerprint,)).fetchone()
-    return last, _believed(last, kept[0] if kept else None)
+    return _print(rows[0]) if rows else None
+
+
+def read_kept(session: Session, last: Print) -> Catalogue | None:
+    """Return the catalogue that *last* is of; None: it was not kept, or what was kept is not that one."""
+    with translated(_DOING, otherwise=Reason.MIGRATION_FAILED):
+        rows = session.execute(_KEPT, (last.fingerprint,)).fetchall()
+    content = rows[0][0] if rows else None
+    if content is None or last.format != FORMAT or fingerprint_of_text(content) != last.fingerprint:
+        return None
+    return from_text(content)
 
 
 def add_print(session: Session, taken: Taken | None, *, moment: Moment, actor: str, reason: str | None = None) -> None:
@@ -81,14 +87,3 @@ def _print(row: tuple[str | None, int, list[str], int, str, int | None]) -> Prin
         moment=Moment(moment),
         attempt=attempt,
     )
-
-
-def _believed(last: Print, content: str | None) -> Catalogue | None:
-    """Return the catalogue in *content*, if it is the one that *last* is of."""
-    if content is None or last.format != FORMAT:
-        return None
-    try:
-        catalogue = from_text(content)
-    except ValueError:
-        return None
-    return catalogue if fingerprint(catalogue) == last.fingerprint else None
