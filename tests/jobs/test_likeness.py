@@ -262,6 +262,21 @@ def test_what_cannot_be_looked_at_is_unknown_and_not_the_same(server: PostgresSe
     assert drift(migrator).likeness is Likeness.SAME
 
 
+def test_told_to_stop_it_does_not_go_on_waiting(server: PostgresServer, migrator: Migrator) -> None:
+    """However many tries it has; that nothing is known is written down instead."""
+    migrator.files["20261104_120000_view.sql"] = "create view young as select id from people;\n"
+    migrator.migrate()
+    limits = Limits(lock_timeout_milliseconds=200, lock_attempts=1000)
+    with (
+        at_work(migrator.order(limits=limits)) as desk,
+        server.connect("shop") as other,
+        other.transaction(),
+    ):
+        other.execute("lock table people in access exclusive mode")
+        migrator.stop.set()
+        assert take_patiently(desk) is None
+
+
 def test_a_schema_that_is_locked_is_told_by_whoever_looks(server: PostgresServer, migrator: Migrator) -> None:
     """Not a failure, and not a word that nothing has changed; who ignores drift does not look."""
     migrator.files["20261104_120000_view.sql"] = "create view young as select id from people;\n"

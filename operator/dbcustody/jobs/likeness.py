@@ -69,12 +69,14 @@ def write_print(desk: Desk, taken: Taken | None, moment: Moment, reason: str | N
 
 def take_patiently(desk: Desk) -> Taken | None:
     """Return what the schema is after something that nothing takes back; None: somebody kept it from being read, which is told."""
-    for _ in range(desk.limits.lock_attempts):
+    tried = 0
+    while True:
+        tried += 1
         try:
             return take_fingerprint(desk.session, desk.exclude)
         except UnavailableError as error:
             if error.reason not in {Reason.LOCK_NOT_OBTAINED, Reason.SCHEMA_CHANGED}:
                 raise
-            told = error.message
-    desk.say(f"no fingerprint was taken ({told}); until the next one no drift is known")
-    return None
+            if tried >= desk.limits.lock_attempts or desk.stop.is_set():
+                desk.say(f"no fingerprint was taken ({error.message}); until the next one no drift is known")
+                return None

@@ -62,7 +62,7 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     run = _together if body.is_transactional else _alone
     for tried in count(1):
         try:
-            with watching(desk.beside, desk.session.info.backend_pid) as watch, cancelled_by(desk.stop, desk.session):
+            with watching(desk.beside, desk.session.info.backend_pid) as watch:
                 run(desk, body, attempt, ends)
         except StatementFailedError as error:
             _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
@@ -100,7 +100,8 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
 
     try:
-        run_together(desk.session, texts, limits=_limits(desk, body), then=then)
+        with cancelled_by(desk.stop, desk.session):
+            run_together(desk.session, texts, limits=_limits(desk, body), then=then)
     except StatementFailedError:
         raise
     except DbcustodyError as error:
@@ -128,7 +129,7 @@ def _limits(desk: Desk, body: Body) -> Limits:
 
 
 def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
-    """Run the only statement; what it leaves when it fails is cleared away at once."""
+    """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
     (statement,) = body.statements
     trace = trace_of(statement.terms)
     _wait_for_old_ones(desk, body, attempt)
@@ -141,13 +142,15 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         before=before,
     )
     try:
-        run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
+        with cancelled_by(desk.stop, desk.session):
+            run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
     except StatementFailedError:
         if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
             clear(desk.session, trace)
         raise
     try:
-        _require_invariants(desk.session, body)
+        with cancelled_by(desk.stop, desk.session):
+            _require_invariants(desk.session, body)
     except RefusedError:
         _write(
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
