@@ -31,6 +31,7 @@ SECTIONS: Final = (
     "installation",
     "latency",
     "rewrap",
+    "catalogue",
 )
 RESULTS: Final = Path(__file__).resolve().parents[1] / "results"
 

@@ -144,6 +144,7 @@ class Reason(StrEnum):
     MIGRATION_FAILED = "MigrationFailed"
     HISTORY_BROKEN = "HistoryBroken"
     HISTORY_FOREIGN = "HistoryForeign"
+    DRIFTED = "Drifted"
     LEDGER_UNKNOWN = "LedgerUnknown"
     NEEDS_RESOLUTION = "NeedsResolution"
     SOURCE_INVALID = "SourceInvalid"

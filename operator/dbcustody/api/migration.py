@@ -49,6 +49,14 @@ class Way(StrEnum):
     BACK = "Back"
 
 
+class OnDrift(StrEnum):
+    """What a database that is not what its history says means for a migration."""
+
+    FAIL = "Fail"
+    WARN = "Warn"
+    IGNORE = "Ignore"
+
+
 class FailOn(StrEnum):
     """From which severity on a finding that nobody has waived refuses a plan."""
 

@@ -67,3 +67,25 @@ fail_on = click.option(
     callback=_read_fail_on,
     help="From which severity on a finding that is not waived is refused.",
 )
+
+
+def _read_drift(_context: click.Context, _parameter: click.Parameter, value: str) -> Any:
+    from dbcustody.api.migration import OnDrift  # noqa: PLC0415
+
+    return OnDrift(value.capitalize())
+
+
+drift = click.option(
+    "--drift",
+    type=click.Choice(["fail", "warn", "ignore"]),
+    default="fail",
+    show_default=True,
+    callback=_read_drift,
+    help="What it means that the schema is not what the ledger says; warn and ignore let it pass.",
+)
+exclude = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave objects out of the comparison: `schema.object`, as in 'audit.*'. May be given more than once.",
+)

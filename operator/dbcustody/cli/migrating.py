@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import dbcustody
-from dbcustody.api.migration import FailOn
+from dbcustody.api.migration import FailOn, OnDrift
+from dbcustody.cli.drifting import checkup_as_json, checkup_lines, is_refused, tell_drift
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
 from dbcustody.cli.folder import AUTO, read_layout, refuse
 from dbcustody.cli.standalone import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.jobs.checkup import check_up
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
-from dbcustody.jobs.reversal import declare, roll_back, to_undo
+from dbcustody.jobs.reversal import accept_drift, declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.filename import parse_filename
 from dbcustody.migration.finding import Severity
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping, Sequence
 
+    from dbcustody.jobs.checkup import Checkup
     from dbcustody.migration.history import Difference, History
     from dbcustody.migration.layout import Layout
     from dbcustody.migration.script import Script
@@ -61,16 +64,25 @@ class Wish:
     form: str = AUTO
     """Whose folder it is."""
     accepts_heritage: bool = False
+    drift: OnDrift = OnDrift.FAIL
+    exclude: tuple[str, ...] = ()
 
 
 def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
-    """Show what is applied and pending, and everything in which files and database differ; writes nothing. Returns the exit code."""
+    """Show what is applied and pending, and everything in which files and database differ, or the schema from what it was left as.
+
+    Writes nothing. Returns the exit code.
+    """
     order = order_of(environ, wish)
     history = look(order)
-    others = heritage_of(order, history)
-    content = _as_json(history) | {"otherHistories": list(others)}
-    click.echo(json.dumps(content, indent=2) if as_json else "\n".join([_as_text(order, history), *others]))
-    return standing_of(history)
+    checkup, others = check_up(order), heritage_of(order, history)
+    if as_json:
+        content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}
+        click.echo(json.dumps(content, indent=2))
+    else:
+        click.echo("\n".join([_as_text(order, history, checkup), *others]))
+    standing = standing_of(history)
+    return Exit.DRIFT if standing in {Exit.DONE, Exit.PENDING} and is_refused(checkup.drift, wish.drift) else standing
 
 
 def deploy(environ: Mapping[str, str], wish: Wish) -> int:
@@ -84,6 +96,9 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         require_runnable(foreseen.history.pending)
         require_sound(foreseen.history)
         require_passed(foreseen.plan)
+        checkup = check_up(order)
+        if foreseen.history.pending and is_refused(checkup.drift, wish.drift):
+            return tell_drift(checkup.drift)
         for finding in foreseen.plan.findings:
             if finding.severity is Severity.WARNING and finding.waived is None:
                 complain(str(finding), kind="note")
@@ -117,14 +132,29 @@ def rollback(environ: Mapping[str, str], wish: Wish, *, target: str, is_agreed: 
     return interruptible(work, left=_LEFT)
 
 
-def resolve(environ: Mapping[str, str], wish: Wish, *, name: str, state: State, reason: str) -> int:
+def resolve(
+    environ: Mapping[str, str], wish: Wish, *, name: str, state: State, reason: str, is_forced: bool = False
+) -> int:
     """Write down that the migration *name* was found to be in or out; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        declare(order_of(environ, wish, stop=stop), name, state, reason)
+        declare(order_of(environ, wish, stop=stop), name, state, reason, is_forced=is_forced)
         click.echo(
             f"{name}: is marked as {'applied' if state is State.RESOLVED_APPLIED else 'rolled back'}; nothing was run"
         )
+        return Exit.DONE
+
+    return interruptible(work, left=_LEFT)
+
+
+def accept(environ: Mapping[str, str], wish: Wish, *, fingerprint: str, reason: str) -> int:
+    """Write down that the schema with *fingerprint* is meant as it is; returns the exit code."""
+
+    def work(stop: threading.Event) -> int:
+        drift = accept_drift(order_of(environ, wish, stop=stop), fingerprint, reason)
+        for change in drift.changes:
+            click.echo(str(change))
+        click.echo(f"{fingerprint}: is accepted, and what the schema is compared with from now on")
         return Exit.DONE
 
     return interruptible(work, left=_LEFT)
@@ -209,6 +239,8 @@ def order_of(
         allows_out_of_order=wish.allows_out_of_order,
         fail_on=wish.fail_on,
         accepts_heritage=wish.accepts_heritage,
+        drift=wish.drift,
+        exclude=wish.exclude,
         lock_wait_seconds=wish.lock_wait_seconds,
         say=lambda words: click.echo(words, err=True),
         **more,
@@ -237,12 +269,13 @@ def standing_of(history: History) -> Exit:
     return Exit.PENDING if history.pending else Exit.DONE
 
 
-def _as_text(order: MigrationOrder, history: History) -> str:
+def _as_text(order: MigrationOrder, history: History, checkup: Checkup) -> str:
     risks = {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
     rows = [(name, "Applied", risks.get(name, "-")) for name in history.applied]
     rows += [(script.name, "Pending", risks[script.name]) for script in history.pending]
     lines = [table_text(("MIGRATION", "STATE", "RISK"), rows)] if rows else ["no migrations"]
     lines += [f"{one.kind.value}: {one}" for one in history.differences]
+    lines += checkup_lines(checkup)
     return "\n".join([*lines, f"{len(history.applied)} applied, {len(history.pending)} pending"])
 
 

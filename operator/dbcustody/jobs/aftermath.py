@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, add_outcome, read_unsettled
 from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.jobs.likeness import take_patiently, write_print
 from dbcustody.jobs.mutation import may_be_partial
 from dbcustody.migration.body import read_body
+from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
 from dbcustody.migration.trace import Finding, trace_of
 from dbcustody.reason import Reason
@@ -30,8 +32,13 @@ def settle(desk: Desk) -> None:
         state, why = _judge(desk.session, attempt)
         desk.say(f"{attempt.name}: {why}")
         ending = Ending(state=state, done=int(state in _DONE.values()), reason=why, actor=desk.actor)
-        with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
+        has_acted = attempt.found_before is not None and state is not State.PARTIAL
+        taken = take_patiently(desk) if has_acted else None
+        doing = translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED)
+        with doing, desk.session.transaction():
             add_outcome(desk.session, attempt.ordinal, ending)
+            if has_acted:
+                write_print(desk, taken, Moment.AFTER)
 
 
 def _judge(session: Session, attempt: Unsettled) -> tuple[State, str]:

@@ -18,10 +18,11 @@ from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresT
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
-from dbcustody.api.migration import FailOn
+from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
 from dbcustody.jobs.aftermath import settle
+from dbcustody.jobs.likeness import require_alike
 from dbcustody.jobs.mutation import Desk, carry_out
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import History, compare
@@ -60,6 +61,10 @@ class MigrationOrder:
     """Of rules, in every file."""
     accepts_heritage: bool = False
     """Whether it runs although another tool has migrated this database, and its history was not taken over."""
+    drift: OnDrift = OnDrift.FAIL
+    """What it means that the database is not what its ledger says."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint; see `migration.catalogue.is_excluded`."""
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
@@ -102,8 +107,9 @@ def heritage_of(order: MigrationOrder, history: History) -> tuple[str, ...]:
 def migrate(order: MigrationOrder) -> History:
     """Carry out what is pending, and return how the database stands then.
 
-    Raises RefusedError (HistoryBroken, HistoryForeign, SourceInvalid, NeedsResolution, PlanChanged, MigrationFailed, PoolerRefused,
-    NotWritable, PrivilegesMissing, LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, ConnectionLost) or
+    Raises RefusedError (HistoryBroken, HistoryForeign, SourceInvalid, NeedsResolution, PlanChanged, Drifted, MigrationFailed,
+    PoolerRefused, NotWritable, PrivilegesMissing, LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, SchemaChanged,
+    ConnectionLost) or
     InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
@@ -116,6 +122,7 @@ def migrate(order: MigrationOrder) -> History:
         _require_admitted(order, history)
         _require_agreed(order, history)
         _require_extensions(desk, history.pending)
+        require_alike(desk, order.drift, runs=bool(history.pending))
         for script in history.pending:
             if order.stop.is_set():
                 raise InterruptedRunError(f"{script.name}: was told to stop before it began")
@@ -200,6 +207,7 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                 stop=order.stop,
                 say=order.say,
                 chance=order.chance,
+                exclude=order.exclude,
             )
 
 

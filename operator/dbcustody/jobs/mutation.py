@@ -7,26 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.fingerprint import add_print
 from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for, watching
 from dbcustody.adapters.postgres.probing import clear, find
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
 from dbcustody.migration.body import Body
+from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify
 from dbcustody.migration.patience import Limits, pause_seconds
 from dbcustody.migration.reading import checksum
 from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
-
-if TYPE_CHECKING:
-    from dbcustody.errors import DbcustodyError
 
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
@@ -48,6 +48,8 @@ class Desk:
     """Told what goes on, for people."""
     chance: Callable[[], float]
     """A random number from 0 to 1."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint."""
 
 
 def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
@@ -60,7 +62,7 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     run = _together if body.is_transactional else _alone
     for tried in count(1):
         try:
-            with watching(desk.beside, desk.session.info.backend_pid) as watch, cancelled_by(desk.stop, desk.session):
+            with watching(desk.beside, desk.session.info.backend_pid) as watch:
                 run(desk, body, attempt, ends)
         except StatementFailedError as error:
             _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
@@ -95,13 +97,16 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     def then(session: Session) -> None:
         _require_invariants(session, body)
         add_outcome(session, attempt, ending)
+        add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
 
     try:
-        run_together(desk.session, texts, limits=_limits(desk, body), then=then)
+        with cancelled_by(desk.stop, desk.session):
+            run_together(desk.session, texts, limits=_limits(desk, body), then=then)
     except StatementFailedError:
         raise
-    except RefusedError as error:
-        _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+    except DbcustodyError as error:
+        if not desk.session.closed:
+            _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
 
 
@@ -124,7 +129,7 @@ def _limits(desk: Desk, body: Body) -> Limits:
 
 
 def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
-    """Run the only statement; what it leaves when it fails is cleared away at once."""
+    """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
     (statement,) = body.statements
     trace = trace_of(statement.terms)
     _wait_for_old_ones(desk, body, attempt)
@@ -137,19 +142,21 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         before=before,
     )
     try:
-        run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
+        with cancelled_by(desk.stop, desk.session):
+            run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
     except StatementFailedError:
         if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
             clear(desk.session, trace)
         raise
     try:
-        _require_invariants(desk.session, body)
+        with cancelled_by(desk.stop, desk.session):
+            _require_invariants(desk.session, body)
     except RefusedError:
         _write(
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
         )
         raise
-    _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+    _write_with_print(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
 
 
 def _patient(limits: Limits) -> Limits:
@@ -211,7 +218,10 @@ def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
         reason=error.reason.value,
         actor=desk.actor,
     )
-    _write(desk, failure.attempt, ending)
+    if state is State.FAILED and not failure.body.is_transactional:
+        _write_with_print(desk, failure.attempt, ending)
+    else:
+        _write(desk, failure.attempt, ending)
     raise error
 
 
@@ -220,6 +230,14 @@ def may_be_partial(body: Body) -> bool:
     if body.is_transactional or body.directives.idempotent is not None:
         return False
     return trace_of(body.statements[0].terms).sought is Sought.UNKNOWN
+
+
+def _write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:
+    """Write down what became of a statement that ran by itself, and the schema after it: what it did before it failed is its own doing."""
+    taken = take_patiently(desk)
+    with desk.session.transaction():
+        _write(desk, attempt, ending)
+        write_print(desk, taken, Moment.AFTER)
 
 
 def _write(desk: Desk, attempt: int, ending: Ending) -> None:

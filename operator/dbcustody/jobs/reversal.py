@@ -8,16 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, read_attempts
+from dbcustody.adapters.postgres.fingerprint import read_prints
+from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, read_attempts, read_partial
 from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
 from dbcustody.jobs.aftermath import settle
+from dbcustody.jobs.likeness import drift_from, require_alike, take_fingerprint, write_print
 from dbcustody.jobs.migration import at_work, compared, intent_of, require_sound
 from dbcustody.jobs.mutation import carry_out
+from dbcustody.migration.drift import (
+    Drift,
+    Likeness,
+    Moment,
+    known_fingerprint,
+    present_revisions,
+)
 from dbcustody.migration.ledger import Standing, State, records
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.jobs.migration import MigrationOrder
+    from dbcustody.jobs.mutation import Desk
+    from dbcustody.migration.drift import Taken
     from dbcustody.migration.history import History
     from dbcustody.migration.script import Script
 
@@ -54,7 +65,9 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
         settle(desk)
         history = compared(order, desk)
         require_sound(history)
-        for script in to_undo(order, history, target):
+        undone = to_undo(order, history, target)
+        require_alike(desk, order.drift, runs=bool(undone))
+        for script in undone:
             if order.stop.is_set():
                 raise InterruptedRunError(f"{script.name}: was told to stop before it was undone")
             assert script.down is not None  # noqa: S101 - `to_undo` lets no other pass
@@ -68,17 +81,19 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
         return compared(order, desk)
 
 
-def declare(order: MigrationOrder, name: str, state: State, reason: str) -> History:
+def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_forced: bool = False) -> History:
     """Write down that a person found the migration *name* to be in or out, and why; nothing runs.
 
-    Raises InvalidSpecError when there is no such migration, or it stands so already.
+    Raises InvalidSpecError when there is no such migration, or it stands so already; RefusedError (Drifted) unless *is_forced*, when the
+    ledger knows what the schema was like with just these migrations in, and it is not like that.
     """
     script = next((one for one in order.scripts if one.name == name), None)
     if script is None:
         raise InvalidSpecError(f"migration {name}: is not among the files; name one of them, without its ending")
     with at_work(order) as desk:
         settle(desk)
-        record = records(read_attempts(desk.session)).get(script.revision)
+        attempts = read_attempts(desk.session)
+        record = records(attempts).get(script.revision)
         standing = Standing.OUT if record is None else record.standing
         if standing is _DECLARED[state]:
             raise InvalidSpecError(
@@ -86,7 +101,53 @@ def declare(order: MigrationOrder, name: str, state: State, reason: str) -> Hist
             )
         if state is State.RESOLVED_ROLLED_BACK and standing is Standing.IN:
             raise InvalidSpecError(f"migration {name}: is applied; `dbcustody migrate rollback` undoes it")
+        taken = take_fingerprint(desk.session, desk.exclude)
+        if not is_forced:
+            others = present_revisions(attempts) - {script.revision}
+            present = others | {script.revision} if state is State.RESOLVED_APPLIED else others
+            _require_proven(desk, name, known_fingerprint(attempts, read_prints(desk.session), present, taken), taken)
         with translated("write down what was declared", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
             attempt = add_attempt(desk.session, intent_of(order, script, Direction.MARK))
             add_outcome(desk.session, attempt, Ending(state=state, reason=reason, actor=order.actor))
+            write_print(desk, taken, Moment.AFTER)
         return compared(order, desk)
+
+
+def _require_proven(desk: Desk, name: str, known: str | None, taken: Taken) -> None:
+    """Say whether the schema proves what is declared; raises RefusedError (Drifted) when it proves the contrary."""
+    if known is None:
+        desk.say(f"{name}: what the schema is like then is not known, so nothing was compared")
+        return
+    if known == taken.fingerprint:
+        desk.say(f"{name}: the schema is what it was when just these migrations were in")
+        return
+    drift = drift_from(desk.session, taken)
+    told = drift.told if drift.expected == known else ""
+    raise RefusedError(
+        f"{name}: the schema is {taken.fingerprint}, and was {known} when just these migrations were in"
+        f"{f' ({told})' if told else ''}; put it right first, or say --force, if it is meant so",
+        reason=Reason.DRIFTED,
+    )
+
+
+def accept_drift(order: MigrationOrder, wanted: str, reason: str) -> Drift:
+    """Write down that the schema whose fingerprint is *wanted* is meant as it is, and why; returns how it stood before. Nothing runs.
+
+    Raises RefusedError: NeedsResolution while a migration is in in part, Drifted when the schema is another by now; InvalidSpecError when
+    it has not drifted.
+    """
+    with at_work(order) as desk:
+        settle(desk)
+        partial = [one.name for one in read_partial(desk.session)]
+        if partial:
+            message = f"{', '.join(partial)}: in in part; `dbcustody migrate resolve` says what became of it"
+            raise RefusedError(message, reason=Reason.NEEDS_RESOLUTION)
+        taken = take_fingerprint(desk.session, desk.exclude)
+        if taken.fingerprint != wanted:
+            message = f"the schema is {taken.fingerprint} now, and {wanted} was to be accepted; look at it again"
+            raise RefusedError(message, reason=Reason.DRIFTED)
+        drift = drift_from(desk.session, taken)
+        if drift.likeness is Likeness.SAME:
+            raise InvalidSpecError(f"{wanted}: is what the ledger says already; there is nothing to accept")
+        write_print(desk, taken, Moment.ACCEPTED, reason)
+        return drift

@@ -27,6 +27,14 @@ _UNSETTLED: Final = f"""
 select a.id, a.run, a.name, a.direction, a.body, (select s.found_before from dbcustody.step s where s.attempt = a.id limit 1)
 from dbcustody.attempt a {_LAST} where o.id is null order by a.id
 """  # noqa: S608 - words of our own
+_PARTIAL: Final = f"""
+select a.name, a.direction, a.body, o.done from dbcustody.attempt a {_LAST} where o.state = 'Partial' and not exists (
+    select from dbcustody.attempt l left join lateral (
+        select p.state from dbcustody.outcome p where p.attempt = l.id order by p.id desc limit 1) p on true
+    where l.revision = a.revision and l.id > a.id and p.state is distinct from 'Failed')
+order by a.id
+"""  # noqa: S608 - words of our own
+"""What `migration.ledger.records` calls partial: an attempt that failed later changes nothing in that."""
 _BEGIN: Final = """
 insert into dbcustody.attempt
     (run, revision, name, direction, sha256, body, down_body, allowed_out_of_order, source_sha256, plan_sha256, tool, actor)
@@ -99,6 +107,18 @@ class Unsettled:
     """What the catalogue showed before its statement ran outside of a transaction; None: it did not run so, and nothing of it can be in."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """A migration that is in in part."""
+
+    name: str
+    is_down: bool
+    """Whether it was its way back that ran."""
+    body: str
+    done: int
+    """How many of its statements came to their end."""
+
+
 def read_attempts(session: Session) -> tuple[Attempt, ...]:
     """Return every attempt, oldest first, of a database that has a ledger."""
     with translated("read the ledger of migrations", otherwise=Reason.MIGRATION_FAILED):
@@ -114,6 +134,18 @@ def read_attempts(session: Session) -> tuple[Attempt, ...]:
             was_allowed_out_of_order=allowed,
         )
         for ordinal, revision, name, state, sha256, finished, allowed in rows
+    )
+
+
+def read_partial(session: Session) -> tuple[Partial, ...]:
+    """Return the migrations that are in in part, oldest first; none where there is no ledger."""
+    with translated("read the ledger of migrations", otherwise=Reason.MIGRATION_FAILED):
+        if session.execute("select to_regclass('dbcustody.attempt') is not null").fetchone() != (True,):
+            return ()
+        rows = session.execute(_PARTIAL.encode()).fetchall()
+    return tuple(
+        Partial(name=name, is_down=direction == Direction.DOWN, body=body, done=done)
+        for name, direction, body, done in rows
     )
 
 

@@ -1,0 +1,78 @@
+"""How a database stands beyond its history: whether its schema is what the ledger says, and what a migration left that is in in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbcustody.adapters.postgres import connect
+from dbcustody.adapters.postgres.ledger import read_partial
+from dbcustody.api.migration import OnDrift
+from dbcustody.errors import UnavailableError
+from dbcustody.jobs.likeness import drift_of
+from dbcustody.migration.body import read_body
+from dbcustody.migration.drift import Drift
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.ledger import Partial
+    from dbcustody.jobs.migration import MigrationOrder
+
+_PASSING = frozenset({Reason.LOCK_NOT_OBTAINED, Reason.SCHEMA_CHANGED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One statement of a migration that is in in part."""
+
+    line: int
+    text: str
+    is_done: bool
+    """Whether it came to its end; else nobody knows how far it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A migration that is in in part."""
+
+    name: str
+    statements: tuple[Ran, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkup:
+    """What was found."""
+
+    drift: Drift | None
+    """None: it was not looked at, or could not be."""
+    unfinished: tuple[Unfinished, ...]
+    why_not: str = ""
+    """Why it could not be looked at."""
+
+
+def check_up(order: MigrationOrder) -> Checkup:
+    """Return how the database stands; nothing is written. A schema that somebody locks is told, and no reason to fail.
+
+    Raises as `jobs.migration.look` does, after which it is asked.
+    """
+    with connect(order.target) as session:
+        unfinished = tuple(_unfinished(one) for one in read_partial(session))
+        if order.drift is OnDrift.IGNORE:
+            return Checkup(drift=None, unfinished=unfinished)
+        try:
+            return Checkup(drift=drift_of(session, order.exclude), unfinished=unfinished)
+        except UnavailableError as error:
+            if error.reason not in _PASSING:
+                raise
+            return Checkup(drift=None, unfinished=unfinished, why_not=error.message)
+
+
+def _unfinished(partial: Partial) -> Unfinished:
+    """Return which statements are in; the text is that of the ledger, whatever became of the file."""
+    body = read_body(partial.name, partial.body.encode(), is_down=partial.is_down).body
+    statements = () if body is None else body.statements
+    ran = (
+        Ran(line=one.place.line, text=one.text, is_done=number <= partial.done)
+        for number, one in enumerate(statements, start=1)
+    )
+    return Unfinished(name=partial.name, statements=tuple(ran))
