@@ -21,9 +21,10 @@ import dbcustody
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
-from dbcustody.cli.standalone import default_custody_id
+from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.foresight import foresee, require_passed
+from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_sound
 from dbcustody.jobs.reversal import declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dbcustody.migration.history import History
     from dbcustody.migration.script import Script
 
+_NOTHING: Final = "nothing is pending"
 _LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
@@ -59,9 +61,11 @@ class Wish:
 
 def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is applied and pending, and everything in which files and database differ; writes nothing. Returns the exit code."""
+    collect_rarely()
     order = order_of(environ, wish)
+    risks = {} if as_json else {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
     history = look(order)
-    click.echo(json.dumps(_as_json(history), indent=2) if as_json else _as_text(order, history))
+    click.echo(json.dumps(_as_json(history), indent=2) if as_json else _as_text(risks, history))
     return standing_of(history)
 
 
@@ -72,6 +76,9 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         order = order_of(environ, wish, stop=stop)
         foreseen = foresee(order, Policy(fail_on=wish.fail_on))
         require_sound(foreseen.history)
+        if not foreseen.history.pending and not foreseen.history.differences:
+            click.echo(_NOTHING)
+            return Exit.DONE
         require_passed(foreseen.plan)
         for finding in foreseen.plan.findings:
             if finding.severity is Severity.WARNING and finding.waived is None:
@@ -81,7 +88,7 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         done = [name for name in history.applied if name not in foreseen.history.applied]
         for difference in history.differences:
             complain(str(difference), kind="note")
-        click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else "nothing is pending")
+        click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else _NOTHING)
         return Exit.DONE
 
     return interruptible(work, left=_LEFT)
@@ -208,8 +215,7 @@ def standing_of(history: History) -> Exit:
     return Exit.PENDING if history.pending else Exit.DONE
 
 
-def _as_text(order: MigrationOrder, history: History) -> str:
-    risks = {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
+def _as_text(risks: Mapping[str, str], history: History) -> str:
     rows = [(name, "Applied", risks.get(name, "-")) for name in history.applied]
     rows += [(script.name, "Pending", risks[script.name]) for script in history.pending]
     lines = [table_text(("MIGRATION", "STATE", "RISK"), rows)] if rows else ["no migrations"]

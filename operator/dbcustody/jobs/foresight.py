@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.tablefacts import read_facts
-from dbcustody.adapters.squawk import ask_squawk, find_squawk
+from dbcustody.adapters.squawk import ask_together, find_squawk
 from dbcustody.errors import RefusedError
-from dbcustody.jobs.migration import MigrationOrder, look
+from dbcustody.jobs.migration import MigrationOrder, looked
 from dbcustody.migration.history import History
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Policy, make_plan
@@ -21,6 +21,8 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbcustody.adapters.squawk import Report
+    from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.script import Script
 
@@ -36,8 +38,8 @@ class Foresight:
 
 def foresee(order: MigrationOrder, policy: Policy) -> Foresight:
     """Return what *order* would do under *policy*; nothing is written. Raises as `look` and `read_facts` do."""
-    history = look(order)
     with connect(order.target) as session:
+        history = looked(order, session)
         facts = read_facts(session, relations_of(history.pending))
         major = read_server(session).major_version
     held = replace(policy, allows_out_of_order=order.allows_out_of_order)
@@ -47,18 +49,26 @@ def foresee(order: MigrationOrder, policy: Policy) -> Foresight:
 
 def plan_of(scripts: Sequence[Script], facts: Facts, policy: Policy, *, major: int | None) -> MigrationPlan:
     """Return the plan of *scripts*, with what squawk finds for a server of *major* (None: not known)."""
-    program = find_squawk()
-    others = {script.up.file: _by_squawk(script, program, major) for script in scripts}
+    others: dict[str, tuple[Finding, ...]] = {}
+    for in_transaction in (True, False):
+        bodies = [script.up for script in scripts if script.up.is_transactional is in_transaction]
+        others |= _by_squawk(bodies, major, in_transaction=in_transaction)
     return make_plan(judge(scripts, facts, others=others, waivers=policy.waivers), policy, None)
 
 
-def _by_squawk(script: Script, program: str | None, major: int | None) -> tuple[Finding, ...]:
-    """Return what squawk finds in *script*; that it could not look is a finding, too."""
-    report = ask_squawk(script.up.text, program=program, major=major, in_transaction=script.up.is_transactional)
+def _by_squawk(bodies: Sequence[Body], major: int | None, *, in_transaction: bool) -> dict[str, tuple[Finding, ...]]:
+    """Return what squawk finds in *bodies*, by their files."""
+    texts = [body.text for body in bodies]
+    reports = ask_together(texts, program=find_squawk(), major=major, in_transaction=in_transaction)
+    return {body.file: _read(report, body) for body, report in zip(bodies, reports, strict=True)}
+
+
+def _read(report: Report, body: Body) -> tuple[Finding, ...]:
+    """Return what *report* says of *body*; that squawk could not look is a finding, too."""
     if report.why_not:
         return (missing(report.why_not),)
     try:
-        return read_report(report.text, script.up)
+        return read_report(report.text, body)
     except ValueError:
         return (missing("its report is not understood"),)
 

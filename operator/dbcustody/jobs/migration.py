@@ -17,6 +17,7 @@ from uuid import UUID
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect, translated
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
+from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.jobs.aftermath import settle
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.postgres import Holder
+    from dbcustody.adapters.postgres.session import Session
 
 _UNFINISHED = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
@@ -68,9 +70,14 @@ class MigrationOrder:
 def look(order: MigrationOrder) -> History:
     """Return how the database stands to the scripts; nothing is written and nobody waits for it."""
     with connect(order.target) as session:
-        version = read_version(session)
-        require_known(version)
-        attempts = () if version is None else read_attempts(session)
+        return looked(order, session)
+
+
+def looked(order: MigrationOrder, session: Session) -> History:
+    """Return the same, by a *session* that is there already."""
+    version = read_version(session)
+    require_known(version)
+    attempts = () if version is None else read_attempts(session)
     return compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
 
 
@@ -174,15 +181,17 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                 waiting=lambda holder: order.say(_waiting(holder)),
             )
             upgrade(session)
-            yield Desk(
-                session=session,
-                beside=beside,
-                limits=order.limits,
-                actor=order.actor,
-                stop=order.stop,
-                say=order.say,
-                chance=order.chance,
-            )
+            with Lookout(session, beside, order.stop) as lookout:
+                yield Desk(
+                    session=session,
+                    beside=beside,
+                    lookout=lookout,
+                    limits=order.limits,
+                    actor=order.actor,
+                    stop=order.stop,
+                    say=order.say,
+                    chance=order.chance,
+                )
 
 
 def _waiting(holder: Holder | None) -> str:

@@ -15,16 +15,15 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
 
-_LAST: Final = (
-    "left join lateral (select * from dbcustody.outcome o where o.attempt = a.id order by o.id desc limit 1) o on true"
-)
+_OUTCOMES: Final = "dbcustody.attempt a left join dbcustody.outcome o on o.attempt = a.id"
 _ATTEMPTS: Final = f"""
-select a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order
-from dbcustody.attempt a {_LAST} order by a.id
+select distinct on (a.id) a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order
+from {_OUTCOMES} order by a.id, o.id desc
 """  # noqa: S608 - words of our own
+"""Of each attempt the last outcome; one join, for a history has hundreds of rows and nobody waits for it gladly."""
 _UNSETTLED: Final = f"""
 select a.id, a.run, a.name, a.direction, a.body, (select s.found_before from dbcustody.step s where s.attempt = a.id limit 1)
-from dbcustody.attempt a {_LAST} where o.id is null order by a.id
+from {_OUTCOMES} where o.id is null order by a.id
 """  # noqa: S608 - words of our own
 _BEGIN: Final = """
 insert into dbcustody.attempt

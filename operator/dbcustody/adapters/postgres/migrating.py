@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from dbcustody.adapters.postgres.failure import explain, redact, translated
-from dbcustody.adapters.postgres.session import connect, settle
+from dbcustody.adapters.postgres.session import SETTLED, connect, watch_client
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
@@ -30,6 +30,14 @@ IDLE_MILLISECONDS: Final = 60_000
 """A runner that stands still in the middle of a transaction (a stopped process) does not keep its locks for ever."""
 LOCK_STATES: Final = frozenset({"55P03", "40P01"})
 """lock_not_available and deadlock_detected: nothing is in, and trying again can help."""
+_SETTLED: Final = f"""
+reset search_path;
+select set_config('standard_conforming_strings', 'on', false),
+       set_config('idle_in_transaction_session_timeout', '{IDLE_MILLISECONDS}', false);
+"""
+"""Names are found as the role finds them, and literals are read as they were when the files were cut into statements."""
+_FORGOTTEN: Final = f"reset role; reset all; {SETTLED} {_SETTLED}"
+"""One message: it is sent after every migration."""
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQLSTATE of a connection that is lost, and of a server that stops."""
 _END: Final = """
@@ -133,20 +141,13 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
 def _forget(session: Session) -> None:
     """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
     with suppress(psycopg.Error):
-        session.execute("reset role")
-        session.execute("reset all")
-        settle(session)
-        _settle(session)
+        session.execute(_FORGOTTEN.encode())
+        watch_client(session, CHECK_INTERVAL_MILLISECONDS)
 
 
 def _settle(session: Session) -> None:
-    """Let names be found as the role finds them, and literals be read as they were when the files were cut into statements."""
-    session.execute("reset search_path")
-    session.execute("select set_config('standard_conforming_strings', 'on', false)")
-    session.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", (str(IDLE_MILLISECONDS),))
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        words = "select set_config('client_connection_check_interval', %s, false)"
-        session.execute(words, (str(CHECK_INTERVAL_MILLISECONDS),))
+    session.execute(_SETTLED.encode())
+    watch_client(session, CHECK_INTERVAL_MILLISECONDS)
 
 
 def _require_writable(session: Session, target: PostgresTarget) -> None:
