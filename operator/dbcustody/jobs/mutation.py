@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 _CANCELLED: Final = "57014"
+_HELPS: Final = {
+    "25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"
+}
+"""What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,7 @@ def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> int:
     if desk.stop.is_set() and refusal.sqlstate == _CANCELLED:
         _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
     if not refusal.is_lock:
-        message = f"{failure.place}: {failure.error.message}"
+        message = f"{failure.place}: {failure.error.message}{_HELPS.get(refusal.sqlstate, '')}"
         _give_up(desk, failure, RefusedError(message, reason=Reason.MIGRATION_FAILED))
     while not _has_passed(desk, failure, tried):
         tried += 1

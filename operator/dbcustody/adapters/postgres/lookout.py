@@ -31,7 +31,7 @@ class Lookout:
         self._session, self._beside, self._stop = session, beside, stop
         self._over, self._looking = threading.Event(), threading.Lock()
         self._watch: Watch | None = None
-        self._next_cancel = 0.0
+        self._since = self._next_cancel = 0.0
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
@@ -53,7 +53,7 @@ class Lookout:
         """
         watch = Watch()
         with self._looking:
-            self._watch = watch
+            self._watch, self._since = watch, time.monotonic()
         try:
             yield watch
         finally:
@@ -67,6 +67,8 @@ class Lookout:
                     self._look(self._watch)
 
     def _look(self, watch: Watch) -> None:
+        if time.monotonic() - self._since < LOOK_SECONDS:
+            return  # whatever is over in a moment has nobody in its way
         if self._stop.is_set() and time.monotonic() >= self._next_cancel:
             self._next_cancel = time.monotonic() + _CANCEL_SECONDS
             cancel(self._session)

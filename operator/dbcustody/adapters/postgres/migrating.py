@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from dbcustody.adapters.postgres.failure import explain, redact, translated
 from dbcustody.adapters.postgres.session import SETTLED, connect, watch_client
@@ -89,7 +90,7 @@ def open_runner(target: PostgresTarget, run: UUID) -> Session:
     session = connect(replace(target, application=application_of(run)))
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
-            _settle(session)
+            watch_client(session, _SETTLED, CHECK_INTERVAL_MILLISECONDS)
             _require_writable(session, target)
     except BaseException:
         session.close()
@@ -113,24 +114,39 @@ def run_together(
     """
     ordinal = 0
     try:
-        with session.transaction():
-            _limit(session, limits)
-            for number, text in enumerate(statements, start=1):
-                ordinal = number
-                session.execute(text.encode())
-            ordinal = 0
+        session.execute(_begin(limits).encode())
+        for number, text in enumerate(statements, start=1):
+            ordinal = number
+            session.execute(text.encode())
+        ordinal = 0
+        with session.pipeline():
             session.execute("reset role")
             then(session)
+            session.execute("commit")
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
     finally:
+        _undo(session)
         _forget(session)
+
+
+def _begin(limits: Limits) -> str:
+    """Return how a transaction begins, in one message; the limits are numbers."""
+    lock, statement = limits.lock_timeout_milliseconds, limits.statement_timeout_seconds * 1000
+    return f"begin; set local lock_timeout = {lock}; set local statement_timeout = {statement}"
+
+
+def _undo(session: Session) -> None:
+    """Roll back what was not committed; where that cannot be said to the server, it does so because its client is gone."""
+    if session.info.transaction_status is not TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            session.execute("rollback")
 
 
 def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits) -> None:
     """Run one statement outside of any transaction; raises as `run_together`, but some of it may be in then."""
     try:
-        _limit(session, limits, local=False)
+        _limit(session, limits)
         session.execute(statement.encode())
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
@@ -141,13 +157,7 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
 def _forget(session: Session) -> None:
     """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
     with suppress(psycopg.Error):
-        session.execute(_FORGOTTEN.encode())
-        watch_client(session, CHECK_INTERVAL_MILLISECONDS)
-
-
-def _settle(session: Session) -> None:
-    session.execute(_SETTLED.encode())
-    watch_client(session, CHECK_INTERVAL_MILLISECONDS)
+        watch_client(session, _FORGOTTEN, CHECK_INTERVAL_MILLISECONDS)
 
 
 def _require_writable(session: Session, target: PostgresTarget) -> None:
@@ -160,10 +170,10 @@ def _require_writable(session: Session, target: PostgresTarget) -> None:
         )
 
 
-def _limit(session: Session, limits: Limits, *, local: bool = True) -> None:
+def _limit(session: Session, limits: Limits) -> None:
     session.execute(
-        "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
-        (str(limits.lock_timeout_milliseconds), local, str(limits.statement_timeout_seconds * 1000), local),
+        "select pg_catalog.set_config('lock_timeout', %s, false), pg_catalog.set_config('statement_timeout', %s, false)",
+        (str(limits.lock_timeout_milliseconds), str(limits.statement_timeout_seconds * 1000)),
     )
 
 

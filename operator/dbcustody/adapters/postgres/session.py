@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -124,15 +123,20 @@ def _answered(text: str) -> bool:
 
 def settle(session: Session) -> None:
     """Apply every setting that this server knows; it is asked for each, so that none is guessed by version."""
-    session.execute(SETTLED.encode())
-    watch_client(session, CHECK_INTERVAL_MILLISECONDS)
+    watch_client(session, SETTLED, CHECK_INTERVAL_MILLISECONDS)
 
 
-def watch_client(session: Session, milliseconds: int) -> None:
-    """Let the server look that often whether its client is there while it works, where its platform can."""
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        words = "select pg_catalog.set_config('client_connection_check_interval', %s, false)"
-        session.execute(words, (str(milliseconds),))
+def watch_client(session: Session, words: str, milliseconds: int) -> None:
+    """Run *words*, and let the server look that often whether its client is there while it works, where its platform can.
+
+    It is one message and one transaction: where it cannot, none of it counts, and the words are said again without.
+    """
+    try:
+        session.execute(
+            f"{words} select pg_catalog.set_config('client_connection_check_interval', '{milliseconds:d}', false)".encode()
+        )
+    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        session.execute(words.encode())
 
 
 def _refuse_transaction_pooler(session: Session, target: PostgresTarget) -> None:
