@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 _CANCELLED: Final = "57014"
-_HELPS: Final = {
-    "25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"
-}
+_HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"}
 """What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
 
