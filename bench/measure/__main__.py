@@ -24,6 +24,8 @@ SECTIONS: Final = (
     "rivals",
     "restore",
     "swap",
+    "migrations",
+    "lockqueue",
     "tables",
     "pgbench",
     "memory",

@@ -24,11 +24,11 @@ def go() -> Path:
     return folder / "go" / "bin" / "go"
 
 
-def build(module: str, draft: Path) -> None:
-    """Build the program of *module* (a path with its version) and leave it at *draft*."""
+def build(module: str, draft: Path, *, tags: str = "") -> None:
+    """Build the program of *module* (a path with its version), with what its build *tags* choose, and leave it at *draft*."""
     with tempfile.TemporaryDirectory() as folder:
         run(
-            [go(), "install", "-trimpath", "-ldflags", "-s -w", module],
+            [go(), "install", "-trimpath", "-tags", tags, "-ldflags", "-s -w", module],
             environment={"GOBIN": folder, "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
         )
         (built,) = Path(folder).iterdir()

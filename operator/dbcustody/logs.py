@@ -1,6 +1,7 @@
 """Logs: one JSON object a line on standard error, from which no secret gets out even when somebody logs one by mistake.
 
 Redaction is the last processor and looks at every key and every text. It is a net, not a licence: secrets are not logged at all.
+structlog loads what draws tracebacks in colours, and is loaded where something is to be logged.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TextIO
-
-import structlog
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -50,6 +49,8 @@ _DEEPEST: Final = 6
 
 def set_up_logs(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
     """Send every log record of the process, ours and the libraries', to *stream* (standard error) as redacted JSON lines."""
+    import structlog  # noqa: PLC0415 - see the module's docstring
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -83,6 +84,8 @@ def set_up_logs(stream: TextIO | None = None, *, level: int = logging.INFO) -> N
 
 def set_up_remarks(stream: TextIO | None = None) -> None:
     """Send what is logged on the way to *stream* (standard error) as redacted lines: the output of a person's command is its answer."""
+    import structlog  # noqa: PLC0415 - see the module's docstring
+
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -10,7 +10,8 @@ import pytest
 
 from dbcustody.api.connection import Recognised, recognise
 from dbcustody.cli.environment import CONNECTION, read_standalone
-from dbcustody.cli.standalone import backup_name, client_folders, default_custody_id, notices, require_clients, set_up
+from dbcustody.cli.identity import default_custody_id
+from dbcustody.cli.standalone import backup_name, client_folders, notices, require_clients, set_up
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError, UnavailableError
 from dbcustody.reason import Reason

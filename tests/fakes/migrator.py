@@ -77,9 +77,9 @@ class Migrator:
     @classmethod
     def reached(cls, words: str, *, folder: Path) -> Migrator:
         """Return the one whom `start` described, in another process."""
-        host, port, password = words.split(" ")
+        host, port, password, database = words.split(" ")
         target = PostgresTarget(
-            host=host, port=port, database="shop", user="postgres", password=password, sslmode="disable"
+            host=host, port=port, database=database, user="postgres", password=password, sslmode="disable"
         )
         return cls(target=target, files={path.name: path.read_text() for path in sorted(folder.iterdir())})
 
@@ -115,7 +115,7 @@ class Migrator:
         folder.mkdir(exist_ok=True)
         for name, text in self.files.items():
             (folder / name).write_text(text)
-        words = f"{self.target.host} {self.target.port} {self.target.password}"
+        words = f"{self.target.host} {self.target.port} {self.target.password} {self.target.database}"
         argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when]
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=variables)

@@ -79,8 +79,9 @@ def test_killed_at_every_statement(server: PostgresServer, tmp_path: Path, when:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_some_statements(server: PostgresServer, tmp_path: Path, when: str) -> None:
-    """The same, at some of them."""
-    for at in range(12, 70, 12):
+    """The same, at some of them, from the ledger's making to the end."""
+    statements = run(prepare(server), tmp_path / "whole", at=0, when=when)[1]
+    for at in range(statements // 6, statements + 1, statements // 6):
         killed_at(server, tmp_path, at=at, when=when)
 
 
@@ -115,3 +116,62 @@ def test_killed_while_an_index_is_built(server: PostgresServer, tmp_path: Path) 
 
     assert (history.pending, history.differences) == ((), ())
     assert [len(server.execute(words, database="shop")) for words in (invalid, valid)] == [0, 1]
+
+
+SLOW = """
+create function public.slow(age int) returns int immutable language plpgsql as $$ begin
+    while exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objid = 8) loop
+        perform pg_catalog.pg_sleep(0.02);
+    end loop;
+    return age; end $$
+"""
+"""What it is asked for takes as long as somebody has lock number 8, without waiting for a lock."""
+BROKEN_OFF = {
+    "reindex": (
+        "create index people_by_age on people (slow(age));",
+        "reindex index concurrently people_by_age;",
+        "select count(*) filter (where indisvalid), count(*) from pg_index where indrelid = 'public.people'::regclass",
+        (1, 1),
+    ),
+    "validate": (
+        "alter table people add constraint aged check (slow(age) > 0) not valid;",
+        "alter table people validate constraint aged;",
+        "select convalidated, count(*) over () from pg_constraint where conname = 'aged'",
+        (True, 1),
+    ),
+    "update": (
+        "alter table people add column seen int;",
+        "update people set age = slow(age) + 1;",
+        "select min(age), max(age - id) from public.people",
+        (2, 1),
+    ),
+}
+"""What is there before, what is broken off, and what must hold once the next run has finished."""
+
+
+@pytest.mark.parametrize("what", BROKEN_OFF)
+def test_killed_within_a_statement(server: PostgresServer, tmp_path: Path, what: str) -> None:
+    """Nothing of it is left, the next run does it, and once."""
+    before, statement, query, expected = BROKEN_OFF[what]
+    migrator = prepare(server)
+    migrator.files = {
+        "20261101_120000_begin.sql": FILES["20261101_120000_begin.sql"],
+        "20261102_120000_before.sql": before,
+    }
+    server.execute(SLOW, database="shop")
+    migrator.migrate()
+    migrator.files["20261103_120000_long.sql"] = statement
+    runners = "select query from pg_stat_activity where application_name like 'dbcustody migrate%'"
+    with server.connect("shop") as holder:
+        holder.execute("select pg_advisory_lock(8)")
+        with migrator.start(tmp_path / "files", run=uuid4()) as process:
+            assert wait_until(lambda: (statement.rstrip(";"),) in server.execute(runners), 60)
+            process.kill()
+            process.communicate()
+
+    history = migrator.migrate()
+
+    assert (history.pending, history.differences, len(history.applied)) == ((), (), 3)
+    assert server.execute(query, database="shop") == [expected]
+    with connect(migrator.target) as session:
+        assert repeated(read_attempts(session)) == ()

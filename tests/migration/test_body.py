@@ -65,6 +65,8 @@ def test_a_body_has_its_text_and_checksum() -> None:
         (ON + "vacuum t", ["VACUUM cannot run in a transaction"]),
         ("call p()", ["CALL may commit within, so that a failure would leave a part of it done"]),
         (OFF + "do $$ begin commit; end $$", ["DO may commit within, so that a failure would leave a part of it done"]),
+        ("create index concurrently on t (a)", ["CREATE INDEX CONCURRENTLY without a name for the index"]),
+        ("create unique index concurrently on only t (a)", ["CREATE INDEX CONCURRENTLY without a name for the index"]),
         ("-- only a comment", ["holds no statement"]),
         ("drop table dbcustody.attempts", ["touches the schema dbcustody, where the ledger of all migrations lies"]),
         ("create table dbcustody.x (a int)", ["touches the schema dbcustody, where the ledger of all migrations lies"]),

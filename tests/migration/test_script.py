@@ -124,3 +124,18 @@ def test_all_faults_of_all_files_are_told_together() -> None:
         ("20260103_000000_d.sql", "VACUUM runs outside of a transaction, an"),
         ("20260104_000000_e.sql", "holds a NUL, which no text of PostgreSQL"),
     ]
+
+
+def test_a_config_map_that_is_full() -> None:
+    """Kubernetes allows 1 MiB of names and texts in one: as a thousand files, or as one."""
+    text = b"insert into people values (1);\n" * 31
+    many = [
+        (f"20260101_{number // 3600:02d}{number // 60 % 60:02d}{number % 60:02d}_x.sql", text) for number in range(1000)
+    ]
+    assert sum(len(name) + len(content) for name, content in many) > 960 * 1024
+    one = [("20260101_000000_x.sql", text * (1024 * 1024 // len(text)))]
+
+    sources = [
+        read_scripts([SourceFile(name=name, content=content) for name, content in files]) for files in (many, one)
+    ]
+    assert [(len(source.scripts), source.faults) for source in sources] == [(1000, ()), (1, ())]

@@ -1,18 +1,24 @@
-"""squawk, a linter of migrations, as a program that is run on one text: it comes with the package squawk-cli, and has no library.
+"""squawk, a linter of migrations, as a program that is run on texts: it comes with the package squawk-cli, and has no library.
 
-How its report is read stands in `dbcustody.migration.squawk`. It is asked with `--reporter json`, is given the text on standard input, and
-needs neither a file nor a network; of our environment it sees no credential.
+How its report is read stands in `dbcustody.migration.squawk`. It is asked with `--reporter json`, is given one text on standard input or
+several in files of a folder that is gone afterwards, and needs no network; of our environment it sees no credential.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TIMEOUT_SECONDS: Final = 60.0
 """It takes 33 ms for a file of usual length; who waits longer is waiting for nothing."""
@@ -39,11 +45,46 @@ def ask_squawk(text: str, *, program: str | None, major: int | None, in_transact
     """Return what *program* says of *text*, for a server of *major* (None: its default), as it is run in a transaction or not."""
     if program is None:
         return Report(why_not="the program squawk is not on this machine")
-    options = [f"--pg-version={major}.0"] if major is not None else []
-    options += ["--assume-in-transaction"] if in_transaction else []
+    return _run([program, *_options(major, in_transaction=in_transaction)], text)
+
+
+def ask_together(
+    texts: Sequence[str], *, program: str | None, major: int | None, in_transaction: bool
+) -> tuple[Report, ...]:
+    """Return what it says of each of *texts*, as `ask_squawk` does, by one process: to start it 500 times takes most of the time.
+
+    Where it cannot look at all of them together, each is asked about by itself.
+    """
+    if program is not None and len(texts) > 1:
+        command = [program, *_options(major, in_transaction=in_transaction)]
+        with (
+            suppress(OSError, ValueError, KeyError, TypeError),
+            tempfile.TemporaryDirectory(prefix="squawk-") as folder,
+        ):
+            files = [str(Path(folder) / f"{number}.sql") for number in range(len(texts))]
+            for file, text in zip(files, texts, strict=True):
+                Path(file).write_bytes(text.encode())
+            return _split(_run([*command, *files], ""), files)
+    return tuple(ask_squawk(text, program=program, major=major, in_transaction=in_transaction) for text in texts)
+
+
+def _options(major: int | None, *, in_transaction: bool) -> list[str]:
+    version = [f"--pg-version={major}.0"] if major is not None else []
+    return ["--reporter", "json", *version, *(["--assume-in-transaction"] if in_transaction else [])]
+
+
+def _split(report: Report, files: Sequence[str]) -> tuple[Report, ...]:
+    """Return the part of *report* that is of each of *files*; raises ValueError, KeyError or TypeError when it is no report of theirs."""
+    found: dict[str, list[object]] = {file: [] for file in files}
+    for entry in json.loads(report.text):
+        found[entry["file"]].append(entry)
+    return tuple(Report(text=json.dumps(entries)) for entries in found.values())
+
+
+def _run(command: list[str], text: str) -> Report:
     try:
         done = subprocess.run(
-            [program, "--reporter", "json", *options],
+            command,
             input=text.encode(),
             capture_output=True,
             check=False,

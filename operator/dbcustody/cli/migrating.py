@@ -24,10 +24,11 @@ from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
 from dbcustody.cli.folder import AUTO, read_layout, refuse
-from dbcustody.cli.standalone import default_custody_id
+from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.checkup import check_up
 from dbcustody.jobs.foresight import foresee, require_passed
+from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
 from dbcustody.jobs.reversal import accept_drift, declare, roll_back, to_undo
 from dbcustody.jobs.tools import make_target
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from dbcustody.migration.layout import Layout
     from dbcustody.migration.script import Script
 
+_NOTHING: Final = "nothing is pending"
 _LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
@@ -73,14 +75,16 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
 
     Writes nothing. Returns the exit code.
     """
+    collect_rarely()
     order = order_of(environ, wish)
+    risks = {} if as_json else {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
     history = look(order)
     checkup, others = check_up(order), heritage_of(order, history)
     if as_json:
         content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}
         click.echo(json.dumps(content, indent=2))
     else:
-        click.echo("\n".join([_as_text(order, history, checkup), *others]))
+        click.echo("\n".join([_as_text(risks, history, checkup), *others]))
     standing = standing_of(history)
     return Exit.DRIFT if standing in {Exit.DONE, Exit.PENDING} and is_refused(checkup.drift, wish.drift) else standing
 
@@ -95,6 +99,9 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
             raise RefusedError("; ".join(foreseen.heritage), reason=Reason.HISTORY_FOREIGN)
         require_runnable(foreseen.history.pending)
         require_sound(foreseen.history)
+        if not foreseen.history.pending and not foreseen.history.differences:
+            click.echo(_NOTHING)
+            return Exit.DONE
         require_passed(foreseen.plan)
         checkup = check_up(order)
         if foreseen.history.pending and is_refused(checkup.drift, wish.drift):
@@ -107,7 +114,7 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         done = [name for name in history.applied if name not in foreseen.history.applied]
         for difference in history.differences:
             complain(str(difference), kind="note")
-        click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else "nothing is pending")
+        click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else _NOTHING)
         return Exit.DONE
 
     return interruptible(work, left=_LEFT)
@@ -269,8 +276,7 @@ def standing_of(history: History) -> Exit:
     return Exit.PENDING if history.pending else Exit.DONE
 
 
-def _as_text(order: MigrationOrder, history: History, checkup: Checkup) -> str:
-    risks = {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
+def _as_text(risks: Mapping[str, str], history: History, checkup: Checkup) -> str:
     rows = [(name, "Applied", risks.get(name, "-")) for name in history.applied]
     rows += [(script.name, "Pending", risks[script.name]) for script in history.pending]
     lines = [table_text(("MIGRATION", "STATE", "RISK"), rows)] if rows else ["no migrations"]

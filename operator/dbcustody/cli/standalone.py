@@ -6,7 +6,6 @@ and where PostgreSQL's clients are looked for.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import threading
@@ -24,13 +23,13 @@ from dbcustody.api.policy import CaptureOptions, Level, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
 from dbcustody.cli.ending import complain
 from dbcustody.cli.environment import CONNECTION, Standalone
+from dbcustody.cli.identity import default_custody_id
 from dbcustody.contract import AnyProgress, JobRequest, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.jobs.mounts import DEBIAN_CLIENTS
 from dbcustody.jobs.repeats import Witness, describe
 from dbcustody.jobs.tools import Tools, application_name, make_target
 from dbcustody.reason import Reason
-from dbcustody.repository.layout import check_custody_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,15 +40,11 @@ if TYPE_CHECKING:
 
 OWNER: Final = "standalone"
 """In place of a namespace: the custody's birth certificate says that no cluster made it."""
-_DEFAULT_PORT: Final = "5432"
 _POOL_PARAMETERS: Final = frozenset(
     {"connection_limit", "pool_timeout", "connect_timeout", "socket_timeout", "pgbouncer"}
 )
 """Of a Prisma URL (https://www.prisma.io/docs/orm/overview/databases/postgresql#arguments)."""
-_UNFIT: Final = re.compile(r"[^a-z0-9._-]+|\.\.+")
-_LONGEST_CUSTODY_ID: Final = 128
 _LONGEST_NAME_FRONT: Final = 40
-_DIGEST_LENGTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,21 +118,6 @@ def _bench(
         test_server=lambda: _test_server(settings, custody_id),
     )
     return Bench(settings=settings, custody_id=custody_id, tools=witness.watching(tools), started=started)
-
-
-def default_custody_id(database: Recognised) -> str:
-    """Return the identity of *database* in a storage: `<host>.<database>`, behind the host its port unless that is PostgreSQL's own.
-
-    What the grammar does not allow is replaced; then a digest of the true names stands behind, so that two databases never share one.
-    """
-    port = "" if database.port in {_DEFAULT_PORT, ""} else f"-{database.port}"
-    true = f"{database.host}{port}.{database.database}"
-    fitted = _UNFIT.sub("-", true.lower()).strip("._-")
-    if fitted == true and len(fitted) <= _LONGEST_CUSTODY_ID:
-        return check_custody_id(fitted)
-    digest = hashlib.sha256(true.encode()).hexdigest()[:_DIGEST_LENGTH]
-    front = fitted[: _LONGEST_CUSTODY_ID - _DIGEST_LENGTH - 1].strip("._-")
-    return check_custody_id(f"{front}-{digest}".lstrip("-"))
 
 
 def backup_name(database: Recognised | None, custody_id: str, *, attempt: str, now: datetime) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.tablefacts import read_facts
-from dbcustody.adapters.squawk import ask_squawk, find_squawk
+from dbcustody.adapters.squawk import ask_together, find_squawk
 from dbcustody.errors import RefusedError
-from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, require_runnable
+from dbcustody.jobs.migration import MigrationOrder, find_heritage_of, looked, require_runnable
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Prospect, make_plan
@@ -21,6 +21,8 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbcustody.adapters.squawk import Report
+    from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.planned import Policy
     from dbcustody.migration.script import Script
@@ -43,11 +45,11 @@ def foresee(order: MigrationOrder, *, history: History | None = None) -> Foresig
     *history* is how the database stands to the scripts, where that was just found; None: it is looked at. Raises as `look` and `read_facts`
     do, and RefusedError (SourceInvalid) when something pending is not fit to run, unless another tool may have run it.
     """
-    history = history or look(order)
-    heritage = heritage_of(order, history)
-    if not heritage:
-        require_runnable(history.pending)
     with connect(order.target) as session:
+        history = history or looked(order, session)
+        heritage = find_heritage_of(order, session, history)
+        if not heritage:
+            require_runnable(history.pending)
         facts = read_facts(session, relations_of(history.pending))
         major = read_server(session).major_version
     plan = _plan(history, facts, order.policy, major)
@@ -61,19 +63,30 @@ def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:
 
 def _plan(history: History, facts: Facts, policy: Policy, major: int | None) -> MigrationPlan:
     """Return the plan of what *history* has pending, with what squawk finds for a server of *major* (None: not known)."""
-    program = find_squawk() if history.pending else None
-    others = {script.up.file: _by_squawk(script, program, major) for script in history.pending}
+    others: dict[str, tuple[Finding, ...]] = {}
+    for in_transaction in (True, False):
+        bodies = [script.up for script in history.pending if script.up.is_transactional is in_transaction]
+        others |= _by_squawk(bodies, major, in_transaction=in_transaction)
     judged = judge(history.pending, facts, others=others, waivers=policy.waivers)
     return make_plan(judged, Prospect.forth(history), policy)
 
 
-def _by_squawk(script: Script, program: str | None, major: int | None) -> tuple[Finding, ...]:
-    """Return what squawk finds in *script*; that it could not look is a finding, too."""
-    report = ask_squawk(script.up.text, program=program, major=major, in_transaction=script.up.is_transactional)
+def _by_squawk(bodies: Sequence[Body], major: int | None, *, in_transaction: bool) -> dict[str, tuple[Finding, ...]]:
+    """Return what squawk finds in *bodies*, by their files."""
+    texts, program = [body.text for body in bodies], find_squawk() if bodies else None
+    reports = ask_together(texts, program=program, major=major, in_transaction=in_transaction)
+    is_installed = program is not None
+    return {
+        body.file: _read(report, body, is_installed=is_installed) for body, report in zip(bodies, reports, strict=True)
+    }
+
+
+def _read(report: Report, body: Body, *, is_installed: bool) -> tuple[Finding, ...]:
+    """Return what *report* says of *body*; that squawk could not look is a finding, too."""
     if report.why_not:
-        return (missing(report.why_not, is_installed=program is not None),)
+        return (missing(report.why_not, is_installed=is_installed),)
     try:
-        return read_report(report.text, script.up)
+        return read_report(report.text, body)
     except ValueError:
         return (missing("its report is not understood"),)
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect, translated
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
+from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.errors import InterruptedRunError, RefusedError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.postgres import Holder
+    from dbcustody.adapters.postgres.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +92,14 @@ class MigrationOrder:
 def look(order: MigrationOrder) -> History:
     """Return how the database stands to the scripts; nothing is written and nobody waits for it."""
     with connect(order.target) as session:
-        version = read_version(session)
-        require_known(version)
-        attempts = () if version is None else read_attempts(session)
+        return looked(order, session)
+
+
+def looked(order: MigrationOrder, session: Session) -> History:
+    """Return the same, by a *session* that is there already."""
+    version = read_version(session)
+    require_known(version)
+    attempts = () if version is None else read_attempts(session)
     return compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
 
 
@@ -101,7 +108,12 @@ def heritage_of(order: MigrationOrder, history: History) -> tuple[str, ...]:
     if not history.pending or order.accepts_heritage:
         return ()
     with connect(order.target) as session:
-        return heritage.find_heritage(session, history.pending)
+        return find_heritage_of(order, session, history)
+
+
+def find_heritage_of(order: MigrationOrder, session: Session, history: History) -> tuple[str, ...]:
+    """Return the same as *session* finds it."""
+    return () if order.accepts_heritage else heritage.find_heritage(session, history.pending)
 
 
 def migrate(order: MigrationOrder) -> History:
@@ -199,16 +211,18 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                 waiting=lambda holder: order.say(_waiting(holder)),
             )
             upgrade(session)
-            yield Desk(
-                session=session,
-                beside=beside,
-                limits=order.limits,
-                actor=order.actor,
-                stop=order.stop,
-                say=order.say,
-                chance=order.chance,
-                exclude=order.exclude,
-            )
+            with Lookout(session, beside, order.stop) as lookout:
+                yield Desk(
+                    session=session,
+                    beside=beside,
+                    lookout=lookout,
+                    limits=order.limits,
+                    actor=order.actor,
+                    stop=order.stop,
+                    say=order.say,
+                    chance=order.chance,
+                    exclude=order.exclude,
+                )
 
 
 def _waiting(holder: Holder | None) -> str:

@@ -9,12 +9,12 @@ from itertools import count
 from math import ceil
 from typing import Final
 
-from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import add_print
 from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
+from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
-from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for, watching
+from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for
 from dbcustody.adapters.postgres.probing import clear, find
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
@@ -31,6 +31,8 @@ from dbcustody.reason import Reason
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 _CANCELLED: Final = "57014"
+_HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"}
+"""What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Desk:
     """Where it runs; it holds the lock of migrations."""
     beside: Session
     """Where it is looked at meanwhile."""
+    lookout: Lookout
+    """Who does so while a statement runs."""
     limits: Limits
     actor: str
     stop: threading.Event
@@ -60,12 +64,13 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     next run can know.
     """
     run = _together if body.is_transactional else _alone
-    for tried in count(1):
+    tried = 1
+    while True:
         try:
-            with watching(desk.beside, desk.session.info.backend_pid) as watch:
+            with desk.lookout.on_duty() as watch:
                 run(desk, body, attempt, ends)
         except StatementFailedError as error:
-            _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
+            tried = 1 + _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
         else:
             return
 
@@ -100,7 +105,7 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
 
     try:
-        with cancelled_by(desk.stop, desk.session):
+        with desk.lookout.cutting():
             run_together(desk.session, texts, limits=_limits(desk, body), then=then)
     except StatementFailedError:
         raise
@@ -142,14 +147,14 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         before=before,
     )
     try:
-        with cancelled_by(desk.stop, desk.session):
+        with desk.lookout.cutting():
             run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
     except StatementFailedError:
         if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
             clear(desk.session, trace)
         raise
     try:
-        with cancelled_by(desk.stop, desk.session):
+        with desk.lookout.cutting():
             _require_invariants(desk.session, body)
     except RefusedError:
         _write(
@@ -184,26 +189,38 @@ def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
             raise error
 
 
-def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> None:
-    """Let others pass and return, or write down that it failed and raise."""
-    refusal, body = failure.error.refusal, failure.body
+def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> int:
+    """Let others pass and return the number of the try that is over, or write down that it failed and raise.
+
+    As long as the one who was in the way stays, no statement is sent to queue behind him, and everybody else behind it: that counts as a
+    try that was in vain.
+    """
+    refusal = failure.error.refusal
     if desk.stop.is_set() and refusal.sqlstate == _CANCELLED:
         _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
     if not refusal.is_lock:
-        message = f"{failure.place}: {failure.error.message}"
+        message = f"{failure.place}: {failure.error.message}{_HELPS.get(refusal.sqlstate, '')}"
         _give_up(desk, failure, RefusedError(message, reason=Reason.MIGRATION_FAILED))
+    while not _has_passed(desk, failure, tried):
+        tried += 1
+    return tried
+
+
+def _has_passed(desk: Desk, failure: _Failure, tried: int) -> bool:
+    """Wait behind the try number *tried*; returns whether another is worth it, and raises when there is none, or it is to stop."""
     who = str(failure.seen[0]) if failure.seen else "somebody who just let go"
     if tried >= desk.limits.lock_attempts:
         message = f"{failure.place}: no lock after {tried} tries; in the way: {who}"
         _give_up(desk, failure, UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED))
-    desk.say(f"{body.file}: gives way to {who}, try {tried} of {desk.limits.lock_attempts}")
-    pause = pause_seconds(tried, desk.chance())
+    desk.say(f"{failure.body.file}: gives way to {who}, try {tried} of {desk.limits.lock_attempts}")
+    pause, has_passed = pause_seconds(tried, desk.chance()), True
     if failure.seen:
-        wait_for(desk.beside, failure.seen[0], seconds=pause, stop=desk.stop)
+        has_passed = wait_for(desk.beside, failure.seen[0], seconds=pause, stop=desk.stop)
     else:
         desk.stop.wait(pause)
     if desk.stop.is_set():
         _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
+    return has_passed
 
 
 def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:

@@ -60,6 +60,8 @@ class Print:
     moment: Moment
     attempt: int | None
     """The last attempt by then, by its place in the ledger; None: there was none."""
+    is_outdated: bool = False
+    """Whether something came in since, or may have, of which no fingerprint was taken: a run that was cut short leaves it so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +100,9 @@ def judge_drift(last: Print | None, kept: Catalogue | None, now: Taken) -> Drift
 
     What was left out by then, or is now, is compared by neither; on another major of PostgreSQL the texts that it writes otherwise are not.
     """
-    if last is None:
-        return _unknown(now, None, "no fingerprint was ever taken; the next deploy takes one")
-    if last.fingerprint is None:
-        return _unknown(now, None, "after the last migration no fingerprint was to be had; the next deploy takes one")
-    if last.format != FORMAT:
-        why = f"the last fingerprint is of format {last.format}, and this version takes format {FORMAT}"
-        return _unknown(now, last.fingerprint, f"{why}; the next deploy takes one")
+    if last is None or (why := _why_incomparable(last)) is not None:
+        why = "no fingerprint was ever taken" if last is None else why
+        return _unknown(now, last.fingerprint if last is not None else None, f"{why}; the next deploy takes one")
     is_alike = _is_alike(last, now)
     if is_alike and last.fingerprint == now.fingerprint:
         return Drift(likeness=Likeness.SAME, found=now.fingerprint, expected=last.fingerprint)
@@ -121,9 +119,20 @@ def judge_drift(last: Print | None, kept: Catalogue | None, now: Taken) -> Drift
     )
 
 
+def _why_incomparable(last: Print) -> str | None:
+    """Return why nothing can be compared with *last*; None: it can be."""
+    if last.fingerprint is None:
+        return "after the last migration no fingerprint was to be had"
+    if last.is_outdated:
+        return "since the last fingerprint a run was cut short, or a history was taken over"
+    if last.format != FORMAT:
+        return f"the last fingerprint is of format {last.format}, and this version takes format {FORMAT}"
+    return None
+
+
 def is_of(last: Print, now: Taken) -> bool:
     """Return whether *last* says all that *now* would: the same was found, and looked at in the same way."""
-    return last.fingerprint == now.fingerprint and _is_alike(last, now)
+    return last.fingerprint == now.fingerprint and _is_alike(last, now) and not last.is_outdated
 
 
 def known_fingerprint(

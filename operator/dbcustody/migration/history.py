@@ -134,7 +134,8 @@ def compare(scripts: Sequence[Script], attempts: Iterable[Attempt], *, allows_ou
 
 def _heads(present: Sequence[str], scripts: Sequence[Script]) -> tuple[str, ...]:
     """Return those of *present* that no other one of them comes after."""
-    parents = {parent for script in scripts if script.revision in present for parent in script.parents}
+    there = set(present)
+    parents = {parent for script in scripts if script.revision in there for parent in script.parents}
     return tuple(revision for revision in present if revision not in parents)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _TRANSACTION: Final = (
     "take it out: the runner opens one transaction per migration and ends it together with the ledger's row"
 )
+_NAMELESS: Final = "name it: when the run is cut short, the catalogue is asked by that name what became of it"
 _SERVER: Final = "do it by hand, or where the server is set up: a migration changes one database"
 _BEGINNINGS: Final = (
     (("begin|commit|end|rollback|abort|savepoint|release",), _TRANSACTION),
@@ -37,6 +38,10 @@ def _refused(terms: Terms) -> Iterator[tuple[str, str]]:
     for words, helps in _BEGINNINGS:
         if begins(terms, *words):
             yield f"{' '.join(terms[: len(words)]).upper()} is not a migration's to say", helps
+    if begins(terms, "create", "index", "concurrently", "on") or begins(
+        terms, "create", "unique", "index", "concurrently", "on"
+    ):
+        yield "CREATE INDEX CONCURRENTLY without a name for the index", _NAMELESS
     for setting in owned_settings(terms):
         yield f"{setting.name} is set by the runner", OWNED[setting.name]
     if reads_stdin(terms):

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import (
     StatementFailedError,
     application_of,
@@ -18,7 +19,7 @@ from dbcustody.adapters.postgres.migrating import (
     run_alone,
     run_together,
 )
-from dbcustody.adapters.postgres.obstruction import find_older, wait_for, watching
+from dbcustody.adapters.postgres.obstruction import find_older, wait_for
 from dbcustody.adapters.postgres.session import connect
 from dbcustody.adapters.postgres.target import PostgresTarget
 from dbcustody.errors import RefusedError, UnavailableError
@@ -166,7 +167,11 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
     words = ["alter table people add column born date"]
 
     with connect(target) as beside:
-        with watching(beside, runner.info.backend_pid) as watch, pytest.raises(StatementFailedError) as failed:
+        with (
+            Lookout(runner, beside, threading.Event()) as lookout,
+            lookout.on_duty() as watch,
+            pytest.raises(StatementFailedError) as failed,
+        ):
             run_together(runner, words, limits=LIMITS, then=nothing)
         (blocker,) = watch.seen
         assert failed.value.refusal.is_lock

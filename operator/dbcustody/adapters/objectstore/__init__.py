@@ -1,4 +1,12 @@
-"""Object stores: one interface, an S3 bucket or a folder behind it; nothing here knows what a backup is."""
+"""Object stores: one interface, an S3 bucket or a folder behind it; nothing here knows what a backup is.
+
+The bucket is loaded when it is asked for: boto3 takes a quarter of a second, and a migration has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from dbcustody.adapters.objectstore.interface import (
     Deletion,
@@ -12,10 +20,12 @@ from dbcustody.adapters.objectstore.interface import (
     StoredObject,
     Unfinished,
 )
-from dbcustody.adapters.objectstore.s3 import S3Store
-from dbcustody.adapters.objectstore.s3client import S3Settings
+from dbcustody.adapters.objectstore.s3settings import S3Settings
 from dbcustody.adapters.objectstore.selftest import Conformance, probe
 from dbcustody.adapters.objectstore.volume import VolumeStore
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.objectstore.s3 import S3Store
 
 __all__ = [
     "Conformance",
@@ -34,3 +44,10 @@ __all__ = [
     "VolumeStore",
     "probe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return the one name that is loaded late (PEP 562)."""
+    if name == "S3Store":
+        return import_module("dbcustody.adapters.objectstore.s3").S3Store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

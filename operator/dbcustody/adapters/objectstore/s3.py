@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from dbcustody.adapters.objectstore.interface import SMALL_OBJECT_BYTES, Features, ObjectEntry, Unfinished, check_key
-from dbcustody.adapters.objectstore.s3client import S3Settings, make_client
+from dbcustody.adapters.objectstore.s3client import make_client
 from dbcustody.adapters.objectstore.s3deletion import S3Deleter
 from dbcustody.adapters.objectstore.s3error import (
     AgainError,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.objectstore.interface import Deletion, Repeats
+    from dbcustody.adapters.objectstore.s3settings import S3Settings
 
 
 class S3Store:

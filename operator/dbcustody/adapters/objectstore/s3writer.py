@@ -25,8 +25,8 @@ from dbcustody.errors import ConflictError, DbcustodyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from dbcustody.adapters.objectstore.s3client import S3Settings
     from dbcustody.adapters.objectstore.s3repeat import RepeatBudget
+    from dbcustody.adapters.objectstore.s3settings import S3Settings
 
 _log = structlog.get_logger()
 TOKEN_METADATA: Final = "dbcustody-upload"  # noqa: S105 - tells writers apart, opens nothing

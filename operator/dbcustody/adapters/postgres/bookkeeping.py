@@ -1,32 +1,29 @@
 """Our own schema in a managed database, made and brought up to date by Alembic.
 
 Alembic keeps what it is at in variables of the process (a second upgrade in another thread goes into the first one's database), so this
-is called by processes that work on one database, and never by the operator.
+is called by processes that work on one database, and never by the operator. It is loaded when a ledger has to be made or changed: with
+SQLAlchemy it takes most of a second, and whoever only asks what is pending is not to wait for it.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
 from dbcustody.adapters.postgres.failure import explain, translated
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
     from dbcustody.adapters.postgres.session import Session
 
 SCHEMA: Final = "dbcustody"
-_VERSIONS: Final = "ledger_version"
+_TABLE: Final = "ledger_version"
 _PACKAGED: Final = Path(__file__).parents[2] / "ledger_migrations"
 _IN_A_CHECKOUT: Final = Path(__file__).parents[4] / "migrations"
 
@@ -34,7 +31,7 @@ _IN_A_CHECKOUT: Final = Path(__file__).parents[4] / "migrations"
 def read_version(session: Session) -> str | None:
     """Return the revision of the ledger in the session's database; None: there is none."""
     with translated("look for the ledger of migrations", otherwise=Reason.MIGRATION_FAILED):
-        there = session.execute("select to_regclass(%s) is not null", (f"{SCHEMA}.{_VERSIONS}",)).fetchone()
+        there = session.execute("select to_regclass(%s) is not null", (f"{SCHEMA}.{_TABLE}",)).fetchone()
         if there != (True,):
             return None
         row = session.execute("select version_num from dbcustody.ledger_version").fetchone()
@@ -43,21 +40,23 @@ def read_version(session: Session) -> str | None:
 
 def newest_version() -> str:
     """Return the revision of the ledger that this version of dbcustody writes."""
-    return str(_scripts().get_current_head())
+    return known_versions()[-1]
+
+
+def known_versions() -> tuple[str, ...]:
+    """Return every revision of the ledger, the newest last: its files are called after them, and follow each other in that order."""
+    names = os.listdir(_folder() / "versions")  # noqa: PTH208 - a third of the time, and every run of a pipeline waits for it
+    return tuple(sorted(name.partition("_")[0] for name in names if name[0].isdigit() and name.endswith(".py")))
 
 
 def require_known(version: str | None) -> None:
     """Raise RefusedError (LedgerUnknown) when a newer dbcustody than this one has written the ledger."""
-    if version is None:
-        return
-    try:
-        _scripts().get_revision(version)
-    except CommandError as error:
+    if version is not None and version not in known_versions():
         raise RefusedError(
             f"ledger of migrations (schema {SCHEMA}): is of version {version}, and this version of dbcustody knows {newest_version()}; "
             "use the version that wrote it, or a newer one",
             reason=Reason.LEDGER_UNKNOWN,
-        ) from error
+        )
 
 
 def upgrade(session: Session, *, to: str = "head") -> None:
@@ -68,14 +67,18 @@ def upgrade(session: Session, *, to: str = "head") -> None:
     """
     version = read_version(session)
     require_known(version)
-    scripts = _scripts()
-    if version == (scripts.get_current_head() if to == "head" else to):
-        return
-    _run(session, scripts, to)
+    if version != (newest_version() if to == "head" else to):
+        _run(session, scripts(), to)
 
 
-def _run(session: Session, scripts: ScriptDirectory, to: str) -> None:
+def _run(session: Session, found: ScriptDirectory, to: str) -> None:
     """Let Alembic work in *session*, in one transaction; afterwards the session is what it was."""
+    from alembic.operations import Operations  # noqa: PLC0415 - see the module's docstring
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415
+
     engine = create_engine("postgresql+psycopg://", creator=lambda: session, poolclass=StaticPool)
     session.autocommit = False
     try:
@@ -83,30 +86,36 @@ def _run(session: Session, scripts: ScriptDirectory, to: str) -> None:
             if connection.exec_driver_sql(f"select to_regnamespace('{SCHEMA}') is null").scalar_one():
                 connection.exec_driver_sql(f"create schema {SCHEMA}")
             options: dict[str, Any] = {
-                "fn": lambda revision, _: scripts._upgrade_revs(to, revision),  # noqa: SLF001 - what Alembic's own command calls
-                "version_table": _VERSIONS,
+                "fn": lambda revision, _: found._upgrade_revs(to, revision),  # noqa: SLF001 - what Alembic's own command calls
+                "version_table": _TABLE,
                 "version_table_schema": SCHEMA,
             }
             context = MigrationContext.configure(connection, opts=options)
             with Operations.context(context):
                 context.run_migrations()
     except DBAPIError as error:
-        raise _explained(error) from error
+        raise _explained(error.orig or error) from error
     finally:
         session.rollback()
         session.autocommit = True
 
 
-def _explained(error: DBAPIError) -> Exception:
-    if not isinstance(error.orig, psycopg.Error):
+def _explained(error: BaseException) -> BaseException:
+    if not isinstance(error, psycopg.Error):
         return error
-    found = explain(error.orig, "make the ledger of migrations", otherwise=Reason.MIGRATION_FAILED)
+    found = explain(error, "make the ledger of migrations", otherwise=Reason.MIGRATION_FAILED)
     if found.reason is Reason.PRIVILEGES_MISSING:
         hint = f"GRANT CREATE ON DATABASE ... TO the role, or CREATE SCHEMA {SCHEMA} AUTHORIZATION it"
         return RefusedError(f"{found.message}; {hint}", reason=found.reason)
     return found
 
 
-def _scripts() -> ScriptDirectory:
-    folder = _PACKAGED if _PACKAGED.is_dir() else _IN_A_CHECKOUT
-    return ScriptDirectory(str(folder))
+def scripts() -> ScriptDirectory:
+    """Return the files that make the ledger, as Alembic reads them."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see the module's docstring
+
+    return ScriptDirectory(str(_folder()))
+
+
+def _folder() -> Path:
+    return _PACKAGED if _PACKAGED.is_dir() else _IN_A_CHECKOUT

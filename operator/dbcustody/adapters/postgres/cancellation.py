@@ -31,7 +31,7 @@ def cancelled_by(stop: threading.Event, session: Session) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(_LOOK_SECONDS):
             if stop.is_set():
-                _cancel(session)
+                cancel(session)
 
     watcher = threading.Thread(target=watch, name="cancel", daemon=True)
     watcher.start()
@@ -42,7 +42,7 @@ def cancelled_by(stop: threading.Event, session: Session) -> Iterator[None]:
         watcher.join()
 
 
-def _cancel(session: Session) -> None:
-    """Ask for it; a server that cannot be asked any more ends the statement by being gone."""
+def cancel(session: Session) -> None:
+    """Ask the server to end what *session* runs; a server that cannot be asked any more ends the statement by being gone."""
     with suppress(psycopg.Error, OSError):
         session.cancel_safe(timeout=_ANSWER_SECONDS)

@@ -18,11 +18,16 @@ MOST_CHARACTERS: Final = 32 * 1024 * 1024
 """A catalogue that is longer is not kept: about 200 000 columns. Drift is seen nevertheless, and only not told object by object."""
 _THERE: Final = "select to_regclass('dbcustody.fingerprint') is not null"
 _PRINTS: Final = """
-select f.digest, f.format, f.excluded, f.server_major, f.moment, f.attempt from dbcustody.fingerprint f order by f.id
+select f.digest, f.format, f.excluded, f.server_major, f.moment, f.attempt, false from dbcustody.fingerprint f order by f.id
 """
 _LAST: Final = """
-select f.digest, f.format, f.excluded, f.server_major, f.moment, f.attempt from dbcustody.fingerprint f order by f.id desc limit 1
+select f.digest, f.format, f.excluded, f.server_major, f.moment, f.attempt, exists (
+    select from dbcustody.attempt a left join lateral (
+        select o.state from dbcustody.outcome o where o.attempt = a.id order by o.id desc limit 1) o on true
+    where a.id > coalesce(f.attempt, 0) and o.state is distinct from 'Failed')
+from dbcustody.fingerprint f order by f.id desc limit 1
 """
+"""With whether anything came in, or may have, since it was taken."""
 _KEPT: Final = "select content from dbcustody.catalogue where digest = %s"
 _ADD: Final = """
 insert into dbcustody.fingerprint (attempt, moment, format, digest, excluded, server_major, reason, actor)
@@ -77,8 +82,8 @@ def add_print(session: Session, taken: Taken | None, *, moment: Moment, actor: s
     session.execute(_KEEP.encode(), (taken.fingerprint, text if len(text) <= MOST_CHARACTERS else None))
 
 
-def _print(row: tuple[str | None, int, list[str], int, str, int | None]) -> Print:
-    digest, number, excluded, major, moment, attempt = row
+def _print(row: tuple[str | None, int, list[str], int, str, int | None, bool]) -> Print:
+    digest, number, excluded, major, moment, attempt, is_old = row
     return Print(
         fingerprint=digest,
         format=number,
@@ -86,4 +91,5 @@ def _print(row: tuple[str | None, int, list[str], int, str, int | None]) -> Prin
         server_major=major,
         moment=Moment(moment),
         attempt=attempt,
+        is_outdated=is_old,
     )

@@ -16,17 +16,18 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
 
-_LAST: Final = (
-    "left join lateral (select * from dbcustody.outcome o where o.attempt = a.id order by o.id desc limit 1) o on true"
-)
+_OUTCOMES: Final = "dbcustody.attempt a left join dbcustody.outcome o on o.attempt = a.id"
 _ATTEMPTS: Final = f"""
-select a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order
-from dbcustody.attempt a {_LAST} order by a.id
+select distinct on (a.id) a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order, o.reason
+from {_OUTCOMES} order by a.id, o.id desc
 """  # noqa: S608 - words of our own
+"""Of each attempt the last outcome; one join, for a history has hundreds of rows and nobody waits for it gladly."""
 _UNSETTLED: Final = f"""
 select a.id, a.run, a.name, a.direction, a.body, (select s.found_before from dbcustody.step s where s.attempt = a.id limit 1)
-from dbcustody.attempt a {_LAST} where o.id is null order by a.id
+from {_OUTCOMES} where o.id is null order by a.id
 """  # noqa: S608 - words of our own
+_LAST: Final = """left join lateral (
+    select p.state, p.done from dbcustody.outcome p where p.attempt = a.id order by p.id desc limit 1) o on true"""
 _PARTIAL: Final = f"""
 select a.name, a.direction, a.body, o.done from dbcustody.attempt a {_LAST} where o.state = 'Partial' and not exists (
     select from dbcustody.attempt l left join lateral (
@@ -36,10 +37,13 @@ order by a.id
 """  # noqa: S608 - words of our own
 """What `migration.ledger.records` calls partial: an attempt that failed later changes nothing in that."""
 _BEGIN: Final = """
+with quickly as materialized (select pg_catalog.set_config('synchronous_commit', 'off', true))
 insert into dbcustody.attempt
     (run, revision, name, direction, sha256, body, down_body, allowed_out_of_order, source_sha256, plan_sha256, tool, actor)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning id
+select %s::uuid, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from quickly returning id
 """
+"""Nobody waits until an intent is on the disk: the log is written in order, so that it is there before anything that comes of it
+(manual, "Asynchronous Commit"). A server that crashes first has lost both, and nothing of it is in; a client that dies loses neither."""
 _END: Final = """
 insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ended_at)
 values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()))
@@ -132,8 +136,9 @@ def read_attempts(session: Session) -> tuple[Attempt, ...]:
             checksum=sha256,
             finished=finished,
             was_allowed_out_of_order=allowed,
+            reason=reason,
         )
-        for ordinal, revision, name, state, sha256, finished, allowed in rows
+        for ordinal, revision, name, state, sha256, finished, allowed, reason in rows
     )
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from dbcustody.adapters.postgres.failure import explain, redact, translated
-from dbcustody.adapters.postgres.session import connect, settle
+from dbcustody.adapters.postgres.session import SETTLED, connect, watch_client
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
@@ -30,6 +31,14 @@ IDLE_MILLISECONDS: Final = 60_000
 """A runner that stands still in the middle of a transaction (a stopped process) does not keep its locks for ever."""
 LOCK_STATES: Final = frozenset({"55P03", "40P01"})
 """lock_not_available and deadlock_detected: nothing is in, and trying again can help."""
+_SETTLED: Final = f"""
+reset search_path;
+select set_config('standard_conforming_strings', 'on', false),
+       set_config('idle_in_transaction_session_timeout', '{IDLE_MILLISECONDS}', false);
+"""
+"""Names are found as the role finds them, and literals are read as they were when the files were cut into statements."""
+_FORGOTTEN: Final = f"reset role; reset all; {SETTLED} {_SETTLED}"
+"""One message: it is sent after every migration."""
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQLSTATE of a connection that is lost, and of a server that stops."""
 _END: Final = """
@@ -81,7 +90,7 @@ def open_runner(target: PostgresTarget, run: UUID) -> Session:
     session = connect(replace(target, application=application_of(run)))
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
-            _settle(session)
+            watch_client(session, _SETTLED, CHECK_INTERVAL_MILLISECONDS)
             _require_writable(session, target)
     except BaseException:
         session.close()
@@ -105,24 +114,39 @@ def run_together(
     """
     ordinal = 0
     try:
-        with session.transaction():
-            _limit(session, limits)
-            for number, text in enumerate(statements, start=1):
-                ordinal = number
-                session.execute(text.encode())
-            ordinal = 0
+        session.execute(_begin(limits).encode())
+        for number, text in enumerate(statements, start=1):
+            ordinal = number
+            session.execute(text.encode())
+        ordinal = 0
+        with session.pipeline():
             session.execute("reset role")
             then(session)
+            session.execute("commit")
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
     finally:
+        _undo(session)
         _forget(session)
+
+
+def _begin(limits: Limits) -> str:
+    """Return how a transaction begins, in one message; the limits are numbers."""
+    lock, statement = limits.lock_timeout_milliseconds, limits.statement_timeout_seconds * 1000
+    return f"begin; set local lock_timeout = {lock}; set local statement_timeout = {statement}"
+
+
+def _undo(session: Session) -> None:
+    """Roll back what was not committed; where that cannot be said to the server, it does so because its client is gone."""
+    if session.info.transaction_status is not TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            session.execute("rollback")
 
 
 def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits) -> None:
     """Run one statement outside of any transaction; raises as `run_together`, but some of it may be in then."""
     try:
-        _limit(session, limits, local=False)
+        _limit(session, limits)
         session.execute(statement.encode())
     except psycopg.Error as error:
         raise _failed(error, ordinal) from error
@@ -133,20 +157,7 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
 def _forget(session: Session) -> None:
     """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
     with suppress(psycopg.Error):
-        session.execute("reset role")
-        session.execute("reset all")
-        settle(session)
-        _settle(session)
-
-
-def _settle(session: Session) -> None:
-    """Let names be found as the role finds them, and literals be read as they were when the files were cut into statements."""
-    session.execute("reset search_path")
-    session.execute("select set_config('standard_conforming_strings', 'on', false)")
-    session.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", (str(IDLE_MILLISECONDS),))
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        words = "select set_config('client_connection_check_interval', %s, false)"
-        session.execute(words, (str(CHECK_INTERVAL_MILLISECONDS),))
+        watch_client(session, _FORGOTTEN, CHECK_INTERVAL_MILLISECONDS)
 
 
 def _require_writable(session: Session, target: PostgresTarget) -> None:
@@ -159,10 +170,10 @@ def _require_writable(session: Session, target: PostgresTarget) -> None:
         )
 
 
-def _limit(session: Session, limits: Limits, *, local: bool = True) -> None:
+def _limit(session: Session, limits: Limits) -> None:
     session.execute(
-        "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
-        (str(limits.lock_timeout_milliseconds), local, str(limits.statement_timeout_seconds * 1000), local),
+        "select pg_catalog.set_config('lock_timeout', %s, false), pg_catalog.set_config('statement_timeout', %s, false)",
+        (str(limits.lock_timeout_milliseconds), str(limits.statement_timeout_seconds * 1000)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -39,6 +38,15 @@ _SETTINGS: Final = _WATCHED_CLIENT | {
     "extra_float_digits": "1",
 }
 """Whatever role, database or server say: nothing of ours is cut short, nothing of a hostile schema is called, nothing is left out."""
+SETTLED: Final = "".join(
+    (
+        "select pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('statement_timeout', '0', false);",
+        "select pg_catalog.set_config(w.name, w.value, false) from (values ",
+        ", ".join(f"('{name}', '{value}')" for name, value in _SETTINGS.items()),
+        ") as w(name, value) where pg_catalog.current_setting(w.name, true) is not null;",
+    )
+)
+"""All of that in one message, whose statements are carried out one after the other: what finds no name yet needs none."""
 _ORDER: Final = "ABBAAABABB"
 """Which of two open sessions asks for its backend; a pooler that hands out backends in turn cannot keep step with it."""
 
@@ -114,20 +122,21 @@ def _answered(text: str) -> bool:
 
 
 def settle(session: Session) -> None:
-    """Apply every setting that this server knows; pg_settings lists the names, so that none is guessed by version."""
-    session.execute(
-        "select pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('statement_timeout', '0', false)"
-    )
-    session.execute(
-        "select pg_catalog.set_config(s.name, w.value, false) from unnest(%s::text[], %s::text[]) as w(name, value) "
-        "join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
-        (list(_SETTINGS), list(_SETTINGS.values())),
-    )
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+    """Apply every setting that this server knows; it is asked for each, so that none is guessed by version."""
+    watch_client(session, SETTLED, CHECK_INTERVAL_MILLISECONDS)
+
+
+def watch_client(session: Session, words: str, milliseconds: int) -> None:
+    """Run *words*, and let the server look that often whether its client is there while it works, where its platform can.
+
+    It is one message and one transaction: where it cannot, none of it counts, and the words are said again without.
+    """
+    try:
         session.execute(
-            "select pg_catalog.set_config('client_connection_check_interval', %s, false)",
-            (str(CHECK_INTERVAL_MILLISECONDS),),
+            f"{words} select pg_catalog.set_config('client_connection_check_interval', '{milliseconds:d}', false)".encode()
         )
+    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        session.execute(words.encode())
 
 
 def _refuse_transaction_pooler(session: Session, target: PostgresTarget) -> None:
