@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, add_outcome, read_unsettled
+from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, read_unsettled
 from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.jobs.mirroring import write_down
 from dbcustody.jobs.mutation import may_be_partial
 from dbcustody.migration.body import read_body
 from dbcustody.migration.ledger import State
@@ -30,8 +31,8 @@ def settle(desk: Desk) -> None:
         state, why = _judge(desk.session, attempt)
         desk.say(f"{attempt.name}: {why}")
         ending = Ending(state=state, done=int(state in _DONE.values()), reason=why, actor=desk.actor)
-        with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
-            add_outcome(desk.session, attempt.ordinal, ending)
+        with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
+            write_down(desk.session, attempt.ordinal, ending, desk.mirror)
 
 
 def _judge(session: Session, attempt: Unsettled) -> tuple[State, str]:

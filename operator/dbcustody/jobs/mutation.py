@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
+from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for, watching
 from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.adapters.postgres.revising import CommittedWithinError, Record, run_revision
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.jobs.mirroring import Mirror, write_down
 from dbcustody.migration.body import Body
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify
@@ -48,6 +50,10 @@ class Desk:
     """Told what goes on, for people."""
     chance: Callable[[], float]
     """A random number from 0 to 1."""
+    mirror: Mirror | None = None
+    """What keeps Alembic's own table in step; None: there is none to be kept."""
+    metadata: str | None = None
+    """Where the MetaData is by which revisions in Python name constraints; None: they name them themselves."""
 
 
 def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
@@ -57,7 +63,8 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     way, InterruptedRunError; then nothing of it is in, which is written down, too. Raises UnavailableError (ConnectionLost) when only the
     next run can know.
     """
-    run = _together if body.is_transactional else _alone
+    by_code = _by_python if body.is_python and not body.statements else _together
+    run = by_code if body.is_transactional else _alone
     for tried in count(1):
         try:
             with watching(desk.beside, desk.session.info.backend_pid) as watch, cancelled_by(desk.stop, desk.session):
@@ -81,6 +88,9 @@ class _Failure:
     def place(self) -> str:
         """File and line, for people."""
         ordinal, position = self.error.refusal.ordinal, self.error.refusal.position
+        if self.body.is_python:
+            line = self.error.refusal.line
+            return self.body.file if line is None else f"{self.body.file}: line {line}"
         if not ordinal:
             return self.body.file
         statement = self.body.statements[ordinal - 1]
@@ -90,11 +100,11 @@ class _Failure:
 
 def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     texts = [statement.text for statement in body.statements]
-    ending = Ending(state=ends, done=len(texts), actor=desk.actor)
+    ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=_ran(body))
 
     def then(session: Session) -> None:
         _require_invariants(session, body)
-        add_outcome(session, attempt, ending)
+        write_down(session, attempt, ending, desk.mirror)
 
     try:
         run_together(desk.session, texts, limits=_limits(desk, body), then=then)
@@ -103,6 +113,29 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     except RefusedError as error:
         _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
+
+
+def _by_python(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+    """Call the function of *body* in one transaction; what it ran is written down with its outcome."""
+
+    def then(session: Session, ran: Record) -> None:
+        _require_invariants(session, body)
+        ending = Ending(state=ends, done=ran.count, actor=desk.actor, ran=ran.text)
+        write_down(session, attempt, ending, desk.mirror)
+
+    try:
+        run_revision(desk.session, body, limits=_limits(desk, body), then=then, metadata=desk.metadata)
+    except StatementFailedError:
+        raise
+    except RefusedError as error:
+        state = State.PARTIAL if isinstance(error, CommittedWithinError) else State.FAILED
+        _write(desk, attempt, Ending(state=state, reason=error.reason.value, actor=desk.actor))
+        raise
+
+
+def _ran(body: Body) -> str | None:
+    """Return the SQL of *body* where its text is none."""
+    return "".join(f"{statement.text};\n" for statement in body.statements) if body.is_python else None
 
 
 def _require_invariants(session: Session, body: Body) -> None:
@@ -129,13 +162,13 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
     trace = trace_of(statement.terms)
     _wait_for_old_ones(desk, body, attempt)
     before = find(desk.session, trace)
-    add_step(
-        desk.session,
-        attempt,
+    step = Step(
         sha256=checksum(statement.text),
         nature=classify(statement.terms).nature.value,
         before=before,
+        statement=statement.text if body.is_python else None,
     )
+    add_step(desk.session, attempt, step)
     try:
         run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
     except StatementFailedError:
@@ -149,7 +182,7 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
         )
         raise
-    _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+    _write(desk, attempt, Ending(state=ends, done=1, actor=desk.actor, ran=_ran(body)))
 
 
 def _patient(limits: Limits) -> Limits:
@@ -223,5 +256,5 @@ def may_be_partial(body: Body) -> bool:
 
 
 def _write(desk: Desk, attempt: int, ending: Ending) -> None:
-    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
-        add_outcome(desk.session, attempt, ending)
+    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
+        write_down(desk.session, attempt, ending, desk.mirror)

@@ -23,8 +23,8 @@ select a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended
 from dbcustody.attempt a {_LAST} order by a.id
 """  # noqa: S608 - words of our own
 _UNSETTLED: Final = f"""
-select a.id, a.run, a.name, a.direction, a.body, (select s.found_before from dbcustody.step s where s.attempt = a.id limit 1)
-from dbcustody.attempt a {_LAST} where o.id is null order by a.id
+select a.id, a.run, a.name, a.direction, coalesce(s.statement, a.body), s.found_before
+from dbcustody.attempt a left join dbcustody.step s on s.attempt = a.id and s.ordinal = 1 {_LAST} where o.id is null order by a.id
 """  # noqa: S608 - words of our own
 _BEGIN: Final = """
 insert into dbcustody.attempt
@@ -32,10 +32,10 @@ insert into dbcustody.attempt
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning id
 """
 _END: Final = """
-insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor) values (%s, %s, %s, %s, %s, %s, %s)
+insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ran) values (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 _STEP: Final = """
-insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) values (%s, %s, %s, %s, %s) on conflict do nothing
+insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before, statement) values (%s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 
 
@@ -80,6 +80,8 @@ class Ending:
     reason: str | None = None
     """Why somebody declared it, or how it was found out."""
     actor: str
+    ran: str | None = None
+    """The SQL that ran, without values; None: the text of the attempt says it, or nothing ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Unsettled:
     name: str
     direction: Direction
     body: str
+    """The SQL that was to run."""
     found_before: Finding | None
     """What the catalogue showed before its statement ran outside of a transaction; None: it did not run so, and nothing of it can be in."""
 
@@ -151,10 +154,29 @@ def add_attempt(session: Session, intent: Intent) -> int:
     return int(rows[0][0])
 
 
-def add_step(session: Session, attempt: int, *, sha256: str, nature: str, before: Finding) -> None:
-    """Write down that the only statement of *attempt* is about to run by itself, and what the catalogue showed of it *before*."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The only statement of an attempt, which is about to run by itself."""
+
+    sha256: str
+    nature: str
+    before: Finding
+    """What the catalogue shows of it."""
+    statement: str | None = None
+    """It itself, where the text of the attempt is no SQL."""
+
+
+def add_step(session: Session, attempt: int, step: Step) -> None:
+    """Write down that *step* of *attempt* is about to run."""
+    values = (attempt, 1, step.sha256, step.nature, step.before.value, step.statement)
     with translated("write down which statement runs", otherwise=Reason.MIGRATION_FAILED):
-        session.execute(_STEP.encode(), (attempt, 1, sha256, nature, before.value))
+        session.execute(_STEP.encode(), values)
+
+
+def revision_of(session: Session, attempt: int) -> str:
+    """Return the revision that *attempt* is of; raises what psycopg raises."""
+    rows = session.execute("select revision from dbcustody.attempt where id = %s", (attempt,)).fetchall()
+    return str(rows[0][0])
 
 
 def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
@@ -162,5 +184,5 @@ def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
 
     Raises what psycopg raises: whoever runs it within the work's transaction must know which statement failed.
     """
-    values = (attempt, ending.state.value, ending.done, ending.sqlstate, ending.object, ending.reason, ending.actor)
-    session.execute(_END.encode(), values)
+    told = (ending.sqlstate, ending.object, ending.reason, ending.actor, ending.ran)
+    session.execute(_END.encode(), (attempt, ending.state.value, ending.done, *told))
