@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbcustody.cli.ending import Exit, complain
-from dbcustody.cli.migrating import Wish, differences_as_json, order_of, read_folder, standing_of
+from dbcustody.cli.folder import read_folder
+from dbcustody.cli.migrating import Wish, differences_as_json, order_of, standing_of
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, plan_of
+from dbcustody.jobs.revision import previewed
 from dbcustody.migration.planned import Policy, held_locks
 from dbcustody.migration.tablefacts import weigh
 
@@ -56,7 +58,8 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
         for difference in foreseen.history.differences:
             complain(str(difference), kind="note")
     else:
-        judged = plan_of(_after(read_folder(wish.folder), since), {}, policy, major=None)
+        scripts = _after(read_folder(wish.folder, wish.shape).scripts, since)
+        judged = plan_of([previewed(one, metadata=wish.metadata) for one in scripts], {}, policy, major=None)
     if as_json:
         content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
         click.echo(json.dumps(content, indent=2))
@@ -144,6 +147,7 @@ def _judged_as_json(judged: Judged, facts: Facts) -> dict[str, Any]:
         "checksum": script.checksum,
         "risk": judged.risk.label,
         "hasWayBack": script.down is not None,
+        "isPython": script.is_python,
         "isTransactional": script.up.is_transactional,
         "statements": [statement.text for statement in script.up.statements],
         "locks": [

@@ -11,6 +11,7 @@ import click
 
 import dbcustody
 from dbcustody.cli.bounds import LARGEST_PARALLELISM, LONGEST_KEEP_SECONDS
+from dbcustody.cli.options import folder_option, source_options
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.logs import set_up_remarks, where_raised
@@ -210,17 +211,9 @@ def retention_explain_command(at_time: str | None) -> None:
 
 @dbcustody_command.group("migrate")
 def migrate_group() -> None:
-    """Migrations: SQL files in a folder, carried out once each, in the order of their names, and written down in the database."""
+    """Migrations: files of SQL and Alembic's revisions, carried out once each, in their order, and written down in the database."""
 
 
-_folder = click.option(
-    "--dir",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("migrations"),
-    show_default=True,
-    help="Where the migrations lie.",
-)
 _out_of_order = click.option(
     "--out-of-order", "allows_out_of_order", is_flag=True, help="Also older ones that came late."
 )
@@ -236,29 +229,30 @@ _wait = click.option(
 
 
 @migrate_group.command("status")
-@_folder
+@source_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def migrate_status_command(folder: Path, *, as_json: bool) -> None:
+def migrate_status_command(folder: Path, *, as_json: bool, **more: Any) -> None:
     """Show what is applied and pending, and every difference between files and database. Writes nothing.
 
     Exit codes: 0 nothing pending, 2 pending, 4 a person has to resolve something, 7 files and database differ.
     """
     from dbcustody.cli.migrating import Wish, status  # noqa: PLC0415 - see the module's docstring
 
-    sys.exit(status(os.environ, Wish(folder=folder), as_json=as_json))
+    sys.exit(status(os.environ, Wish(folder=folder, **more), as_json=as_json))
 
 
 @migrate_group.command("new")
 @click.argument("name")
-@_folder
-@click.option("--down", "has_down", is_flag=True, help="Also a file for the way back.")
-def migrate_new_command(name: str, folder: Path, *, has_down: bool) -> None:
+@folder_option
+@click.option("--down", "kind", flag_value="SqlBothWays", help="Also a file for the way back.")
+@click.option("--python", "kind", flag_value="Python", help="A revision for Alembic's operations instead of SQL.")
+def migrate_new_command(name: str, folder: Path, *, kind: str | None) -> None:
     """Write an empty migration NAME, later than every other. Applies nothing, and overwrites nothing."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from dbcustody.cli.migrating import new  # noqa: PLC0415
+    from dbcustody.cli.migrating import NewKind, new  # noqa: PLC0415
 
-    sys.exit(new(folder, name, has_down=has_down, now=datetime.now(UTC)))
+    sys.exit(new(folder, name, NewKind(kind or "Sql"), now=datetime.now(UTC)))
 
 
 def _read_fail_on(_context: click.Context, _parameter: click.Parameter, value: str) -> Any:
@@ -278,7 +272,7 @@ _fail_on = click.option(
 
 
 @migrate_group.command("plan")
-@_folder
+@source_options
 @_out_of_order
 @_fail_on
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
@@ -294,12 +288,12 @@ def migrate_plan_command(folder: Path, *, as_json: bool, **more: Any) -> None:
 
 
 @migrate_group.command("lint")
-@_folder
+@source_options
 @_fail_on
 @click.option("--since", metavar="MIGRATION", help="Only those after it; of a folder alone.")
 @click.option("--offline", "is_offline", is_flag=True, help="Ask no database, although one is named.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def migrate_lint_command(folder: Path, *, fail_on: Any, **more: Any) -> None:
+def migrate_lint_command(since: str | None, *, is_offline: bool, as_json: bool, **more: Any) -> None:
     """Show what is risky about migrations, and SQL that does the same safely. Writes nothing, and needs no database.
 
     Where DATABASE_URL is set, what is pending there is judged by the size of its tables.
@@ -308,11 +302,11 @@ def migrate_lint_command(folder: Path, *, fail_on: Any, **more: Any) -> None:
     from dbcustody.cli.linting import lint  # noqa: PLC0415
     from dbcustody.cli.migrating import Wish  # noqa: PLC0415
 
-    sys.exit(lint(os.environ, Wish(folder=folder, fail_on=fail_on), **more))
+    sys.exit(lint(os.environ, Wish(**more), since=since, is_offline=is_offline, as_json=as_json))
 
 
 @migrate_group.command("deploy")
-@_folder
+@source_options
 @_out_of_order
 @_fail_on
 @_wait
@@ -330,10 +324,10 @@ def migrate_deploy_command(folder: Path, **more: Any) -> None:
 @migrate_group.command("rollback")
 @click.option("--to", "target", required=True, metavar="MIGRATION", help="The last that stays; `base`: none does.")
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
-@_folder
+@source_options
 @_wait
 def migrate_rollback_command(target: str, folder: Path, *, is_agreed: bool, **more: Any) -> None:
-    """Undo what came after MIGRATION, newest first, by the `.down.sql` files."""
+    """Undo what came after MIGRATION, newest first, by the `.down.sql` files, and the downgrade of those in Python."""
     from dbcustody.cli.migrating import Wish, rollback  # noqa: PLC0415
 
     sys.exit(rollback(os.environ, Wish(folder=folder, **more), target=target, is_agreed=is_agreed))
@@ -343,7 +337,7 @@ def migrate_rollback_command(target: str, folder: Path, *, is_agreed: bool, **mo
 @click.option("--applied", metavar="MIGRATION", help="It was found to be in: by hand, or by another tool.")
 @click.option("--rolled-back", metavar="MIGRATION", help="Nothing of it was found to be in.")
 @click.option("--reason", required=True, help="Why; it is written down for whoever asks later.")
-@_folder
+@source_options
 @_wait
 def migrate_resolve_command(
     applied: str | None, rolled_back: str | None, reason: str, folder: Path, **more: Any

@@ -10,8 +10,9 @@ import json
 import socket
 import sys
 import uuid
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,28 +22,42 @@ import dbcustody
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
+from dbcustody.cli.folder import python_template, read_folder, time_after
 from dbcustody.cli.standalone import default_custody_id
-from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.adapters.postgres.alembic_version import VersionTable
+from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_sound
 from dbcustody.jobs.reversal import declare, roll_back, to_undo
+from dbcustody.jobs.revision import previewed
 from dbcustody.jobs.tools import make_target
-from dbcustody.migration.filename import parse_filename
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
-from dbcustody.migration.outlook import look_ahead
+from dbcustody.migration.outlook import risk_of_body
 from dbcustody.migration.planned import FailOn, Policy
-from dbcustody.migration.script import SourceFile, read_scripts
-from dbcustody.reason import Reason
+from dbcustody.migration.shape import Shape
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
     from dbcustody.migration.history import History
-    from dbcustody.migration.script import Script
 
+
+class NewKind(StrEnum):
+    """What a new migration is written in."""
+
+    SQL = "Sql"
+    SQL_BOTH_WAYS = "SqlBothWays"
+    PYTHON = "Python"
+
+
+_ENDINGS: Final = {
+    NewKind.SQL: (".sql",),
+    NewKind.SQL_BOTH_WAYS: (".sql", ".down.sql"),
+    NewKind.PYTHON: (".py",),
+}
 _LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
@@ -52,6 +67,10 @@ class Wish:
     """What every verb is told."""
 
     folder: Path
+    shape: Shape | None = None
+    """What the folder is; None: as it looks."""
+    version_table: VersionTable = field(default_factory=VersionTable)
+    metadata: str | None = None
     allows_out_of_order: bool = False
     lock_wait_seconds: int = 60
     fail_on: FailOn = FailOn.ERROR
@@ -119,7 +138,7 @@ def resolve(environ: Mapping[str, str], wish: Wish, *, name: str, state: State, 
     return interruptible(work, left=_LEFT)
 
 
-def new(folder: Path, words: str, *, has_down: bool, now: datetime) -> int:
+def new(folder: Path, words: str, kind: NewKind, *, now: datetime) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
     slug = "_".join(
         filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
@@ -127,55 +146,29 @@ def new(folder: Path, words: str, *, has_down: bool, now: datetime) -> int:
     if not slug:
         raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
-    for ending in (".sql", ".down.sql")[: 2 if has_down else 1]:
-        path = folder / f"{stem}{ending}"
+    revision = f"{time_after(folder, now):%Y%m%d_%H%M%S}"
+    title = " ".join(words.split())
+    for ending in _ENDINGS[kind]:
+        path = folder / f"{revision}_{slug}{ending}"
         with path.open("x") as file:
-            file.write(f"-- {' '.join(words.split())}\n")
+            file.write(python_template(title, revision) if kind is NewKind.PYTHON else f"-- {title}\n")
         click.echo(str(path))
     return Exit.DONE
-
-
-def _time_after(folder: Path, now: datetime) -> datetime:
-    """Return *now*, or the second after the newest migration in *folder* when that is not earlier."""
-    names = [parse_filename(path.name) for path in _files(folder)]
-    taken = [
-        datetime.strptime(one.revision, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-        for one in names
-        if hasattr(one, "revision")
-    ]
-    newest = max(taken, default=None)
-    moment = now.replace(microsecond=0)
-    return moment if newest is None or moment > newest else newest + timedelta(seconds=1)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files that are to be migrations; hidden ones and texts for people are not."""
-    return [one for one in sorted(folder.iterdir()) if one.is_file() and one.name[0] != "." and one.suffix != ".md"]
-
-
-def read_folder(folder: Path) -> tuple[Script, ...]:
-    """Return the migrations of *folder* in their order; raises RefusedError (SourceInvalid) with every fault of every file."""
-    if not folder.is_dir():
-        raise InvalidSpecError(f"--dir: there is no folder {folder}")
-    source = read_scripts(SourceFile(name=path.name, content=path.read_bytes()) for path in _files(folder))
-    if source.faults:
-        for fault in source.faults:
-            complain(str(fault))
-        raise RefusedError(f"{len(source.faults)} faults in {folder}; nothing was run", reason=Reason.SOURCE_INVALID)
-    return source.scripts
 
 
 def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None) -> MigrationOrder:
     """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does."""
     settings = read_migrating(environ)
-    scripts = read_folder(wish.folder)
+    read = read_folder(wish.folder, wish.shape)
     more: dict[str, Any] = {} if stop is None else {"stop": stop}
     return MigrationOrder(
         target=make_target(settings.database, application="dbcustody migrate"),
         custody_id=settings.custody_id or default_custody_id(settings.database),
         maintenance_database="postgres",
-        scripts=scripts,
+        scripts=read.scripts,
+        is_alembic=read.shape is Shape.ALEMBIC,
+        version_table=wish.version_table,
+        metadata=wish.metadata,
         run=uuid.uuid4(),
         actor=f"{getpass.getuser()}@{socket.gethostname()}",
         tool=f"dbcustody {dbcustody.__version__}",
@@ -209,7 +202,9 @@ def standing_of(history: History) -> Exit:
 
 
 def _as_text(order: MigrationOrder, history: History) -> str:
-    risks = {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
+    risks = {script.name: risk_of_body(script.up).label for script in order.scripts}
+    pending = (previewed(script, metadata=order.metadata) for script in history.pending)
+    risks |= {script.name: risk_of_body(script.up).label for script in pending if script.is_python}
     rows = [(name, "Applied", risks.get(name, "-")) for name in history.applied]
     rows += [(script.name, "Pending", risks[script.name]) for script in history.pending]
     lines = [table_text(("MIGRATION", "STATE", "RISK"), rows)] if rows else ["no migrations"]

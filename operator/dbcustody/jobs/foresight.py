@@ -11,6 +11,7 @@ from dbcustody.adapters.postgres.tablefacts import read_facts
 from dbcustody.adapters.squawk import ask_squawk, find_squawk
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.migration import MigrationOrder, look
+from dbcustody.jobs.revision import previewed
 from dbcustody.migration.history import History
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Policy, make_plan
@@ -37,16 +38,20 @@ class Foresight:
 def foresee(order: MigrationOrder, policy: Policy) -> Foresight:
     """Return what *order* would do under *policy*; nothing is written. Raises as `look` and `read_facts` do."""
     history = look(order)
+    pending = tuple(previewed(script, metadata=order.metadata) for script in history.pending)
     with connect(order.target) as session:
-        facts = read_facts(session, relations_of(history.pending))
+        facts = read_facts(session, relations_of(pending))
         major = read_server(session).major_version
     held = replace(policy, allows_out_of_order=order.allows_out_of_order)
-    plan = plan_of(history.pending, facts, held, major=major)
+    plan = plan_of(pending, facts, held, major=major)
     return Foresight(history=history, plan=plan, facts=facts)
 
 
 def plan_of(scripts: Sequence[Script], facts: Facts, policy: Policy, *, major: int | None) -> MigrationPlan:
-    """Return the plan of *scripts*, with what squawk finds for a server of *major* (None: not known)."""
+    """Return the plan of *scripts*, with what squawk finds for a server of *major* (None: not known).
+
+    Those in Python are judged by what they render, as far as they were previewed.
+    """
     program = find_squawk()
     others = {script.up.file: _by_squawk(script, program, major) for script in scripts}
     return make_plan(judge(scripts, facts, others=others, waivers=policy.waivers), policy, None)
@@ -54,7 +59,9 @@ def plan_of(scripts: Sequence[Script], facts: Facts, policy: Policy, *, major: i
 
 def _by_squawk(script: Script, program: str | None, major: int | None) -> tuple[Finding, ...]:
     """Return what squawk finds in *script*; that it could not look is a finding, too."""
-    report = ask_squawk(script.up.text, program=program, major=major, in_transaction=script.up.is_transactional)
+    if not script.up.statements:
+        return ()
+    report = ask_squawk(script.up.sql, program=program, major=major, in_transaction=script.up.is_transactional)
     if report.why_not:
         return (missing(report.why_not),)
     try:

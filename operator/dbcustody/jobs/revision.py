@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from dbcustody.adapters.postgres.revision_preview import render
+from dbcustody.adapters.postgres.revision_preview import render, rendered
 from dbcustody.errors import RefusedError
 from dbcustody.migration.nature import Nature, classify
+from dbcustody.migration.python_rules import SPLIT
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.migration.body import Body
-
-SPLIT: Final = (
-    "cut it into revisions: what comes before the block, one for each statement in it (`with op.get_context().autocommit_block():` around one "
-    "call, and nothing else in the function), and what comes behind it"
-)
+    from dbcustody.migration.script import Script
 
 
 def runnable(body: Body, *, metadata: str | None = None) -> Body:
@@ -39,4 +36,9 @@ def runnable(body: Body, *, metadata: str | None = None) -> Body:
             reason=Reason.MIGRATION_FAILED,
         )
     is_plain = classify(seen.statements[0].terms).nature is Nature.TRANSACTIONAL
-    return replace(body, statements=seen.statements, is_transactional=is_plain)
+    return replace(body, statements=seen.statements, preview=seen.text, is_transactional=is_plain)
+
+
+def previewed(script: Script, *, metadata: str | None = None) -> Script:
+    """Return *script* with what its way forth renders without a database, for whoever judges it; its code is run for that."""
+    return replace(script, up=rendered(script.up, metadata=metadata))

@@ -41,10 +41,20 @@ class Body:
     is_mixed: bool = False
     """Whether a function leaves its transaction and does something else besides, so that it can be neither run nor undone as a whole."""
 
+    preview: str = ""
+    """The SQL that a file in Python renders without a database, which its statements are of; empty: none, or nobody has rendered it."""
+    unseen: str = ""
+    """Why that is not all of it, so far as it is known; empty: nothing stopped it."""
+
     @property
     def is_python(self) -> bool:
         """Whether it is somebody's code, which decides as it runs."""
         return self.function is not None
+
+    @property
+    def sql(self) -> str:
+        """The text that its statements are of."""
+        return self.preview if self.is_python else self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

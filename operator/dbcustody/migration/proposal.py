@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.migration.forecast import Risk
-from dbcustody.migration.outlook import look_ahead
+from dbcustody.migration.outlook import look_ahead, risk_of_body
 
 if TYPE_CHECKING:
     from dbcustody.migration.history import History
@@ -65,6 +65,6 @@ def _proposed(script: Script) -> ProposedScript:
     outlook = look_ahead(script.up.statements)
     return ProposedScript(
         name=script.name,
-        risk=outlook.risk,
+        risk=risk_of_body(script.up),
         is_irreversible=script.down is None or outlook.point_of_no_return is not None,
     )

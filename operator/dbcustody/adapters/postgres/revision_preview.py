@@ -25,6 +25,8 @@ class Preview:
     """The statements that were rendered, and why there are no more; empty: nothing stopped it."""
 
     statements: tuple[Statement, ...]
+    text: str = ""
+    """What they were cut from."""
     why_not: str = ""
 
 
@@ -48,14 +50,16 @@ def render(body: Body, *, metadata: str | None = None) -> Preview:
     except Exception as error:  # noqa: BLE001 - somebody's code, which may raise anything; what it was is told
         line = line_of(error, body)
         why_not = f"line {line}: {words_of(error)}" if line is not None else words_of(error)
-    found = cut(buffer.getvalue())
+    text = buffer.getvalue()
+    found = cut(text)
     if found.faults:
         return Preview(statements=(), why_not=why_not or f"what it renders cannot be read: {found.faults[0].what}")
-    return Preview(statements=found.statements, why_not=why_not)
+    return Preview(statements=found.statements, text=text, why_not=why_not)
 
 
 def rendered(body: Body, *, metadata: str | None = None) -> Body:
-    """Return *body* with the statements of its preview; itself where it has some, or is SQL."""
+    """Return *body* with its preview; itself where it has one, or is SQL."""
     if not body.is_python or body.statements:
         return body
-    return replace(body, statements=render(body, metadata=metadata).statements)
+    seen = render(body, metadata=metadata)
+    return replace(body, statements=seen.statements, preview=seen.text, unseen=seen.why_not)
