@@ -33,6 +33,9 @@ class VersionTable:
         """Its name, quoted."""
         return sql.Identifier(self.name) if self.schema is None else sql.Identifier(self.schema, self.name)
 
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.schema, self.name) if part)
+
 
 def read_heads(session: Session, table: VersionTable) -> tuple[str, ...] | None:
     """Return the revisions in Alembic's *table*, in the order of their names; None: there is no such table.
