@@ -35,9 +35,16 @@ METADATA: Final = {
     "airflow": "airflow.models.base:Base.metadata",
 }
 _WITHOUT_ROWS: Final = (
-    ("airflow.models.dagbag", "airflow.models.dagcode", "airflow.serialization.serialized_objects", "flask_appbuilder")
-    + ("airflow.www", "airflow.www.app", "airflow.providers.fab", "airflow.providers.fab.auth_manager")
-    + ("airflow.providers.fab.auth_manager.models", "airflow.models.trigger")
+    "airflow.models.dagbag",
+    "airflow.models.dagcode",
+    "airflow.serialization.serialized_objects",
+    "flask_appbuilder",
+    "airflow.www",
+    "airflow.www.app",
+    "airflow.providers.fab",
+    "airflow.providers.fab.auth_manager",
+    "airflow.providers.fab.auth_manager.models",
+    "airflow.models.trigger",
 )
 _ENV: Final = """
 from alembic import context
@@ -66,7 +73,7 @@ class Server:
     @property
     def url(self) -> str:
         """Its address for SQLAlchemy."""
-        return f"postgresql+psycopg://postgres:{self.password}@{self.host}:{self.port}/{self.database}"
+        return f"postgresql+psycopg2://postgres:{self.password}@{self.host}:{self.port}/{self.database}"
 
 
 def prepare(package: str, server: Server) -> None:
@@ -182,8 +189,7 @@ def looked_at(package: str, server: Server, more: Path) -> None:
 
 
 def _report(history: History) -> None:
-    kinds = ",".join(sorted(one.kind.value for one in history.differences))
-    print(f"{len(history.applied)} applied, {len(history.pending)} pending, differences: {kinds or 'none'}")
+    ",".join(sorted(one.kind.value for one in history.differences))
 
 
 WAYS: Final[Mapping[str, Callable[[str, Server, Path], None]]] = {

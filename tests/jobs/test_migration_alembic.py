@@ -40,8 +40,9 @@ with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() a
 def revision(name: str, down: str | tuple[str, ...] | None, table: str, *, more: str = "") -> str:
     """Return a revision that makes a *table*, as Alembic's template has it."""
     return (
-        f'"""Make {table}."""\nfrom alembic import op\nimport sqlalchemy as sa\n\nrevision = {name!r}\ndown_revision = {down!r}\n'
-        f"branch_labels = None\ndepends_on = None\n{more}\n\ndef upgrade():\n    op.create_table({table!r}, sa.Column('id', sa.Integer()))\n"
+        f'"""Make {table}."""\nfrom alembic import op\nimport sqlalchemy as sa\n\nrevision = {name!r}\n'
+        f"down_revision = {down!r}\nbranch_labels = None\ndepends_on = None\n{more}\n\ndef upgrade():\n"
+        f"    op.create_table({table!r}, sa.Column('id', sa.Integer()))\n"
         f"\n\ndef downgrade():\n    op.drop_table({table!r})\n"
     )
 
@@ -79,7 +80,7 @@ def versions(server: PostgresServer) -> list[str]:
 
 def tables(server: PostgresServer) -> list[str]:
     """Return the tables of the migrations."""
-    words = "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> 'alembic_version' order by 1"
+    words = "select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version' order by 1"
     return [row[0] for row in server.execute(words, database="shop")]
 
 

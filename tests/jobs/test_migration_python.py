@@ -1,4 +1,4 @@
-"""Revisions in Python beside SQL, on a real server: in one transaction with their row, written down as they ran, undone by their downgrade."""
+"""Revisions in Python beside SQL, on a real server: in one transaction with their row, written down as they ran, and undone."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 BEGIN, AGE, AFTER = "20261101_120000_begin", "20261102_120000_age", "20261103_120000_after"
 HEAD = "from alembic import context, op\nimport sqlalchemy as sa\n\n"
-FILES = {
-    f"{BEGIN}.sql": "create table people (id int primary key, email text);\ninsert into people values (1, 'a'), (2, 'b');\n",
-    f"{AGE}.py": f"{HEAD}def upgrade():\n"
+SET_AGE = "update people set age = :age where id = :id"
+PYTHON = (
+    f"{HEAD}SET_AGE = {SET_AGE!r}\n\ndef upgrade():\n"
     "    op.add_column('people', sa.Column('age', sa.Integer()))\n"
     "    rows = op.get_bind().execute(sa.text('select id from people')).all()\n"
     "    for (one,) in rows:\n"
-    "        op.get_bind().execute(sa.text('update people set age = :age where id = :id'), {'age': 4711 + one, 'id': one})\n\n"
-    "def downgrade():\n    op.drop_column('people', 'age')\n",
+    "        op.get_bind().execute(sa.text(SET_AGE), {'age': 4711 + one, 'id': one})\n\n"
+    "def downgrade():\n    op.drop_column('people', 'age')\n"
+)
+FILES = {
+    f"{BEGIN}.sql": "create table people (id int primary key, email text);\ninsert into people values (1, 'a'), (2, 'b');\n",
+    f"{AGE}.py": PYTHON,
     f"{AFTER}.sql": "alter table people alter column age set not null;\n",
     f"{AFTER}.down.sql": "alter table people alter column age drop not null;\n",
 }
@@ -60,8 +64,8 @@ def states(migrator: Migrator) -> list[tuple[str, State]]:
 
 def ran(server: PostgresServer, name: str) -> str:
     """Return what the ledger says that the attempts of *name* ran."""
-    words = f"select string_agg(o.ran, '---' order by o.id) from dbcustody.outcome o join dbcustody.attempt a on a.id = o.attempt where a.name = '{name}'"
-    return str(server.execute(words, database="shop")[0][0])
+    words = "select a.name, o.ran from dbcustody.outcome o join dbcustody.attempt a on a.id = o.attempt order by o.id"
+    return "---".join(str(text) for one, text in server.execute(words, database="shop") if one == name)
 
 
 def columns(server: PostgresServer) -> list[str]:
@@ -150,7 +154,10 @@ def test_what_the_server_refuses_is_told_by_line(server: PostgresServer, migrato
         ("op.execute('/* x */ select 1; commit; begin')", "COMMIT is not a migration's to say"),
         ("op.execute(\"set lock_timeout = '1h'\")", "lock_timeout is set by the runner"),
         ("op.execute('delete from dbcustody.outcome')", "touches the schema dbcustody"),
-        ("with sa.orm.Session(op.get_bind().engine) as own:\n    own.execute(sa.text('select 1'))\n    own.commit()", "ends its transaction"),
+        (
+            "with sa.orm.Session(op.get_bind().engine) as own:\n    own.execute(sa.text('select 1'))\n    own.commit()",
+            "ends its transaction",
+        ),
         (
             "try:\n    op.get_bind().commit()\nexcept Exception:\n    pass",
             "ends its transaction",
@@ -184,7 +191,10 @@ def test_a_commit_that_nobody_could_stop_is_told(server: PostgresServer, migrato
 
 def test_a_session_of_its_own_is_joined(server: PostgresServer, migrator: Migrator) -> None:
     """What revisions that ship with packages do: an ORM session on the connection, with commits that commit nothing yet."""
-    body = "with sa.orm.Session(op.get_bind()) as own:\n    own.execute(sa.text(\"insert into people values (3, 'c')\"))\n    own.commit()\nraise KeyError"
+    body = (
+        "with sa.orm.Session(op.get_bind()) as own:\n    own.execute(sa.text(\"insert into people values (3, 'c')\"))\n"
+        "    own.commit()\nraise KeyError"
+    )
     only(migrator, body, more="import sqlalchemy.orm")
     refused(migrator)
     assert server.execute("select count(*) from people", database="shop") == [(2,)]

@@ -7,16 +7,16 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ground.root import client_folder
 from ground.postgres import PostgresServer
+from ground.root import client_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 LENGTHS = {"mlflow": 31, "airflow": 152}

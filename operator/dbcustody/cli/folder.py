@@ -11,14 +11,12 @@ from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.migration.alembic_source import VERSIONS, is_revision, read_alembic
 from dbcustody.migration.digest import is_migration
 from dbcustody.migration.filename import Filename, parse_filename
-from dbcustody.migration.script import SourceFile, read_scripts
+from dbcustody.migration.script import Script, SourceFile, read_scripts
 from dbcustody.migration.shape import Shape, shape_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from dbcustody.migration.script import Script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

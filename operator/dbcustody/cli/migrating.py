@@ -11,7 +11,6 @@ import socket
 import sys
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import dbcustody
+from dbcustody.adapters.postgres.alembic_version import VersionTable
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
 from dbcustody.cli.folder import python_template, read_folder, time_after
 from dbcustody.cli.standalone import default_custody_id
-from dbcustody.adapters.postgres.alembic_version import VersionTable
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_sound
@@ -41,6 +40,7 @@ from dbcustody.migration.shape import Shape
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
+    from datetime import datetime
 
     from dbcustody.migration.history import History
 

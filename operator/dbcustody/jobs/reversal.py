@@ -40,7 +40,8 @@ def to_undo(order: MigrationOrder, history: History, target: str | None) -> tupl
     stuck = [name for name in later if name not in by_name or by_name[name].down is None]
     if stuck:
         raise RefusedError(
-            f"no way back from {', '.join(stuck)}: there is no .down.sql, or its downgrade is empty; restore a backup, or write what undoes it as a new migration",
+            f"no way back from {', '.join(stuck)}: there is no .down.sql, or its downgrade is empty; "
+            "restore a backup, or write what undoes it as a new migration",
             reason=Reason.IRREVERSIBLE,
         )
     return tuple(by_name[name] for name in reversed(later))

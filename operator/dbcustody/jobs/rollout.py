@@ -130,7 +130,19 @@ def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -
     if source.faults:
         told = named([str(fault) for fault in source.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
+    _require_no_python(source.scripts)
     return source.scripts
+
+
+def _require_no_python(scripts: Iterable[Script]) -> None:
+    """Raise RefusedError (SourceInvalid) where a migration is code: whoever may write a ConfigMap may not run code for that alone."""
+    names = [script.up.file for script in scripts if script.is_python]
+    if names:
+        told = named(names, _FAULTS_TOLD, rest="more")
+        raise RefusedError(
+            f"{told}: in Python, which is not run in a cluster; run `dbcustody migrate deploy`, or write SQL; nothing was run",
+            reason=Reason.SOURCE_INVALID,
+        )
 
 
 def _facts(order: MigrationOrder, history: History) -> MigrationFacts:

@@ -12,12 +12,12 @@ from dbcustody.migration.fault import Fault
 from dbcustody.migration.graph import ancestors, ends
 from dbcustody.migration.history import Difference, History, Kind
 from dbcustody.migration.ledger import Standing, records
+from dbcustody.migration.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from dbcustody.migration.ledger import Attempt
-    from dbcustody.migration.script import Script
 
 ADOPT = "dbcustody migrate adopt --from alembic"
 

@@ -71,23 +71,24 @@ def read_revision(file: str, content: bytes) -> ReadRevision:
         labels=values.get("branch_labels") or (),
     )
     found = [*faults, *_faults_of(said), *misread, *_function_faults(tree)]
-    up = _body(file, text, directives, FORTH, commits_of(tree, FORTH))
-    back = _body(file, text, Directives(budget_seconds=directives.budget_seconds), BACK, commits_of(tree, BACK))
+    whole = Body(
+        file=file, text=text, checksum=checksum(text), statements=(), directives=directives, is_transactional=True
+    )
+    up = _body(whole, FORTH, tree)
+    back = _body(replace(whole, directives=Directives(budget_seconds=directives.budget_seconds)), BACK, tree)
     down = back if has_way_back(tree, BACK) else None
     return ReadRevision(
         up=up, down=down, said=said, faults=tuple(replace(fault, file=file) for fault in found[:MOST_FAULTS])
     )
 
 
-def _body(file: str, text: str, directives: Directives, function: str, commits: Commits) -> Body:
-    return Body(
-        file=file,
-        text=text,
-        checksum=checksum(text),
-        statements=(),
-        directives=directives,
-        is_transactional=commits is Commits.NEVER,
+def _body(whole: Body, function: str, tree: ast.Module) -> Body:
+    """Return *whole* as what its *function* does."""
+    commits = commits_of(tree, function)
+    return replace(
+        whole,
         function=function,
+        is_transactional=commits in {Commits.NEVER, Commits.ABSENT},
         is_mixed=commits is Commits.BETWEEN,
     )
 

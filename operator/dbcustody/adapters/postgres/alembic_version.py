@@ -65,7 +65,8 @@ def write_heads(session: Session, table: VersionTable, heads: Collection[str]) -
     ensure_table(session, table)
     wanted = list(heads)
     session.execute(sql.SQL("delete from {} where not (version_num = any(%s))").format(table.identifier), (wanted,))
-    words = "insert into {table} (version_num) select w from unnest(%s::text[]) w where not exists (select from {table} where version_num = w)"
+    words = "insert into {table} (version_num) select w from unnest(%s::text[]) w "
+    words += "where not exists (select from {table} where version_num = w)"
     session.execute(sql.SQL(words).format(table=table.identifier), (wanted,))
 
 

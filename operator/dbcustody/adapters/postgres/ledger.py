@@ -35,7 +35,8 @@ _END: Final = """
 insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ran) values (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 _STEP: Final = """
-insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before, statement) values (%s, %s, %s, %s, %s, %s) on conflict do nothing
+insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before, statement)
+values (%s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 
 

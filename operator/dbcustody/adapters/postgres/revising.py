@@ -6,17 +6,16 @@ and afterwards the server is asked whether it is still the same one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
-from dbcustody.adapters.postgres.revision_environment import RevisionContext, called, find_metadata, line_of, words_of
+from dbcustody.adapters.postgres.literal_dialect import make_engine
 from dbcustody.adapters.postgres.migrating import LOCK_STATES, failure_of, forget, limit
+from dbcustody.adapters.postgres.revision_environment import RevisionContext, called, find_metadata, line_of, words_of
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.migration.body import trespasses
 from dbcustody.migration.refusal import refusals
@@ -24,6 +23,8 @@ from dbcustody.migration.statement import begins, cut
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, Engine
 
     from dbcustody.adapters.postgres.session import Session
@@ -96,6 +97,7 @@ def run_revision(
     """
     record = Record()
     session.autocommit = False
+    factory, session.cursor_factory = session.cursor_factory, psycopg.ClientCursor
     try:
         with _engine(session, record).connect() as connection, connection.begin() as transaction:
             limit(session, limits)
@@ -111,6 +113,7 @@ def run_revision(
     except DBAPIError as error:
         raise _failed(error, body, record) from error
     finally:
+        session.cursor_factory = factory
         session.rollback()
         session.autocommit = True
         forget(session)
@@ -118,7 +121,7 @@ def run_revision(
 
 def _engine(session: Session, record: Record) -> Engine:
     """Return an engine that knows no other connection than *session*, and tells *record* what it runs."""
-    engine = create_engine("postgresql+psycopg://", creator=lambda: session, poolclass=StaticPool)
+    engine = make_engine(session)
 
     def before(*arguments: Any) -> None:
         statement = str(arguments[2])
