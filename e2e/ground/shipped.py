@@ -25,5 +25,5 @@ def shipped() -> Path:
 
 
 def _install(draft: Path) -> None:
-    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", draft]
-    run([sys.executable, "-m", "pip", "install", *options, "--requirement", _PINS])
+    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    run([sys.executable, "-m", "pip", "install", *options, "--target", draft, "--requirement", _PINS])

@@ -173,5 +173,5 @@ def _directives(text: str) -> tuple[Directives, tuple[Fault, ...]]:
         )
         for name in foreign
     ]
-    plain = replace(head.directives, **dict.fromkeys(_FOREIGN_WORDS))
+    plain = replace(head.directives, revision=None, down_revisions=None, transaction=None, idempotent=None)
     return plain, (*head.faults, *faults)

@@ -32,7 +32,7 @@ class LiteralCompiler(PGCompiler_psycopg):
         """Return *sqltext*, cast unless it is a parameter of a plain type."""
         if sqltext.startswith("%(") and dbapi_type._type_affinity in _BARE:  # noqa: SLF001 - as the method that it takes the place of
             return sqltext
-        return str(super().render_bind_cast(type_, dbapi_type, sqltext))
+        return str(super().render_bind_cast(type_, dbapi_type, sqltext))  # type: ignore[no-untyped-call]
 
 
 class LiteralDialect(PGDialect_psycopg):

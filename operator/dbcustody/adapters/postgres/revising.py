@@ -167,7 +167,7 @@ def _call(body: Body, connection: Connection, record: Record, metadata: str | No
         raise
     except DbcustodyError as error:
         raise RefusedError(_placed(error, body, error.message), reason=error.reason) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if record.refusal is None and record.lock_error is None:
             raise RefusedError(_placed(error, body, words_of(error)), reason=Reason.MIGRATION_FAILED) from error
     if record.refusal is not None:
@@ -186,6 +186,9 @@ def _failed(error: DBAPIError, body: Body, record: Record) -> BaseException:
     original = record.lock_error or error.orig
     if record.refusal is not None or not isinstance(original, psycopg.Error):
         words = record.refusal.message if record.refusal is not None else words_of(error)
+        return RefusedError(_placed(error, body, words), reason=Reason.MIGRATION_FAILED)
+    if original.sqlstate is None and not isinstance(original, psycopg.OperationalError):
+        words = f"what it hands over is refused before it reaches the server: {words_of(original)}"
         return RefusedError(_placed(error, body, words), reason=Reason.MIGRATION_FAILED)
     return failure_of(original, record.count, line=line_of(error, body))
 

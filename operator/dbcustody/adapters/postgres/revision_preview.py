@@ -10,8 +10,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-
+from dbcustody.adapters.postgres.literal_dialect import LiteralDialect
 from dbcustody.adapters.postgres.revision_environment import RevisionContext, called, find_metadata, line_of, words_of
 from dbcustody.errors import RefusedError
 from dbcustody.migration.statement import Statement, cut
@@ -34,7 +33,7 @@ def render(body: Body, *, metadata: str | None = None) -> Preview:
     """Return what the function of the Python *body* would run; its code is run for that, and nothing else."""
     buffer = io.StringIO()
     context = RevisionContext(
-        PGDialect_psycopg(),
+        LiteralDialect(),  # type: ignore[no-untyped-call]
         None,
         as_sql=True,
         output_buffer=buffer,
@@ -47,7 +46,7 @@ def render(body: Body, *, metadata: str | None = None) -> Preview:
             function()
     except RefusedError as error:
         why_not = error.message
-    except Exception as error:  # noqa: BLE001 - somebody's code, which may raise anything; what it was is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's code, which may raise anything; what it was is told
         line = line_of(error, body)
         why_not = f"line {line}: {words_of(error)}" if line is not None else words_of(error)
     text = buffer.getvalue()
