@@ -189,7 +189,10 @@ def looked_at(package: str, server: Server, more: Path) -> None:
 
 
 def _report(history: History) -> None:
-    ",".join(sorted(one.kind.value for one in history.differences))
+    kinds = ",".join(sorted(one.kind.value for one in history.differences))
+    sys.stdout.write(
+        f"{len(history.applied)} applied, {len(history.pending)} pending, differences: {kinds or 'none'}\n"
+    )
 
 
 WAYS: Final[Mapping[str, Callable[[str, Server, Path], None]]] = {

@@ -239,7 +239,8 @@ def test_x6_a_plan_runs_nothing(server: PostgresServer, migrator: Migrator) -> N
 
 def test_x9_colons_and_percent_signs_of_a_text_arrive(server: PostgresServer, migrator: Migrator) -> None:
     """In SQL as they stand there, and in Python by whichever way the text is handed over."""
-    first, second, third = (f"insert into people values ({one}, '100 % :name' || $$ % :name $$)" for one in (1, 2, 3))
+    text = "insert into people values (0, '100 % :name' || $$ % :name $$)"
+    first, second, third = (text.replace("0", one, 1) for one in "123")
     migrator.files["20261101_120001_text.sql"] = f"{first};\n"
     escaped = third.replace(":name", "\\:name")
     plain = "execution_options={'no_parameters': True}"
