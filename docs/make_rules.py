@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.jobs.revision import previewed
 from dbcustody.migration.lint import RULES, judge
 from dbcustody.migration.relation import Relation
 from dbcustody.migration.script import SourceFile, read_scripts
@@ -61,6 +62,11 @@ EXAMPLES: Final = {
     "create-extension": "create extension pg_trgm;",
     "enum-value": "alter type mood add value 'calm';\ninsert into people (mood) values ('calm');",
     "unknown-effect": "execute something;",
+    "python-revision": "from alembic import op\n\ndef upgrade():\n    op.create_table('notes')",
+    "python-unseen": "from alembic import op\n\ndef upgrade():\n    for name in op.get_bind().exec_driver_sql('select ...').all():\n"
+    "        op.drop_table(name)",
+    "python-commits": "from alembic import op\n\ndef upgrade():\n    with op.get_context().autocommit_block():\n"
+    "        op.execute('vacuum')\n    op.drop_table('notes')",
     "squawk-missing": "",
     "waiver-unused": "-- dbcustody: allow drop-column because nobody reads it\nselect 1;",
     "waiver-unknown": "-- dbcustody: allow drop-colum because nobody reads it\nalter table orders drop column amount;",
@@ -78,10 +84,15 @@ def example_of(rule: str) -> Finding:
     if rule == "squawk-missing":
         return missing("the program squawk is not on this machine")
     texts = {"20260130_120000_before.sql": BEFORE[rule]} if rule in BEFORE else {}
-    files = [SourceFile(name=name, content=text.encode()) for name, text in (texts | {FILE: EXAMPLES[rule]}).items()]
+    file = FILE.replace(".sql", ".py") if _is_python(rule) else FILE
+    files = [SourceFile(name=name, content=text.encode()) for name, text in (texts | {file: EXAMPLES[rule]}).items()]
     facts = FACTS if rule == "rename-column" else {}
-    found = judge(read_scripts(files).scripts, facts)[-1].findings
+    found = judge([previewed(script) for script in read_scripts(files).scripts], facts)[-1].findings
     return next(finding for finding in found if finding.rule == rule)
+
+
+def _is_python(rule: str) -> bool:
+    return rule.startswith("python-")
 
 
 def text() -> str:
@@ -93,7 +104,7 @@ def text() -> str:
             f"\n## {rule}\n{says[0].upper()}{says[1:]}. {finding.severity.label}, where nothing is known of the tables.\n"
         )
         if EXAMPLES[rule]:
-            parts.append(f"```sql\n{EXAMPLES[rule]}\n```\n")
+            parts.append(f"```{'python' if _is_python(rule) else 'sql'}\n{EXAMPLES[rule]}\n```\n")
         helps = finding.helps[0].upper() + finding.helps[1:]
         parts.append(f"{helps}.\n" if finding.recipe is None else f"{helps}:\n```sql\n{finding.recipe}```\n")
     return "".join(parts)

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from dbcustody.adapters.postgres.target import PostgresTarget
 from dbcustody.jobs.migration import MigrationOrder, migrate
+from dbcustody.migration.alembic_source import read_alembic
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.script import Script, SourceFile, read_scripts
 
@@ -60,6 +61,8 @@ class Migrator:
     files: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    is_alembic: bool = False
+    """Whether the files are a folder of Alembic's."""
 
     @classmethod
     def of(cls, server: PostgresServer, files: Mapping[str, str]) -> Migrator:
@@ -85,7 +88,8 @@ class Migrator:
 
     def scripts(self) -> tuple[Script, ...]:
         """Return the migrations; they have no faults."""
-        source = read_scripts(SourceFile(name=name, content=text.encode()) for name, text in self.files.items())
+        read = read_alembic if self.is_alembic else read_scripts
+        source = read(SourceFile(name=name, content=text.encode()) for name, text in self.files.items())
         assert source.faults == ()
         return source.scripts
 
@@ -96,6 +100,7 @@ class Migrator:
             "custody_id": CUSTODY,
             "maintenance_database": "postgres",
             "scripts": self.scripts(),
+            "is_alembic": self.is_alembic,
             "run": uuid4(),
             "actor": "somebody",
             "tool": "test",

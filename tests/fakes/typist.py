@@ -43,7 +43,7 @@ class Shell:
         return subprocess.run(
             argv,
             cwd=self.folder,
-            env=environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            env=environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(self.folder)])},
             capture_output=True,
             text=True,
             check=False,

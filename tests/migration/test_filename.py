@@ -36,7 +36,8 @@ def test_good_names(text: str, revision: str, slug: str, *, is_down: bool) -> No
     [
         "add_users.sql", "20260131_add_users.sql", "20260131_020000.sql", "20260131_020000_.sql", "20260131_020000_add__users.sql",
         "20260131_020000_add_users_.sql", "20260131_020000_Add.sql", "20260131_020000_add-users.sql", "20260131_020000_add users.sql",
-        "20260131T020000_add.sql", "20260131_020000_add.SQL", "20260131_020000_add.up.sql", "20260131_020000_add.py", "README.md",
+        "20260131T020000_add.sql", "20260131_020000_add.SQL", "20260131_020000_add.up.sql", "20260131_020000_add.pyc",
+            "20260131_020000_add.down.py", "README.md",
         "", ".sql",
         "a/20260131_020000_add.sql", "20260131_020000_ädd.sql", "٢٠٢٦٠١٣١_٠٢٠٠٠٠_add.sql", "20260131_020000_add.sql\n",
     ],

@@ -133,7 +133,7 @@ def test_what_may_be_tried_again(state: State, letters: str) -> None:
 
 def test_nothing_at_all() -> None:
     """No source, no ledger."""
-    assert compare([], []) == History(applied=(), pending=(), heads=(), differences=(), changes=0)
+    assert compare([], []) == History(applied=(), present=(), pending=(), heads=(), differences=(), changes=0)
 
 
 @pytest.mark.parametrize(

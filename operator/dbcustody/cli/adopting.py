@@ -9,7 +9,7 @@ import click
 
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.figures import table_text, time_text
-from dbcustody.cli.folder import read_layout
+from dbcustody.cli.folder import Folder, read_layout
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.adoption import AdoptionOrder, require_consistent, survey
@@ -47,7 +47,11 @@ def _order(environ: Mapping[str, str], wish: Wish, table: str | None, stop: thre
     if layout is None:
         message = f"{wish.folder}: is laid out as no tool does whose history is known; say --dir with its folder, or --from with its name"
         raise RefusedError(message, reason=Reason.SOURCE_INVALID)
-    return AdoptionOrder(migration=order_of(environ, wish, stop=stop, layout=layout), layout=layout, table=table)
+    return AdoptionOrder(
+        migration=order_of(environ, wish, stop=stop, read=Folder(scripts=layout.scripts, layout=layout)),
+        layout=layout,
+        table=table,
+    )
 
 
 def _show(found: Adoption, wish: Wish, *, is_trial: bool, as_json: bool) -> None:

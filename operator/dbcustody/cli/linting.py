@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbcustody.cli.ending import Exit, complain
-from dbcustody.cli.migrating import Wish, differences_as_json, order_of, read_folder, standing_of
+from dbcustody.cli.folder import read_folder
+from dbcustody.cli.migrating import Wish, differences_as_json, order_of, standing_of
 from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, plan_of
 from dbcustody.jobs.migration import require_runnable
+from dbcustody.jobs.revision import previewed
 from dbcustody.migration.planned import Policy, held_locks
 from dbcustody.migration.tablefacts import weigh
 
@@ -56,9 +58,10 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
         judged = foreseen.plan
         _note([*foreseen.heritage, *map(str, foreseen.history.differences)])
     else:
-        scripts = _after(read_folder(wish.folder, wish.form), since)
+        scripts = _after(read_folder(wish.folder, wish.form).scripts, since)
         require_runnable(scripts)
-        judged = plan_of(scripts, Policy(fail_on=wish.fail_on))
+        previews = [previewed(one, metadata=wish.metadata) for one in scripts]
+        judged = plan_of(previews, Policy(fail_on=wish.fail_on))
     if as_json:
         content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
         click.echo(json.dumps(content, indent=2))
@@ -145,6 +148,7 @@ def _judged_as_json(judged: Judged, facts: Facts) -> dict[str, Any]:
         "checksum": script.checksum,
         "risk": judged.risk.label,
         "hasWayBack": script.down is not None,
+        "isPython": script.is_python,
         "isTransactional": script.up.is_transactional,
         "statements": [statement.text for statement in script.up.statements],
         "locks": [

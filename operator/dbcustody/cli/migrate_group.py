@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("migrate")
 def migrate_group() -> None:
-    """Migrations: SQL files in a folder, carried out once each, in the order of their names, and written down in the database."""
+    """Migrations: files of SQL and Alembic's revisions, carried out once each, in their order, and written down in the database."""
 
 
 migrate_group.add_command(adopt_command)
@@ -41,15 +41,16 @@ def migrate_status_command(folder: Path, *, as_json: bool, **more: Any) -> None:
 
 @migrate_group.command("new")
 @click.argument("name")
-@migrate_options.folder
-@click.option("--down", "has_down", is_flag=True, help="Also a file for the way back.")
-def migrate_new_command(name: str, folder: Path, form: str, *, has_down: bool) -> None:
+@migrate_options.place
+@click.option("--down", "kind", flag_value="SqlBothWays", help="Also a file for the way back.")
+@click.option("--python", "kind", flag_value="Python", help="A revision for Alembic's operations instead of SQL.")
+def migrate_new_command(name: str, folder: Path, form: str, *, kind: str | None) -> None:
     """Write an empty migration NAME, later than every other. Applies nothing, and overwrites nothing."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from dbcustody.cli.migrating import new  # noqa: PLC0415
+    from dbcustody.cli.migrating import NewKind, new  # noqa: PLC0415
 
-    sys.exit(new(folder, name, has_down=has_down, now=datetime.now(UTC), form=form))
+    sys.exit(new(folder, name, NewKind(kind or "Sql"), now=datetime.now(UTC), form=form))
 
 
 @migrate_group.command("plan")
@@ -74,7 +75,7 @@ def migrate_plan_command(folder: Path, *, as_json: bool, **more: Any) -> None:
 @click.option("--since", metavar="MIGRATION", help="Only those after it; of a folder alone.")
 @click.option("--offline", "is_offline", is_flag=True, help="Ask no database, although one is named.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def migrate_lint_command(folder: Path, form: str, fail_on: Any, **more: Any) -> None:
+def migrate_lint_command(since: str | None, *, is_offline: bool, as_json: bool, **more: Any) -> None:
     """Show what is risky about migrations, and SQL that does the same safely. Writes nothing, and needs no database.
 
     Where DATABASE_URL is set, what is pending there is judged by the size of its tables.
@@ -83,7 +84,7 @@ def migrate_lint_command(folder: Path, form: str, fail_on: Any, **more: Any) -> 
     from dbcustody.cli.linting import lint  # noqa: PLC0415
     from dbcustody.cli.migrating import Wish  # noqa: PLC0415
 
-    sys.exit(lint(os.environ, Wish(folder=folder, form=form, fail_on=fail_on), **more))
+    sys.exit(lint(os.environ, Wish(**more), since=since, is_offline=is_offline, as_json=as_json))
 
 
 @migrate_group.command("deploy")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-FORMS = ("auto", "sql", "prisma", "flyway", "golang-migrate", "atlas")
+FORMS = ("auto", "sql", "alembic", "prisma", "flyway", "golang-migrate", "atlas")
 """Those of `cli.folder`, written out so that nothing is loaded for them; a test holds the two together."""
 
 directory = click.option(
@@ -28,9 +28,43 @@ _format = click.option(
 )
 
 
-def folder(command: Any) -> Any:
+def place(command: Any) -> Any:
     """Let *command* be told where the migrations lie, and who laid them out."""
     return directory(_format(command))
+
+
+def _read_table(_context: click.Context, _parameter: click.Parameter, value: str) -> Any:
+    from dbcustody.adapters.postgres.alembic_version import VersionTable  # noqa: PLC0415
+
+    schema, _, name = value.rpartition(".")
+    if not name:
+        raise click.BadParameter("must be NAME or SCHEMA.NAME")
+    return VersionTable(name=name, schema=schema or None)
+
+
+_version_table = click.option(
+    "--version-table",
+    default="alembic_version",
+    show_default=True,
+    metavar="[SCHEMA.]NAME",
+    callback=_read_table,
+    help="Where Alembic keeps its versions, which are kept in step.",
+)
+_metadata = click.option(
+    "--metadata",
+    metavar="MODULE:NAME",
+    help="The MetaData by whose convention revisions in Python name constraints, as app.models:Base.metadata.",
+)
+
+
+def alembic(command: Any) -> Any:
+    """Let *command* be told what concerns revisions in Python alone."""
+    return _version_table(_metadata(command))
+
+
+def folder(command: Any) -> Any:
+    """Let *command* be told where the migrations lie, who laid them out, and what those in Python need."""
+    return place(alembic(command))
 
 
 out_of_order = click.option(

@@ -10,20 +10,22 @@ import json
 import socket
 import sys
 import uuid
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 import dbcustody
+from dbcustody.adapters.postgres.alembic_version import VersionTable
 from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.cli.drifting import checkup_as_json, checkup_lines, is_refused, tell_drift
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
-from dbcustody.cli.folder import AUTO, read_layout, refuse
+from dbcustody.cli.folder import AUTO, Folder, python_template, read_folder, read_layout, time_after
 from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.checkup import check_up
@@ -31,13 +33,12 @@ from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
 from dbcustody.jobs.reversal import accept_drift, declare, roll_back, to_undo
+from dbcustody.jobs.revision import previewed
 from dbcustody.jobs.tools import make_target
-from dbcustody.migration.filename import parse_filename
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
-from dbcustody.migration.outlook import look_ahead
-from dbcustody.migration.script import SourceFile, read_scripts
+from dbcustody.migration.outlook import risk_of_body
 from dbcustody.migration.successor import successor
 from dbcustody.reason import Reason
 
@@ -47,9 +48,21 @@ if TYPE_CHECKING:
 
     from dbcustody.jobs.checkup import Checkup
     from dbcustody.migration.history import Difference, History
-    from dbcustody.migration.layout import Layout
-    from dbcustody.migration.script import Script
 
+
+class NewKind(StrEnum):
+    """What a new migration is written in."""
+
+    SQL = "Sql"
+    SQL_BOTH_WAYS = "SqlBothWays"
+    PYTHON = "Python"
+
+
+_ENDINGS: Final = {
+    NewKind.SQL: (".sql",),
+    NewKind.SQL_BOTH_WAYS: (".sql", ".down.sql"),
+    NewKind.PYTHON: (".py",),
+}
 _NOTHING: Final = "nothing is pending"
 _LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
@@ -60,6 +73,8 @@ class Wish:
     """What every verb is told."""
 
     folder: Path
+    version_table: VersionTable = field(default_factory=VersionTable)
+    metadata: str | None = None
     allows_out_of_order: bool = False
     lock_wait_seconds: int = 60
     fail_on: FailOn = FailOn.ERROR
@@ -77,13 +92,14 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """
     collect_rarely()
     order = order_of(environ, wish)
-    risks = {} if as_json else {script.name: look_ahead(script.up.statements).risk.label for script in order.scripts}
+    risks = {} if as_json else {script.name: risk_of_body(script.up).label for script in order.scripts}
     history = look(order)
     checkup, others = check_up(order), heritage_of(order, history)
     if as_json:
         content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}
         click.echo(json.dumps(content, indent=2))
     else:
+        risks |= _previewed_risks(order, history)
         click.echo("\n".join([_as_text(risks, history, checkup), *others]))
     standing = standing_of(history)
     return Exit.DRIFT if standing in {Exit.DONE, Exit.PENDING} and is_refused(checkup.drift, wish.drift) else standing
@@ -167,7 +183,7 @@ def accept(environ: Mapping[str, str], wish: Wish, *, fingerprint: str, reason: 
     return interruptible(work, left=_LEFT)
 
 
-def new(folder: Path, words: str, *, has_down: bool, now: datetime, form: str = AUTO) -> int:
+def new(folder: Path, words: str, kind: NewKind, *, now: datetime, form: str = AUTO) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
     slug = "_".join(
         filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
@@ -175,71 +191,43 @@ def new(folder: Path, words: str, *, has_down: bool, now: datetime, form: str = 
     if not slug:
         raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
     folder.mkdir(parents=True, exist_ok=True)
-    for path in _paths_after(folder, slug, now, form)[: 2 if has_down else 1]:
+    revision = f"{time_after(folder, now):%Y%m%d_%H%M%S}"
+    title = " ".join(words.split())
+    for path in _paths_after(folder, f"{revision}_{slug}", kind, form):
         path.parent.mkdir(exist_ok=True)
         with path.open("x") as file:
-            file.write(f"-- {' '.join(words.split())}\n")
+            file.write(python_template(title, revision) if kind is NewKind.PYTHON else f"-- {title}\n")
         click.echo(str(path))
     return Exit.DONE
 
 
-def _paths_after(folder: Path, slug: str, now: datetime, form: str) -> tuple[Path, ...]:
-    """Return where the next migration called *slug* and its way back are to lie, as its folder calls them."""
+def _paths_after(folder: Path, stem: str, kind: NewKind, form: str) -> tuple[Path, ...]:
+    """Return where the next migration called *stem* is to lie, as its folder calls its files."""
     layout = read_layout(folder, form)
-    if layout is not None:
-        return tuple(folder / path for path in successor(layout, slug, now))
-    stem = f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
-    return folder / f"{stem}.sql", folder / f"{stem}.down.sql"
-
-
-def _time_after(folder: Path, now: datetime) -> datetime:
-    """Return *now*, or the second after the newest migration in *folder* when that is not earlier."""
-    names = [parse_filename(path.name) for path in _files(folder)]
-    taken = [
-        datetime.strptime(one.revision, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-        for one in names
-        if hasattr(one, "revision")
-    ]
-    newest = max(taken, default=None)
-    moment = now.replace(microsecond=0)
-    return moment if newest is None or moment > newest else newest + timedelta(seconds=1)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files that are to be migrations; hidden ones and texts for people are not."""
-    return [one for one in sorted(folder.iterdir()) if one.is_file() and one.name[0] != "." and one.suffix != ".md"]
-
-
-def read_folder(folder: Path, form: str = AUTO) -> tuple[Script, ...]:
-    """Return the migrations of *folder* in their order; raises RefusedError (SourceInvalid) with every fault of every file.
-
-    In another tool's folder a file that is in already is not refused: its faults stand at its script.
-    """
-    if not folder.is_dir():
-        raise InvalidSpecError(f"--dir: there is no folder {folder}")
-    layout = read_layout(folder, form)
-    if layout is not None:
-        return layout.scripts
-    source = read_scripts(SourceFile(name=path.name, content=path.read_bytes()) for path in _files(folder))
-    refuse(source.faults, folder)
-    return source.scripts
+    if layout is not None and kind is not NewKind.PYTHON:
+        moment, slug = datetime.strptime(stem[:15], "%Y%m%d_%H%M%S").replace(tzinfo=UTC), stem[16:]
+        return tuple(folder / path for path in successor(layout, slug, moment))[: len(_ENDINGS[kind])]
+    return tuple(folder / f"{stem}{ending}" for ending in _ENDINGS[kind])
 
 
 def order_of(
-    environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None, layout: Layout | None = None
+    environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None, read: Folder | None = None
 ) -> MigrationOrder:
     """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does.
 
-    With *layout*, which was read from another tool's folder already, the scripts are its.
+    *read* is the folder where it was read already.
     """
     settings = read_migrating(environ)
-    scripts = read_folder(wish.folder, wish.form) if layout is None else layout.scripts
+    read = read or read_folder(wish.folder, wish.form)
     more: dict[str, Any] = {} if stop is None else {"stop": stop}
     return MigrationOrder(
         target=make_target(settings.database, application="dbcustody migrate"),
         custody_id=settings.custody_id or default_custody_id(settings.database),
         maintenance_database="postgres",
-        scripts=scripts,
+        scripts=read.scripts,
+        is_alembic=read.is_alembic,
+        version_table=wish.version_table,
+        metadata=wish.metadata,
         run=uuid.uuid4(),
         actor=f"{getpass.getuser()}@{socket.gethostname()}",
         tool=f"dbcustody {dbcustody.__version__}",
@@ -274,6 +262,12 @@ def standing_of(history: History) -> Exit:
     if kinds and not history.is_ahead:
         return Exit.INTEGRITY
     return Exit.PENDING if history.pending else Exit.DONE
+
+
+def _previewed_risks(order: MigrationOrder, history: History) -> dict[str, str]:
+    """Return the risks of what is pending in Python, by what it renders."""
+    pending = (previewed(script, metadata=order.metadata) for script in history.pending if script.is_python)
+    return {script.name: risk_of_body(script.up).label for script in pending}
 
 
 def _as_text(risks: Mapping[str, str], history: History, checkup: Checkup) -> str:

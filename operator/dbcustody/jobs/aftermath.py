@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, add_outcome, read_unsettled
+from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, read_unsettled
 from dbcustody.adapters.postgres.probing import clear, find
 from dbcustody.jobs.likeness import take_patiently, write_print
+from dbcustody.jobs.mirroring import write_down
 from dbcustody.jobs.mutation import may_be_partial
 from dbcustody.migration.body import read_body
 from dbcustody.migration.drift import Moment
@@ -36,7 +37,7 @@ def settle(desk: Desk) -> None:
         taken = take_patiently(desk) if has_acted else None
         doing = translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED)
         with doing, desk.session.transaction():
-            add_outcome(desk.session, attempt.ordinal, ending)
+            write_down(desk.session, attempt.ordinal, ending, desk.mirror)
             if has_acted:
                 write_print(desk, taken, Moment.AFTER)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres import connect
@@ -11,6 +11,7 @@ from dbcustody.adapters.postgres.tablefacts import read_facts
 from dbcustody.adapters.squawk import ask_together, find_squawk
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.migration import MigrationOrder, find_heritage_of, looked, require_runnable
+from dbcustody.jobs.revision import previewed
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Prospect, make_plan
@@ -50,14 +51,18 @@ def foresee(order: MigrationOrder, *, history: History | None = None) -> Foresig
         heritage = find_heritage_of(order, session, history)
         if not heritage:
             require_runnable(history.pending)
-        facts = read_facts(session, relations_of(history.pending))
+        pending = tuple(previewed(script, metadata=order.metadata) for script in history.pending)
+        facts = read_facts(session, relations_of(pending))
         major = read_server(session).major_version
-    plan = _plan(history, facts, order.policy, major)
+    plan = _plan(replace(history, pending=pending), facts, order.policy, major)
     return Foresight(history=history, plan=plan, facts=facts, heritage=heritage)
 
 
 def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:
-    """Return the plan of *scripts* for a database that nobody has asked: nothing is in, and every table is taken to be large."""
+    """Return the plan of *scripts* for a database that nobody has asked: nothing is in, and every table is taken to be large.
+
+    Those in Python are judged by what they render, as far as they were previewed.
+    """
     return _plan(compare(scripts, ()), {}, policy, None)
 
 
@@ -73,7 +78,8 @@ def _plan(history: History, facts: Facts, policy: Policy, major: int | None) -> 
 
 def _by_squawk(bodies: Sequence[Body], major: int | None, *, in_transaction: bool) -> dict[str, tuple[Finding, ...]]:
     """Return what squawk finds in *bodies*, by their files."""
-    texts, program = [body.text for body in bodies], find_squawk() if bodies else None
+    bodies = [body for body in bodies if body.statements]
+    texts, program = [body.sql for body in bodies], find_squawk() if bodies else None
     reports = ask_together(texts, program=program, major=major, in_transaction=in_transaction)
     is_installed = program is not None
     return {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect, translated
+from dbcustody.adapters.postgres.alembic_version import VersionTable, read_heads
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
 from dbcustody.adapters.postgres.lookout import Lookout
@@ -24,7 +25,10 @@ from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
 from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.likeness import require_alike
+from dbcustody.jobs.mirroring import Mirror
 from dbcustody.jobs.mutation import Desk, carry_out
+from dbcustody.jobs.revision import runnable
+from dbcustody.migration.alembic_history import parents_of, with_alembic
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import State
@@ -73,6 +77,11 @@ class MigrationOrder:
     """The plan that is to be carried out, and no other; None: whatever is pending."""
     source_digest: str | None = None
     """Of all files, for the ledger; None: nobody says."""
+    is_alembic: bool = False
+    """Whether the scripts are a folder of Alembic's, whose table of versions is kept in step even where it is not there yet."""
+    version_table: VersionTable = field(default_factory=VersionTable)
+    metadata: str | None = None
+    """Where the MetaData is by which revisions in Python name constraints, `package.module:Base.metadata`; None: nowhere."""
     lock_wait_seconds: float = 60.0
     stop: threading.Event = field(default_factory=threading.Event)
     say: Callable[[str], None] = lambda _: None
@@ -100,7 +109,20 @@ def looked(order: MigrationOrder, session: Session) -> History:
     version = read_version(session)
     require_known(version)
     attempts = () if version is None else read_attempts(session)
-    return compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
+    history = compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
+    return with_alembic(history, heads_of(order, session), order.scripts)
+
+
+def heads_of(order: MigrationOrder, session: Session) -> tuple[str, ...] | None:
+    """Return what Alembic's table says of the scripts; None: there is none, or it is of something else.
+
+    In a folder of ours that has Python in it, it is of the scripts when it knows nothing but them: another application may have one, too.
+    """
+    if not order.is_alembic and not any(script.is_python for script in order.scripts):
+        return None
+    heads = read_heads(session, order.version_table)
+    known = {script.revision for script in order.scripts}
+    return heads if order.is_alembic or (heads and known.issuperset(heads)) else None
 
 
 def heritage_of(order: MigrationOrder, history: History) -> tuple[str, ...]:
@@ -134,13 +156,14 @@ def migrate(order: MigrationOrder) -> History:
         _require_admitted(order, history)
         _require_agreed(order, history)
         _require_extensions(desk, history.pending)
+        bodies = {script.revision: runnable(script.up, metadata=order.metadata) for script in history.pending}
         require_alike(desk, order.drift, runs=bool(history.pending))
         for script in history.pending:
             if order.stop.is_set():
                 raise InterruptedRunError(f"{script.name}: was told to stop before it began")
             desk.say(f"{script.name}: runs")
             attempt = add_attempt(desk.session, intent_of(order, script, Direction.UP))
-            carry_out(desk, script.up, attempt, State.APPLIED)
+            carry_out(desk, bodies[script.revision], attempt, State.APPLIED)
         return compared(order, desk)
 
 
@@ -222,7 +245,15 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                     say=order.say,
                     chance=order.chance,
                     exclude=order.exclude,
+                    mirror=_mirror(order, session),
+                    metadata=order.metadata,
                 )
+
+
+def _mirror(order: MigrationOrder, session: Session) -> Mirror | None:
+    if not order.is_alembic and heads_of(order, session) is None:
+        return None
+    return Mirror(table=order.version_table, parents=parents_of(order.scripts))
 
 
 def _waiting(holder: Holder | None) -> str:
@@ -231,7 +262,8 @@ def _waiting(holder: Holder | None) -> str:
 
 def compared(order: MigrationOrder, desk: Desk) -> History:
     """Return how the database stands to the scripts now."""
-    return compare(order.scripts, read_attempts(desk.session), allows_out_of_order=order.allows_out_of_order)
+    history = compare(order.scripts, read_attempts(desk.session), allows_out_of_order=order.allows_out_of_order)
+    return with_alembic(history, heads_of(order, desk.session), order.scripts)
 
 
 def intent_of(order: MigrationOrder, script: Script, direction: Direction) -> Intent:

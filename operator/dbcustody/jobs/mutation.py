@@ -11,14 +11,16 @@ from typing import Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import add_print
-from dbcustody.adapters.postgres.ledger import Ending, add_outcome, add_step
+from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for
 from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.adapters.postgres.revising import CommittedWithinError, Record, run_revision
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
+from dbcustody.jobs.mirroring import Mirror, write_down
 from dbcustody.migration.body import Body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
@@ -54,21 +56,28 @@ class Desk:
     """A random number from 0 to 1."""
     exclude: tuple[str, ...] = ()
     """Globs of what is no part of the schema's fingerprint."""
+    mirror: Mirror | None = None
+    """What keeps Alembic's own table in step; None: there is none to be kept."""
+    metadata: str | None = None
+    """Where the MetaData is by which revisions in Python name constraints; None: they name them themselves."""
 
 
-def carry_out(desk: Desk, body: Body, attempt: int, ends: State) -> None:
-    """Run *body*, of which *attempt* is written down, and write down that it came to *ends*.
+def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool = True) -> None:
+    """Run *body*, of which *attempt* is written down, and write down that it came to *ends*, and what the schema is then.
+
+    Without *leaves_print* the latter is left to what follows at once, where what runs may run in one transaction.
 
     Raises RefusedError (MigrationFailed) with file, line and the server's word, UnavailableError (LockNotObtained) naming who was in the
     way, InterruptedRunError; then nothing of it is in, which is written down, too. Raises UnavailableError (ConnectionLost) when only the
     next run can know.
     """
-    run = _together if body.is_transactional else _alone
+    by_code = _by_python if body.is_python and not body.statements else _together
+    run = by_code if body.is_transactional else _alone
     tried = 1
     while True:
         try:
             with desk.lookout.on_duty() as watch:
-                run(desk, body, attempt, ends)
+                run(desk, body, attempt, ends, leaves_print=leaves_print)
         except StatementFailedError as error:
             tried = 1 + _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
         else:
@@ -88,6 +97,9 @@ class _Failure:
     def place(self) -> str:
         """File and line, for people."""
         ordinal, position = self.error.refusal.ordinal, self.error.refusal.position
+        if self.body.is_python:
+            line = self.error.refusal.line
+            return self.body.file if line is None else f"{self.body.file}: line {line}"
         if not ordinal:
             return self.body.file
         statement = self.body.statements[ordinal - 1]
@@ -95,14 +107,14 @@ class _Failure:
         return f"{self.body.file}: line {line}"
 
 
-def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
     texts = [statement.text for statement in body.statements]
-    ending = Ending(state=ends, done=len(texts), actor=desk.actor)
+    ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=_ran(body))
 
     def then(session: Session) -> None:
         _require_invariants(session, body)
-        add_outcome(session, attempt, ending)
-        add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
+        write_down(session, attempt, ending, desk.mirror)
+        _leave_print(desk, session, leaves_print=leaves_print)
 
     try:
         with desk.lookout.cutting():
@@ -113,6 +125,38 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State) -> None:
         if not desk.session.closed:
             _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
+
+
+def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
+    """Call the function of *body* in one transaction; what it ran is written down with its outcome."""
+
+    def then(session: Session, ran: Record) -> None:
+        _require_invariants(session, body)
+        ending = Ending(state=ends, done=ran.count, actor=desk.actor, ran=ran.text)
+        write_down(session, attempt, ending, desk.mirror)
+        _leave_print(desk, session, leaves_print=leaves_print)
+
+    try:
+        with desk.lookout.cutting():
+            run_revision(desk.session, body, limits=_limits(desk, body), then=then, metadata=desk.metadata)
+    except StatementFailedError:
+        raise
+    except DbcustodyError as error:
+        if not desk.session.closed:
+            state = State.PARTIAL if isinstance(error, CommittedWithinError) else State.FAILED
+            _write(desk, attempt, Ending(state=state, reason=error.reason.value, actor=desk.actor))
+        raise
+
+
+def _leave_print(desk: Desk, session: Session, *, leaves_print: bool) -> None:
+    """Write down what the schema is, in the transaction that made it so."""
+    if leaves_print:
+        add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
+
+
+def _ran(body: Body) -> str | None:
+    """Return the SQL of *body* where its text is none."""
+    return "".join(f"{statement.text};\n" for statement in body.statements) if body.is_python else None
 
 
 def _require_invariants(session: Session, body: Body) -> None:
@@ -133,19 +177,20 @@ def _limits(desk: Desk, body: Body) -> Limits:
     return desk.limits if budget is None else replace(desk.limits, statement_timeout_seconds=ceil(budget))
 
 
-def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+def _alone(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
     """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
+    del leaves_print  # it takes long anyway, and nothing takes it back
     (statement,) = body.statements
     trace = trace_of(statement.terms)
     _wait_for_old_ones(desk, body, attempt)
     before = find(desk.session, trace)
-    add_step(
-        desk.session,
-        attempt,
+    step = Step(
         sha256=checksum(statement.text),
         nature=classify(statement.terms).nature.value,
         before=before,
+        statement=statement.text if body.is_python else None,
     )
+    add_step(desk.session, attempt, step)
     try:
         with desk.lookout.cutting():
             run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
@@ -161,7 +206,7 @@ def _alone(desk: Desk, body: Body, attempt: int, ends: State) -> None:
             desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
         )
         raise
-    _write_with_print(desk, attempt, Ending(state=ends, done=1, actor=desk.actor))
+    _write_with_print(desk, attempt, Ending(state=ends, done=1, actor=desk.actor, ran=_ran(body)))
 
 
 def _patient(limits: Limits) -> Limits:
@@ -258,5 +303,5 @@ def _write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:
 
 
 def _write(desk: Desk, attempt: int, ending: Ending) -> None:
-    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED):
-        add_outcome(desk.session, attempt, ending)
+    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
+        write_down(desk.session, attempt, ending, desk.mirror)

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import read_prints
-from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, read_attempts, read_partial
+from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, read_attempts, read_partial
 from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
 from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.likeness import drift_from, require_alike, take_fingerprint, write_print
 from dbcustody.jobs.migration import at_work, compared, intent_of, require_sound
+from dbcustody.jobs.mirroring import write_down
 from dbcustody.jobs.mutation import carry_out
-from dbcustody.migration.drift import (
-    Drift,
-    Likeness,
-    Moment,
-    known_fingerprint,
-    present_revisions,
-)
+from dbcustody.jobs.revision import runnable
+from dbcustody.migration.drift import Drift, Likeness, Moment, known_fingerprint, present_revisions
+from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import Standing, State, records
 from dbcustody.reason import Reason
 
@@ -47,7 +44,8 @@ def to_undo(order: MigrationOrder, history: History, target: str | None) -> tupl
     stuck = [name for name in later if name not in by_name or by_name[name].down is None]
     if stuck:
         raise RefusedError(
-            f"no way back from {', '.join(stuck)}: there is no .down.sql; restore a backup, or write what undoes it as a new migration",
+            f"no way back from {', '.join(stuck)}: there is no .down.sql, or its downgrade is empty; "
+            "restore a backup, or write what undoes it as a new migration",
             reason=Reason.IRREVERSIBLE,
         )
     undone = tuple(by_name[name] for name in reversed(later))
@@ -66,15 +64,15 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
         history = compared(order, desk)
         require_sound(history)
         undone = to_undo(order, history, target)
+        bodies = {script.revision: runnable(script.down, metadata=order.metadata) for script in undone if script.down}
         require_alike(desk, order.drift, runs=bool(undone))
         for script in undone:
             if order.stop.is_set():
                 raise InterruptedRunError(f"{script.name}: was told to stop before it was undone")
-            assert script.down is not None  # noqa: S101 - `to_undo` lets no other pass
             desk.say(f"{script.name}: is undone")
             carry_out(
                 desk,
-                script.down,
+                bodies[script.revision],
                 add_attempt(desk.session, intent_of(order, script, Direction.DOWN)),
                 State.ROLLED_BACK,
             )
@@ -99,7 +97,7 @@ def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_f
             raise InvalidSpecError(
                 f"migration {name}: is {'in' if standing is Standing.IN else 'not in'} already, as the ledger has it"
             )
-        if state is State.RESOLVED_ROLLED_BACK and standing is Standing.IN:
+        if state is State.RESOLVED_ROLLED_BACK and standing is Standing.IN and not _is_taken_back(order, desk, name):
             raise InvalidSpecError(f"migration {name}: is applied; `dbcustody migrate rollback` undoes it")
         taken = take_fingerprint(desk.session, desk.exclude)
         if not is_forced:
@@ -108,9 +106,15 @@ def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_f
             _require_proven(desk, name, known_fingerprint(attempts, read_prints(desk.session), present, taken), taken)
         with translated("write down what was declared", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
             attempt = add_attempt(desk.session, intent_of(order, script, Direction.MARK))
-            add_outcome(desk.session, attempt, Ending(state=state, reason=reason, actor=order.actor))
+            ending = Ending(state=state, reason=reason, actor=order.actor)
+            write_down(desk.session, attempt, ending, desk.mirror)
             write_print(desk, taken, Moment.AFTER)
         return compared(order, desk)
+
+
+def _is_taken_back(order: MigrationOrder, desk: Desk, name: str) -> bool:
+    """Return whether Alembic's own table says that *name* is not in any more: somebody has undone it by Alembic."""
+    return any(one.kind is Kind.TAKEN_BACK and one.name == name for one in compared(order, desk).differences)
 
 
 def _require_proven(desk: Desk, name: str, known: str | None, taken: Taken) -> None:

@@ -29,6 +29,8 @@ from dbcustody.naming import named
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dbcustody.contract import JobRequest, JobResult, MigrationTerms
     from dbcustody.jobs.tools import Tools
     from dbcustody.migration.history import History
@@ -130,7 +132,19 @@ def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -
     if source.faults:
         told = named([str(fault) for fault in source.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
+    _require_no_python(source.scripts)
     return source.scripts
+
+
+def _require_no_python(scripts: Iterable[Script]) -> None:
+    """Raise RefusedError (SourceInvalid) where a migration is code: whoever may write a ConfigMap may not run code for that alone."""
+    names = [script.up.file for script in scripts if script.is_python]
+    if names:
+        told = named(names, _FAULTS_TOLD, rest="more")
+        raise RefusedError(
+            f"{told}: in Python, which is not run in a cluster; run `dbcustody migrate deploy`, or write SQL; nothing was run",
+            reason=Reason.SOURCE_INVALID,
+        )
 
 
 def _facts(order: MigrationOrder, history: History | None = None) -> MigrationFacts:

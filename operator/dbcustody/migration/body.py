@@ -36,6 +36,25 @@ class Body:
     directives: Directives
     is_transactional: bool
     """Whether all of it runs in one transaction; otherwise it is one statement, run by itself."""
+    function: str | None = None
+    """The function that is called, of a file in Python; its statements are known only where somebody rendered them. None: it is SQL."""
+    is_mixed: bool = False
+    """Whether a function leaves its transaction and does something else besides, so that it can be neither run nor undone as a whole."""
+
+    preview: str = ""
+    """The SQL that a file in Python renders without a database, which its statements are of; empty: none, or nobody has rendered it."""
+    unseen: str = ""
+    """Why that is not all of it, so far as it is known; empty: nothing stopped it."""
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is somebody's code, which decides as it runs."""
+        return self.function is not None
+
+    @property
+    def sql(self) -> str:
+        """The text that its statements are of."""
+        return self.preview if self.is_python else self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +96,7 @@ def _content_faults(body: Body, *, is_down: bool) -> Iterator[Fault]:
         yield from _misdirected(body.directives)
     for statement in body.statements:
         yield from refusals(statement)
-        yield from _trespasses(statement)
+        yield from trespasses(statement)
     if body.directives.transaction:
         yield from _unfit_for_transaction(body.statements)
     else:
@@ -99,7 +118,8 @@ def _misdirected(directives: Directives) -> Iterator[Fault]:
             yield Fault(what=f"{word} is said on the way back", helps="say it in the file of the way forth")
 
 
-def _trespasses(statement: Statement) -> Iterator[Fault]:
+def trespasses(statement: Statement) -> Iterator[Fault]:
+    """Yield that *statement* touches the schema of the ledger; nothing where it does not."""
     terms = statement.terms
     if any(name_of(term) == OUR_SCHEMA and _is_schema(terms, at) for at, term in enumerate(terms)):
         what = f"touches the schema {OUR_SCHEMA}, where the ledger of all migrations lies"

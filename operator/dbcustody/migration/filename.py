@@ -1,4 +1,4 @@
-"""The names of migration files: `YYYYMMDD_HHMMSS_descriptive_name.sql`, the way back beside it as `....down.sql`.
+"""The names of migration files: `YYYYMMDD_HHMMSS_descriptive_name.sql`, the way back beside it as `....down.sql`; or `.py`, for both ways.
 
 The time (UTC) is the revision's id and its place in the order. It is the author's claim, held against the calendar and not against a clock.
 """
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 LONGEST_NAME: Final = 200
 """Characters of the descriptive part; as long as Prisma allows, and short enough for every file system."""
-CONVENTION: Final = "YYYYMMDD_HHMMSS_descriptive_name.sql, in UTC, small letters, digits and single '_'"
-_NAME: Final = re.compile(r"(?P<revision>[0-9]{8}_[0-9]{6})_(?P<slug>[a-z0-9]+(?:_[a-z0-9]+)*)(?P<down>\.down)?\.sql")
+CONVENTION: Final = "YYYYMMDD_HHMMSS_descriptive_name.sql (or .py), in UTC, small letters, digits and single '_'"
+_NAME: Final = re.compile(
+    r"(?P<revision>[0-9]{8}_[0-9]{6})_(?P<slug>[a-z0-9]+(?:_[a-z0-9]+)*)(?:(?P<down>\.down)?\.sql|(?P<python>\.py))"
+)
 _TIME: Final = "%Y%m%d_%H%M%S"
 _SHOWN: Final = 120
 
@@ -31,6 +33,7 @@ class Filename:
     revision: str
     slug: str
     is_down: bool
+    is_python: bool = False
 
     @property
     def stem(self) -> str:
@@ -38,7 +41,7 @@ class Filename:
         return f"{self.revision}_{self.slug}"
 
     def __str__(self) -> str:
-        return f"{self.stem}{'.down' if self.is_down else ''}.sql"
+        return f"{self.stem}.py" if self.is_python else f"{self.stem}{'.down' if self.is_down else ''}.sql"
 
 
 def parse_filename(name: str) -> Filename | Fault:
@@ -58,7 +61,12 @@ def parse_filename(name: str) -> Filename | Fault:
         )
     if not _is_time(match["revision"]):
         return Fault(file=name, what=f"there is no time {match['revision']}", helps=f"call it {CONVENTION}")
-    return Filename(revision=match["revision"], slug=match["slug"], is_down=match["down"] is not None)
+    return Filename(
+        revision=match["revision"],
+        slug=match["slug"],
+        is_down=match["down"] is not None,
+        is_python=match["python"] is not None,
+    )
 
 
 def naming_faults(names: Sequence[Filename]) -> Iterator[Fault]:
@@ -70,33 +78,32 @@ def naming_faults(names: Sequence[Filename]) -> Iterator[Fault]:
                 what=f"is given {count} times",
                 helps="keep one of them; sources that are merged must not overlap",
             )
-    ups = {name.stem for name in names if not name.is_down}
-    yield from _simultaneous(ups)
-    for name in sorted(set(names)):
-        if name.is_down and name.stem not in ups:
+    forth = sorted({name for name in names if not name.is_down})
+    yield from _simultaneous(forth)
+    ups = {name.stem: name for name in forth}
+    for name in sorted({name for name in names if name.is_down}):
+        if name.stem not in ups:
             yield Fault(
                 file=str(name),
                 what=f"is the way back from {name.stem}.sql, which is not there",
                 helps="add that file, or take this one out",
             )
+        elif ups[name.stem].is_python:
+            what = f"is a way back from {ups[name.stem]}, whose way back is its function downgrade"
+            yield Fault(file=str(name), what=what, helps="write it there, and take this file out")
 
 
-def _simultaneous(stems: set[str]) -> Iterator[Fault]:
+def _simultaneous(names: Sequence[Filename]) -> Iterator[Fault]:
     """Two files of one second have no order, and one id."""
-    counts = Counter(stem[: _width()] for stem in stems)
-    for stem in sorted(stems):
-        second = stem[: _width()]
-        if counts[second] > 1:
-            others = ", ".join(f"{other}.sql" for other in sorted(stems) if other.startswith(second) and other != stem)
+    counts = Counter(name.revision for name in names)
+    for name in names:
+        if counts[name.revision] > 1:
+            others = ", ".join(str(other) for other in names if other.revision == name.revision and other != name)
             yield Fault(
-                file=f"{stem}.sql",
+                file=str(name),
                 what=f"is of the same second as {others}",
                 helps="give one that is not applied yet a later second",
             )
-
-
-def _width() -> int:
-    return len("YYYYMMDD_HHMMSS")
 
 
 def _is_time(revision: str) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from dbcustody.migration.graph import ancestors
 from dbcustody.migration.ledger import Attempt, Record, Standing, State, records, repeated
 from dbcustody.migration.script import Script
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-MOST_RECENT = 20
+MOST_RECENT: Final = 20
 """How many attempts are told."""
-_WITHOUT_CHANGE = frozenset({State.STARTED, State.FAILED})
+_WITHOUT_CHANGE: Final = frozenset({State.STARTED, State.FAILED})
 
 
 class Kind(StrEnum):
@@ -37,6 +38,15 @@ class Kind(StrEnum):
     REORDERED = "Reordered"
     DUPLICATED = "Duplicated"
     SEVERAL_HEADS = "SeveralHeads"
+    UNKNOWN_REVISION = "UnknownRevision"
+    """Alembic's table has one that no file is of."""
+    UNADOPTED = "Unadopted"
+    """Alembic's table has one that the ledger does not know."""
+    TAKEN_BACK = "TakenBack"
+    """The ledger has one that Alembic's table does not."""
+
+
+_AHEAD: Final = frozenset({Kind.UNKNOWN, Kind.UNKNOWN_REVISION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,8 @@ class History:
 
     applied: tuple[str, ...]
     """The names of the migrations that are in, in the order in which they came in."""
+    present: tuple[str, ...]
+    """Their revisions, in the same order."""
     pending: tuple[Script, ...]
     """The scripts that are not in, in the order in which they are to run."""
     heads: tuple[str, ...]
@@ -72,7 +84,7 @@ class History:
     def is_ahead(self) -> bool:
         """Whether the database has all of the source, and more: what it looks like when an older image came back."""
         kinds = {difference.kind for difference in self.differences}
-        return kinds == {Kind.UNKNOWN} and not self.pending
+        return bool(kinds) and kinds <= _AHEAD and not self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,7 @@ def compare(scripts: Sequence[Script], attempts: Iterable[Attempt], *, allows_ou
     present = [record.attempt for record in sides.records.values() if record.standing is Standing.IN]
     return History(
         applied=tuple(attempt.name for attempt in present),
+        present=tuple(attempt.revision for attempt in present),
         pending=tuple(sides.pending),
         heads=_heads([attempt.revision for attempt in present], scripts),
         differences=tuple(found),
@@ -188,12 +201,17 @@ def _known(sides: _Sides) -> Iterator[Record]:
 
 
 def _late(sides: _Sides) -> Iterator[Difference]:
-    """Yield the scripts that are pending and older than one that is in: merged late, and never tried in this order."""
-    places = [place for place, script in enumerate(sides.scripts) if sides.is_in(script.revision)]
-    last = max(places, default=-1)
+    """Yield the scripts that are pending and older than one that is in: merged late, and never tried in this order.
+
+    Where only what it follows says the place of a script, it is late when one that is in follows it.
+    """
+    present = [script for script in sides.scripts if sides.is_in(script.revision)]
+    followed = ancestors([one.revision for one in present], {one.revision: one.parents for one in sides.scripts})
+    last = max((place for place, script in enumerate(sides.scripts) if sides.is_in(script.revision)), default=-1)
     renamed = [sides.renamed(record) for record in sides.unscripted]
     for script in sides.scripts[: last + 1]:
-        if sides.standing(script.revision) is Standing.OUT and script not in renamed:
+        is_late = script.revision in followed or not script.is_in_graph
+        if is_late and sides.standing(script.revision) is Standing.OUT and script not in renamed:
             what = f"is pending, and older than {sides.scripts[last].name}, which is in"
             helps = "give the file a later time, or set policy.outOfOrder to Allow"
             yield Difference(kind=Kind.OUT_OF_ORDER, name=script.name, what=what, helps=helps)
@@ -202,7 +220,7 @@ def _late(sides: _Sides) -> Iterator[Difference]:
 def _reordered(sides: _Sides) -> Iterator[Difference]:
     """Yield what came in after something that it stands before; what a person or another tool says is in has no order of its own."""
     later: Script | None = None
-    for script in reversed(sides.scripts):
+    for script in reversed([one for one in sides.scripts if not one.is_in_graph]):
         record = sides.records.get(script.revision)
         if record is None or record.standing is not Standing.IN:
             continue
@@ -240,7 +258,8 @@ def _several_heads(scripts: Sequence[Script]) -> Iterator[Difference]:
     if len(heads) > 1:
         names = {script.revision: script.name for script in scripts}
         what = f"is one of {len(heads)} ends of the source: {', '.join(heads)}"
-        helps = (
-            f"let one come after the other, or add a migration with `-- dbcustody: down-revision {', '.join(heads)}`"
-        )
+        joined = f"add a migration with `-- dbcustody: down-revision {', '.join(heads)}`"
+        if any(script.is_in_graph for script in scripts):
+            joined = f"join them: `alembic merge -m '...' {' '.join(heads)}`"
+        helps = f"let one come after the other, or {joined}"
         yield from (Difference(kind=Kind.SEVERAL_HEADS, name=names[head], what=what, helps=helps) for head in heads)

@@ -76,6 +76,11 @@ _STANDINGS = {
 }
 
 
+def standing_by(state: State) -> Standing | None:
+    """Return where a revision stands once an attempt ended in *state*; None: where it stood before."""
+    return _STANDINGS.get(state)
+
+
 def records(attempts: Iterable[Attempt]) -> dict[str, Record]:
     """Return where each revision stands, in the order in which they came to it; one of which nothing ever was in is not among them.
 

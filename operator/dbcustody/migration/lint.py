@@ -14,13 +14,14 @@ from dbcustody.migration import (
     lock_rules,
     loss_rules,
     order_rules,
+    python_rules,
     squawk,
     waiver,
 )
 from dbcustody.migration.case import Case
 from dbcustody.migration.finding import Finding, Severity
 from dbcustody.migration.forecast import Risk
-from dbcustody.migration.outlook import Outlook, look_ahead, unusable_values
+from dbcustody.migration.outlook import Outlook, look_ahead, risk_of_body, unusable_values
 from dbcustody.migration.proof import Proofs
 from dbcustody.migration.relation import Relation
 from dbcustody.migration.script import Script
@@ -42,7 +43,7 @@ _STATEMENT_RULES: Final = (
 )
 RULES: Final[Mapping[str, str]] = {
     **constraint_rules.RULES, **column_rules.RULES, **index_rules.RULES, **loss_rules.RULES, **lock_rules.RULES, **order_rules.RULES,
-    **habit_rules.RULES, **squawk.RULES, **waiver.RULES,
+    **habit_rules.RULES, **python_rules.RULES, **squawk.RULES, **waiver.RULES,
 }  # fmt: skip
 """Every rule, and what it finds."""
 
@@ -58,9 +59,9 @@ class Judged:
 
     @property
     def risk(self) -> Risk:
-        """That of its most dangerous step, or Caution where a finding asks for it."""
+        """That of its most dangerous step, or Caution where a finding asks for it, or where not all of it is known."""
         is_open = any(one.severity >= Severity.WARNING and one.waived is None for one in self.findings)
-        return max(self.outlook.risk, Risk.CAUTION if is_open else Risk.SAFE)
+        return max(risk_of_body(self.script.up), self.outlook.risk, Risk.CAUTION if is_open else Risk.SAFE)
 
 
 def judge(
@@ -79,7 +80,11 @@ def judge(
     judged = []
     for script in scripts:
         outlook = look_ahead(script.up.statements)
-        found = [*_of_statements(outlook, facts, proofs), *_of_order(script, outlook, facts, orders)]
+        found = [
+            *python_rules.python_findings(script.up),
+            *_of_statements(outlook, facts, proofs),
+            *_of_order(script, outlook, facts, orders),
+        ]
         placed = [_placed(one, script) for one in (*found, *(others or {}).get(script.up.file, ()))]
         own = script.up.directives.waivers
         unused = [_placed(one, script) for one in waiver.idle(placed, own, RULES)]
@@ -121,9 +126,9 @@ def _of_order(
 
 
 def _placed(finding: Finding, script: Script) -> Finding:
-    """Return *finding* with its file, and the line of its statement where it has none."""
-    line = finding.line
-    if line is None and finding.statement is not None:
+    """Return *finding* with its file, and the line of its statement where it has none; what Python renders has no line in its file."""
+    line = finding.line if not script.is_python else None
+    if line is None and not script.is_python and finding.statement is not None:
         line = script.up.statements[finding.statement - 1].place.line
     return replace(finding, file=script.up.file, line=line)
 

@@ -17,6 +17,7 @@ from dbcustody.migration.token import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dbcustody.migration.body import Body
     from dbcustody.migration.lock import Lock
     from dbcustody.migration.relation import Relation
 
@@ -72,6 +73,11 @@ def look_ahead(statements: Sequence[Statement]) -> Outlook:
         made.update(step.effect.creates)
         steps.append(step)
     return Outlook(steps=tuple(steps))
+
+
+def risk_of_body(body: Body) -> Risk:
+    """Return that of the statements of *body*, as far as they are known; at least Caution where they may not be all."""
+    return max(look_ahead(body.statements).risk, Risk.CAUTION if body.is_python else Risk.SAFE)
 
 
 def _step(statement: Statement, made: set[Relation]) -> Step:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from dbcustody.migration.body import Body, ReadBody, read_body
+from dbcustody.migration.body import Body, read_body
 from dbcustody.migration.fault import Fault
 from dbcustody.migration.filename import Filename, naming_faults, parse_filename
+from dbcustody.migration.revision_file import read_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,15 @@ class Script:
     """Why it is not to be run; only of another tool's folder, where what is in already is nobody's to refuse."""
     down_faults: tuple[Fault, ...] = ()
     """Why its way back is not to be run; likewise."""
+    depends: tuple[str, ...] = ()
+    """Those of *parents* that belong to another branch."""
+    is_in_graph: bool = False
+    """Whether only what it follows says its place; otherwise that is its name, and what is older must not come late."""
+
+    @property
+    def is_python(self) -> bool:
+        """Whether to carry it out runs somebody's code, in the process that does."""
+        return self.up.is_python
 
     @property
     def checksum(self) -> str:
@@ -62,9 +72,7 @@ def read_scripts(files: Iterable[SourceFile]) -> Source:
     names = [parse_filename(file.name) for file in given]
     good = [name for name in names if isinstance(name, Filename)]
     bodies = {
-        name: read_body(str(name), file.content, is_down=name.is_down)
-        for name, file in zip(names, given, strict=True)
-        if isinstance(name, Filename)
+        name: _read(name, file.content) for name, file in zip(names, given, strict=True) if isinstance(name, Filename)
     }
     scripts = tuple(_scripts(bodies))
     faults = chain(
@@ -76,34 +84,63 @@ def read_scripts(files: Iterable[SourceFile]) -> Source:
     return Source(scripts=scripts, faults=tuple(faults))
 
 
-def _scripts(bodies: Mapping[Filename, ReadBody]) -> Iterator[Script]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file of either kind; *back* is the way back that it holds itself, and *parents* are None where the order says it."""
+
+    body: Body | None
+    faults: tuple[Fault, ...]
+    back: Body | None = None
+    revision: str | None = None
+    parents: tuple[str, ...] | None = None
+    depends: tuple[str, ...] = ()
+
+
+def _read(name: Filename, content: bytes) -> _Read:
+    if name.is_python:
+        read = read_revision(str(name), content)
+        said, downs = read.said, read.said.downs
+        return _Read(read.up, read.faults, read.down, said.revision, downs, said.depends)
+    body, faults = (found := read_body(str(name), content, is_down=name.is_down)).body, found.faults
+    if body is None:
+        return _Read(None, faults)
+    return _Read(body, faults, None, body.directives.revision, body.directives.down_revisions)
+
+
+def _scripts(bodies: Mapping[Filename, _Read]) -> Iterator[Script]:
     """Yield a script for each way forth; where nothing else is said, it follows the one before it."""
     before: tuple[str, ...] = ()
     for name in sorted(name for name in bodies if not name.is_down):
-        up = bodies[name].body
-        if up is None:
+        read = bodies[name]
+        if read.body is None:
             before = (name.revision,)
             continue
         back = bodies.get(Filename(revision=name.revision, slug=name.slug, is_down=True))
-        said = up.directives
-        revision = said.revision or name.revision
-        parents = before if said.down_revisions is None else said.down_revisions
-        yield Script(name=name.stem, revision=revision, parents=parents, up=up, down=back.body if back else None)
+        revision = read.revision or name.revision
+        parents = before if read.parents is None else read.parents
+        yield Script(
+            name=name.stem,
+            revision=revision,
+            parents=tuple(dict.fromkeys((*parents, *read.depends))),
+            up=read.body,
+            down=back.body if back else read.back,
+            depends=tuple(one for one in read.depends if one not in parents),
+        )
         before = (revision,)
 
 
 def _chain_faults(scripts: Sequence[Script], *, are_all: bool) -> Iterator[Fault]:
     """Yield what is wrong with the chain that *scripts* make; a parent that is not known may be in a file that could not be read."""
     seen: dict[str, str] = {}
-    revisions = {script.revision: script.name for script in scripts}
+    revisions = {script.revision: script.up.file for script in scripts}
     for script in scripts:
         file = script.up.file
         if script.revision in seen:
-            what = f"has the revision {script.revision}, which {seen[script.revision]}.sql has, too"
+            what = f"has the revision {script.revision}, which {seen[script.revision]} has, too"
             yield Fault(file=file, what=what, helps="give one that is not applied yet another revision")
         for parent in script.parents:
             if parent in revisions and parent not in seen:
-                what = f"comes after {parent}, but {revisions[parent]}.sql is not earlier"
+                what = f"comes after {parent}, but {revisions[parent]} is not earlier"
                 yield Fault(file=file, what=what, helps="give it a later time, or name another down-revision")
             elif parent not in revisions and are_all:
                 yield Fault(
@@ -111,4 +148,4 @@ def _chain_faults(scripts: Sequence[Script], *, are_all: bool) -> Iterator[Fault
                     what=f"comes after {parent}, which is not there",
                     helps="add that migration, or name another down-revision",
                 )
-        seen.setdefault(script.revision, script.name)
+        seen.setdefault(script.revision, file)

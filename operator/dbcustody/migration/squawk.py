@@ -42,7 +42,7 @@ def read_report(report: str, body: Body) -> tuple[Finding, ...]:
     entries = json.loads(report)
     if not isinstance(entries, list):
         raise ValueError("squawk: its report is no list")  # noqa: TRY004 - json says ValueError, too
-    lines = body.text.split("\n")
+    lines = body.sql.split("\n")
     return tuple(_findings(entries, lines, body.statements))
 
 

@@ -22,10 +22,11 @@ select distinct on (a.id) a.id, a.revision, a.name, coalesce(o.state, 'Started')
 from {_OUTCOMES} order by a.id, o.id desc
 """  # noqa: S608 - words of our own
 """Of each attempt the last outcome; one join, for a history has hundreds of rows and nobody waits for it gladly."""
-_UNSETTLED: Final = f"""
-select a.id, a.run, a.name, a.direction, a.body, (select s.found_before from dbcustody.step s where s.attempt = a.id limit 1)
-from {_OUTCOMES} where o.id is null order by a.id
-"""  # noqa: S608 - words of our own
+_UNSETTLED: Final = """
+select a.id, a.run, a.name, a.direction, coalesce(s.statement, a.body), s.found_before
+from dbcustody.attempt a left join dbcustody.step s on s.attempt = a.id and s.ordinal = 1
+left join dbcustody.outcome o on o.attempt = a.id where o.id is null order by a.id
+"""
 _LAST: Final = """left join lateral (
     select p.state, p.done from dbcustody.outcome p where p.attempt = a.id order by p.id desc limit 1) o on true"""
 _PARTIAL: Final = f"""
@@ -45,11 +46,12 @@ select %s::uuid, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from quickly returni
 """Nobody waits until an intent is on the disk: the log is written in order, so that it is there before anything that comes of it
 (manual, "Asynchronous Commit"). A server that crashes first has lost both, and nothing of it is in; a client that dies loses neither."""
 _END: Final = """
-insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ended_at)
-values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()))
+insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ended_at, ran)
+values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()), %s)
 """
 _STEP: Final = """
-insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) values (%s, %s, %s, %s, %s) on conflict do nothing
+insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before, statement)
+values (%s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 
 
@@ -96,6 +98,8 @@ class Ending:
     actor: str
     ended: datetime | None = None
     """When it ended, by another tool's word; None: now, by the server's clock."""
+    ran: str | None = None
+    """The SQL that ran, without values; None: the text of the attempt says it, or nothing ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ class Unsettled:
     name: str
     direction: Direction
     body: str
+    """The SQL that was to run."""
     found_before: Finding | None
     """What the catalogue showed before its statement ran outside of a transaction; None: it did not run so, and nothing of it can be in."""
 
@@ -192,10 +197,29 @@ def add_attempt(session: Session, intent: Intent) -> int:
     return int(rows[0][0])
 
 
-def add_step(session: Session, attempt: int, *, sha256: str, nature: str, before: Finding) -> None:
-    """Write down that the only statement of *attempt* is about to run by itself, and what the catalogue showed of it *before*."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The only statement of an attempt, which is about to run by itself."""
+
+    sha256: str
+    nature: str
+    before: Finding
+    """What the catalogue shows of it."""
+    statement: str | None = None
+    """It itself, where the text of the attempt is no SQL."""
+
+
+def add_step(session: Session, attempt: int, step: Step) -> None:
+    """Write down that *step* of *attempt* is about to run."""
+    values = (attempt, 1, step.sha256, step.nature, step.before.value, step.statement)
     with translated("write down which statement runs", otherwise=Reason.MIGRATION_FAILED):
-        session.execute(_STEP.encode(), (attempt, 1, sha256, nature, before.value))
+        session.execute(_STEP.encode(), values)
+
+
+def revision_of(session: Session, attempt: int) -> str:
+    """Return the revision that *attempt* is of; raises what psycopg raises."""
+    rows = session.execute("select revision from dbcustody.attempt where id = %s", (attempt,)).fetchall()
+    return str(rows[0][0])
 
 
 def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
@@ -203,14 +227,5 @@ def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
 
     Raises what psycopg raises: whoever runs it within the work's transaction must know which statement failed.
     """
-    values = (
-        attempt,
-        ending.state.value,
-        ending.done,
-        ending.sqlstate,
-        ending.object,
-        ending.reason,
-        ending.actor,
-        ending.ended,
-    )
-    session.execute(_END.encode(), values)
+    told = (ending.sqlstate, ending.object, ending.reason, ending.actor, ending.ended, ending.ran)
+    session.execute(_END.encode(), (attempt, ending.state.value, ending.done, *told))

@@ -59,6 +59,8 @@ class Refusal:
     """What it was about, as far as the server tells: schema, table, column, constraint, type."""
     position: int | None = None
     """Where in the statement, in characters from 0; None: not told."""
+    line: int | None = None
+    """The line of the Python file that ran it; None: it was no Python, or none of its lines."""
 
     @property
     def is_lock(self) -> bool:
@@ -124,10 +126,10 @@ def run_together(
             then(session)
             session.execute("commit")
     except psycopg.Error as error:
-        raise _failed(error, ordinal) from error
+        raise failure_of(error, ordinal) from error
     finally:
         _undo(session)
-        _forget(session)
+        forget(session)
 
 
 def _begin(limits: Limits) -> str:
@@ -146,15 +148,15 @@ def _undo(session: Session) -> None:
 def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits) -> None:
     """Run one statement outside of any transaction; raises as `run_together`, but some of it may be in then."""
     try:
-        _limit(session, limits)
+        limit(session, limits, local=False)
         session.execute(statement.encode())
     except psycopg.Error as error:
-        raise _failed(error, ordinal) from error
+        raise failure_of(error, ordinal) from error
     finally:
-        _forget(session)
+        forget(session)
 
 
-def _forget(session: Session) -> None:
+def forget(session: Session) -> None:
     """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
     with suppress(psycopg.Error):
         watch_client(session, _FORGOTTEN, CHECK_INTERVAL_MILLISECONDS)
@@ -170,15 +172,16 @@ def _require_writable(session: Session, target: PostgresTarget) -> None:
         )
 
 
-def _limit(session: Session, limits: Limits) -> None:
+def limit(session: Session, limits: Limits, *, local: bool = True) -> None:
+    """Let statements wait for a lock, and take, no longer than *limits* say; *local*: to the end of the transaction."""
     session.execute(
-        "select pg_catalog.set_config('lock_timeout', %s, false), pg_catalog.set_config('statement_timeout', %s, false)",
-        (str(limits.lock_timeout_milliseconds), str(limits.statement_timeout_seconds * 1000)),
+        "select pg_catalog.set_config('lock_timeout', %s, %s), pg_catalog.set_config('statement_timeout', %s, %s)",
+        (str(limits.lock_timeout_milliseconds), local, str(limits.statement_timeout_seconds * 1000), local),
     )
 
 
-def _failed(error: psycopg.Error, ordinal: int) -> Exception:
-    """Return what a failure of statement *ordinal* means; one without SQLSTATE is a connection that was lost."""
+def failure_of(error: psycopg.Error, ordinal: int, *, line: int | None = None) -> Exception:
+    """Return what a failure of statement *ordinal* means, which the *line* of a Python file ran; without SQLSTATE a connection was lost."""
     if error.sqlstate is None or error.sqlstate.startswith(_GONE):
         return explain(error, "run the migration", otherwise=Reason.CONNECTION_LOST)
     diag = error.diag
@@ -190,5 +193,6 @@ def _failed(error: psycopg.Error, ordinal: int) -> Exception:
         message=redact(diag.message_primary or str(error)),
         object=".".join(one for one in named if one) or None,
         position=int(position) - 1 if position else None,
+        line=line,
     )
     return StatementFailedError(refusal)
