@@ -9,7 +9,7 @@ import click
 
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.figures import table_text, time_text
-from dbcustody.cli.folder import read_layout
+from dbcustody.cli.foreign_folder import read_layout
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.adoption import AdoptionOrder, require_consistent, survey

@@ -21,7 +21,7 @@ import dbcustody
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
-from dbcustody.cli.folder import AUTO, read_layout, refuse
+from dbcustody.cli.foreign_folder import AUTO, read_layout, refuse
 from dbcustody.cli.standalone import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.foresight import foresee, require_passed

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from dbcustody.cli import migrate_options
-from dbcustody.cli.folder import FORMS, read_layout
+from dbcustody.cli.foreign_folder import FORMS, read_layout
 from dbcustody.errors import RefusedError
 from dbcustody.migration.layout import Tool
 from dbcustody.reason import Reason
