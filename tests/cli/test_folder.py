@@ -32,7 +32,7 @@ def test_the_choices_are_those_that_are_understood() -> None:
     @migrate_options.folder
     def command() -> None: ...
 
-    assert sorted(option.name or "" for option in command.params) == ["folder", "form"]
+    assert sorted(option.name or "" for option in command.params) == ["folder", "form", "metadata", "version_table"]
 
 
 def test_our_own_folder_is_read_as_ours(tmp_path: Path) -> None:

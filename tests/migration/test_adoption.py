@@ -122,6 +122,15 @@ def test_golang_migrate_keeps_a_version_and_no_checksum() -> None:
     assert (kinds(dirty), "migrate force" in dirty.differences[0].helps) == ([(Kind.PARTIAL, "version 2")], True)
 
 
+def test_a_dirty_golang_migrate_has_taken_nothing_back() -> None:
+    """Its one row says nothing of what was in before it."""
+    layout = layout_of(Tool.GOLANG_MIGRATE, {"1_a.up.sql": "select 1;", "2_b.up.sql": "select 2;"})
+    ours = (attempt("1", State.IMPORTED, "select 1;"),)
+    dirty = weigh(layout, history_of(Tool.GOLANG_MIGRATE, row("2", Mark.FAILED)), ours)
+    gone = weigh(layout, history_of(Tool.GOLANG_MIGRATE), ours)
+    assert (kinds(dirty), kinds(gone)) == ([(Kind.PARTIAL, "version 2")], [(Kind.UNKNOWN, "V1")])
+
+
 def test_what_is_in_our_ledger_already_is_known() -> None:
     """By whatever way it came there; nothing is left to do."""
     ours = (

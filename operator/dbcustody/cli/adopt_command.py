@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     help="Whose history and folder it is; `auto`: as the files are named.",
 )
 @migrate_options.directory
+@migrate_options.alembic
 @click.option(
     "--history-table",
     "table",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @migrate_options.out_of_order
 @migrate_options.wait
 def adopt_command(folder: Path, table: str | None, *, is_trial: bool, as_json: bool, **more: Any) -> None:
-    """Take over what Prisma, Flyway, golang-migrate or Atlas has carried out in the database of DATABASE_URL. Runs nothing.
+    """Take over what Alembic, Prisma, Flyway, golang-migrate or Atlas has carried out in the database of DATABASE_URL. Runs nothing.
 
     Each file is held against the checksum that the tool keeps, and all of it is written into our ledger, or nothing; the tool's own
     table is only read. What it runs later is taken over by saying this again.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dbcustody.cli.adopting_alembic import adopt_from_alembic
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.figures import table_text, time_text
-from dbcustody.cli.folder import Folder, read_layout
+from dbcustody.cli.folder import Folder, read_folder
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of
-from dbcustody.errors import InvalidSpecError, RefusedError
+from dbcustody.errors import RefusedError
 from dbcustody.jobs.adoption import AdoptionOrder, require_consistent, survey
 from dbcustody.jobs.adoption import adopt as take_over
 from dbcustody.reason import Reason
@@ -29,7 +30,11 @@ def adopt(environ: Mapping[str, str], wish: Wish, *, table: str | None, is_trial
     """Take over what another tool has carried out, or only say what would be (*is_trial*); returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        order = _order(environ, wish, table, stop)
+        read = _read(wish)
+        if read.is_alembic:
+            migration = order_of(environ, wish, stop=stop, read=read)
+            return adopt_from_alembic(migration, f"--dir {wish.folder}", is_trial=is_trial, as_json=as_json)
+        order = _order(environ, wish, table, stop=stop, read=read)
         found = survey(order)
         if not found.differences and found.new and not is_trial:
             found = take_over(order)
@@ -40,16 +45,22 @@ def adopt(environ: Mapping[str, str], wish: Wish, *, table: str | None, is_trial
     return interruptible(work, left=_LEFT)
 
 
-def _order(environ: Mapping[str, str], wish: Wish, table: str | None, stop: threading.Event) -> AdoptionOrder:
-    if not wish.folder.is_dir():
-        raise InvalidSpecError(f"--dir: there is no folder {wish.folder}")
-    layout = read_layout(wish.folder, wish.form)
-    if layout is None:
+def _read(wish: Wish) -> Folder:
+    """Return the folder; raises RefusedError (SourceInvalid) where it is no other tool's."""
+    read = read_folder(wish.folder, wish.form)
+    if read.layout is None and not read.is_alembic:
         message = f"{wish.folder}: is laid out as no tool does whose history is known; say --dir with its folder, or --from with its name"
         raise RefusedError(message, reason=Reason.SOURCE_INVALID)
+    return read
+
+
+def _order(
+    environ: Mapping[str, str], wish: Wish, table: str | None, *, stop: threading.Event, read: Folder
+) -> AdoptionOrder:
+    assert read.layout is not None  # noqa: S101 - `_read` lets no other pass but Alembic's
     return AdoptionOrder(
-        migration=order_of(environ, wish, stop=stop, read=Folder(scripts=layout.scripts, layout=layout)),
-        layout=layout,
+        migration=order_of(environ, wish, stop=stop, read=read),
+        layout=read.layout,
         table=table,
     )
 
