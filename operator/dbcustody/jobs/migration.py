@@ -119,8 +119,9 @@ def proposal_of(order: MigrationOrder, history: History) -> Proposal:
 
 def _require_agreed(order: MigrationOrder, history: History) -> None:
     """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
-    found = proposal_of(order, history).hash
-    if order.agreed_hash not in {None, found}:
+    if order.agreed_hash is None:
+        return
+    if (found := proposal_of(order, history).hash) != order.agreed_hash:
         message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
         raise RefusedError(message, reason=Reason.PLAN_CHANGED)
 
