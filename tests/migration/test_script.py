@@ -128,7 +128,7 @@ def test_all_faults_of_all_files_are_told_together() -> None:
 
 def test_a_config_map_that_is_full() -> None:
     """Kubernetes allows 1 MiB of names and texts in one: as a thousand files, or as one."""
-    text = b"insert into people values (1);\n" * 31
+    text = b"insert into people values (1);\n" * 32
     many = [
         (f"20260101_{number // 3600:02d}{number // 60 % 60:02d}{number % 60:02d}_x.sql", text) for number in range(1000)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import Any, NoReturn
@@ -16,9 +15,6 @@ from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.logs import set_up_remarks, where_raised
 
-_WITHOUT_REMARKS = frozenset({"migrate"})
-"""Whoever says all that there is to say by himself, and logs nothing on the way: a test shows that nothing is loaded that could."""
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(dbcustody.__version__, prog_name="dbcustody")
@@ -28,7 +24,7 @@ def dbcustody_command(context: click.Context) -> None:
 
     Stand-alone commands read DATABASE_URL, BACKUP_DIR or BACKUP_S3_BUCKET, and BACKUP_ENCRYPTION_KEY from the environment.
     """
-    if context.invoked_subcommand not in _WITHOUT_REMARKS:
+    if context.invoked_subcommand != "migrate":  # which logs nothing, and is not to wait for what could
         set_up_remarks()
 
 
@@ -250,6 +246,4 @@ def main() -> NoReturn:
             f"InternalError: {type(error).__name__} at {' < '.join(reversed(where_raised(error)[-3:]))}; please report this"
         )
         sys.exit(Exit.ERROR)
-    finally:
-        gc.freeze()  # what is left is let go of with the process; to look through it for garbage first takes a tenth of a second
     sys.exit(Exit.DONE)

@@ -184,8 +184,9 @@ def _require_admitted(order: MigrationOrder, history: History) -> None:
 
 def _require_agreed(order: MigrationOrder, history: History) -> None:
     """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
-    found = plan_hash(Prospect.forth(history), order.policy)
-    if order.agreed_hash not in {None, found}:
+    if order.agreed_hash is None:
+        return
+    if (found := plan_hash(Prospect.forth(history), order.policy)) != order.agreed_hash:
         message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
         raise RefusedError(message, reason=Reason.PLAN_CHANGED)
 
