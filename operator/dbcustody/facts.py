@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dbcustody.api.backup import Artefact, BackupScope, TableTotals, Tool
 from dbcustody.api.database import Copy, Server
-from dbcustody.api.migration import StatedAttempt, StatedMigrationPlan
+from dbcustody.api.migration import StatedAttempt, StatedDrift, StatedMigrationPlan
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
@@ -161,5 +161,7 @@ class MigrationFacts:
     """The migration that came in last; None: none ever did."""
     history: tuple[StatedAttempt, ...] = ()
     """The last attempts, oldest first."""
+    drift: StatedDrift | None = None
+    """How the schema stands to its history; None: nobody looked, or could."""
     unsettled: bool = False
     """Whether a run ended, or goes on, of which the ledger does not say how it ended."""

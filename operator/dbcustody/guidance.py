@@ -263,10 +263,12 @@ GUIDANCE: dict[Reason, Guidance] = {
         "another tool has migrated this database: take its history over with `dbcustody migrate adopt`, which runs nothing",
     ),
     Reason.DRIFTED: _refused(
-        "Applied",
+        "DriftFree",
         "somebody changed the schema by hand: take that back, write it as a migration and mark it as applied, "
         "or say that it is meant so: `dbcustody migrate status` shows each change and the commands",
     ),
+    Reason.DRIFT_FREE: _good("DriftFree"),
+    Reason.DRIFT_UNKNOWN: _good("DriftFree", "nothing to do: the next run takes a fingerprint to compare with"),
     Reason.LEDGER_UNKNOWN: _refused(
         "Planned", "use the version of dbcustody that wrote the ledger, or a newer one", retries=True
     ),

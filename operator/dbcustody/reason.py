@@ -145,6 +145,8 @@ class Reason(StrEnum):
     HISTORY_BROKEN = "HistoryBroken"
     HISTORY_FOREIGN = "HistoryForeign"
     DRIFTED = "Drifted"
+    DRIFT_FREE = "DriftFree"
+    DRIFT_UNKNOWN = "DriftUnknown"
     LEDGER_UNKNOWN = "LedgerUnknown"
     NEEDS_RESOLUTION = "NeedsResolution"
     SOURCE_INVALID = "SourceInvalid"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dbcustody.migration.aim import BASE, Aim, Declaration, aim_at, as_declared, undeclared
+from dbcustody.migration.aim import BASE, Aim, Declaration, aim_at, as_declared, contradicted, undeclared
+from dbcustody.migration.fault import Fault
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.script import Script, SourceFile, read_scripts
@@ -72,9 +75,9 @@ def test_what_comes_after_it_is_undone_the_newest_first() -> None:
 def test_nothing_is_undone_without_permission(target: str) -> None:
     """What would have to be is named."""
     found = aim(target, A, B, may_go_back=False)
-    assert found.obstacle is not None
-    assert f"{B} would have to be undone" in found.obstacle
-    assert "policy.allowDowngrade" in found.obstacle
+    (obstacle,) = found.obstacles
+    assert f"{B} would have to be undone" in obstacle
+    assert "policy.allowDowngrade" in obstacle
     assert found.back == ()
     assert not found.is_reached
 
@@ -82,17 +85,15 @@ def test_nothing_is_undone_without_permission(target: str) -> None:
 def test_without_a_way_back_nothing_is_undone() -> None:
     """Neither it nor anything else; one whose file is gone has none either."""
     stuck = aim_at(A, scripts(B), history(A, B, C), may_go_back=True)
-    assert stuck.obstacle == f"targetRevision {A}: no way back from {B}: there is no .down.sql"
+    assert stuck.obstacles == (f"targetRevision {A}: no way back from {B}: there is no .down.sql",)
     gone = aim_at(A, scripts()[:2], history(A, B, C), may_go_back=True)
-    assert gone.obstacle is not None
-    assert C in gone.obstacle
+    assert C in gone.obstacles[0]
 
 
 def test_a_target_that_is_no_file_is_told() -> None:
     """Nothing runs."""
     found = aim("20270101_000000_x", A)
-    assert found.obstacle is not None
-    assert "is not among the files" in found.obstacle
+    assert "is not among the files" in found.obstacles[0]
     assert found.forth == ()
 
 
@@ -107,13 +108,32 @@ def test_a_declaration_is_made_once() -> None:
     undone = attempt(A, 2, State.ROLLED_BACK)
     assert undeclared([declaration()], scripts(), [made, undone]) == ()
     again = declaration(reason="made by hand again")
-    other = declaration(state=State.RESOLVED_ROLLED_BACK)
-    assert undeclared([declaration(), again, other, declaration(B)], scripts(), [made]) == (
-        again,
-        other,
-        declaration(B),
-    )
+    assert undeclared([declaration(), again, declaration(B)], scripts(), [made, undone]) == (again, declaration(B))
     assert undeclared([declaration("20270101_000000_x")], scripts(), []) == ()
+
+
+def test_what_stands_so_already_needs_no_declaration() -> None:
+    """What is in is in; what never was is out; what is in in part is one or the other only by a person's word."""
+    out = declaration(state=State.RESOLVED_ROLLED_BACK)
+    assert undeclared([declaration()], scripts(), [attempt(A, 1)]) == ()
+    assert undeclared([out], scripts(), []) == ()
+    partial = [attempt(A, 1, State.PARTIAL)]
+    assert undeclared([declaration()], scripts(), partial) == (declaration(),)
+    assert undeclared([out], scripts(), partial) == (out,)
+    assert contradicted([out, declaration()], scripts(), partial) == ()
+
+
+def test_what_contradicts_the_ledger_is_told() -> None:
+    """To say that nothing is in does not undo anything; a migration that there is not is a mistake."""
+    out, made = declaration(state=State.RESOLVED_ROLLED_BACK), attempt(A, 1, State.RESOLVED_ROLLED_BACK, "made by hand")
+    assert contradicted([out], scripts(), [attempt(A, 1)]) == (
+        f"resolutions: {A}: is applied; to undo it, name the one before it as `targetRevision`",
+    )
+    assert undeclared([out], scripts(), [attempt(A, 1)]) == ()
+    assert contradicted([out], scripts(), [made, attempt(A, 2)]) == ()
+    assert contradicted([declaration("20270101_000000_x")], scripts(), []) == (
+        "resolutions: 20270101_000000_x: is not among the files; name one of them, without its ending",
+    )
 
 
 def test_what_is_judged_is_the_ledger_as_it_will_be() -> None:
@@ -128,3 +148,10 @@ def test_what_is_judged_is_the_ledger_as_it_will_be() -> None:
     assert names(compare(scripts(), after).pending) == [C]
     assert as_declared([], scripts(), ()) == ()
     assert as_declared([declaration()], scripts(), ())[0].ordinal == 1
+
+
+def test_a_way_back_that_is_not_fit_to_run_is_no_way_back() -> None:
+    """In another tool's folder, where nobody refused the file before."""
+    fault = Fault(file="b.down.sql", what="is no SQL", helps="mend it")
+    read = tuple(replace(one, down_faults=(fault,)) if one.name == B else one for one in scripts())
+    assert aim_at(A, read, history(A, B), may_go_back=True).obstacles == (str(fault),)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dbcustody.api.migration import FailOn, RiskClass, SeverityClass, StatedMigrationPlan, Way
+from dbcustody.api.migration import FailOn, LikenessClass, RiskClass, SeverityClass, StatedMigrationPlan, Way
 from dbcustody.codec import encode
 from dbcustody.migration.aim import Aim, Declaration
 from dbcustody.migration.directive import Waiver
+from dbcustody.migration.drift import Drift, Likeness
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.lint import judge
 from dbcustody.migration.planned import Policy, Prospect, make_plan
 from dbcustody.migration.script import SourceFile, read_scripts
-from dbcustody.migration.statedplan import MOST_OBSTACLES, stated_plan
+from dbcustody.migration.statedplan import MOST_OBSTACLES, stated_attempts, stated_drift, stated_plan
 
 A, B = "20260101_000000_a", "20260102_000000_b"
 FILES = {
@@ -125,7 +126,29 @@ def test_what_is_declared_and_what_is_in_the_way_of_it() -> None:
     """Both by name."""
     told = stated(history(), aim=Aim(declared=(Declaration(name=A, state=State.RESOLVED_APPLIED, reason="r"),)))
     assert (told.resolutions, told.migrations) == ((A,), ())
-    shut = stated(history(), aim=Aim(obstacle="targetRevision x: is not among the files"))
+    shut = stated(history(), aim=Aim(obstacles=("targetRevision x: is not among the files",)))
     assert [(one.reason, one.message) for one in shut.obstacles] == [
         ("TargetUnreachable", "targetRevision x: is not among the files")
     ]
+
+
+def test_another_tools_history_and_drift_stand_in_the_way_of_what_runs() -> None:
+    """Of what does not run, drift does not."""
+    found = history()
+    drift = Drift(likeness=Likeness.DRIFTED, found="0" * 32, expected="1" * 32)
+    prospect = Prospect.forth(found)
+    plan = make_plan(judge(found.pending, {}), prospect, Policy(fail_on=FailOn.NEVER))
+    told = stated_plan(plan, found, heritage=("Prisma (t): has 3 rows",), drift=drift)
+    assert [one.reason for one in told.obstacles] == ["Drifted", "HistoryForeign"]
+    assert "0" * 32 in told.obstacles[0].message
+    empty = Prospect.forth(history({}))
+    assert stated_plan(make_plan((), empty, Policy()), empty.history, drift=drift).obstacles == ()
+    stated_as = stated_drift(drift)
+    assert stated_as is not None
+    assert (stated_as.likeness, stated_as.fingerprint) == (LikenessClass.DRIFTED, "0" * 32)
+    assert stated_drift(None) is None
+
+
+def test_attempts_are_told_by_name() -> None:
+    """The last ones, with how they ended."""
+    assert [(one.name, one.state) for one in stated_attempts(history(FILES, attempt(State.FAILED)))] == [(A, "Failed")]

@@ -66,6 +66,7 @@ class ConditionType(StrEnum):
     SOURCE_RESOLVED = "SourceResolved"
     PLANNED = "Planned"
     LINT_PASSED = "LintPassed"
+    DRIFT_FREE = "DriftFree"
     PROMOTION_PROVEN = "PromotionProven"
     BACKUP_READY = "BackupReady"
     APPLIED = "Applied"
@@ -109,6 +110,7 @@ MEANING: Final[dict[ConditionType, str]] = {
     ConditionType.SOURCE_RESOLVED: "every file that the source names is there",
     ConditionType.PLANNED: "the database was held against this source, and what comes next is told",
     ConditionType.LINT_PASSED: "nothing in what comes next is as risky as `policy.lint` refuses",
+    ConditionType.DRIFT_FREE: "nobody has changed the schema since the last migration, or it is said to be meant so",
     ConditionType.PROMOTION_PROVEN: "the same files are in by the DatabaseMigration that has to have them first",
     ConditionType.BACKUP_READY: "a whole backup that was read back was fresh enough when the last run began",
     ConditionType.APPLIED: "every migration of the source is in",

@@ -120,6 +120,13 @@ class MigrationPolicy:
 
     lint: MigrationLint = field(default_factory=MigrationLint)
     allow_downgrade: bool = False
+    drift: OnDrift = OnDrift.FAIL
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint."""
+    accepted_fingerprint: str | None = None
+    """A schema with this fingerprint is meant as it is, whatever its history says; None: none is."""
+    beside_other_history: bool = False
+    """Whether it runs although another tool has migrated the database, and its history was not taken over."""
     out_of_order: OutOfOrder = OutOfOrder.REJECT
     lock_timeout_milliseconds: int = 500
     statement_timeout_seconds: int = 0
@@ -241,6 +248,23 @@ class StatedMigrationPlan:
     """Whether the database has all that the source has, and more."""
 
 
+class LikenessClass(StrEnum):
+    """Whether the schema is what the ledger says it was left as."""
+
+    SAME = "Same"
+    DRIFTED = "Drifted"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedDrift:
+    """How the schema stood to its history, in names and no literals."""
+
+    likeness: LikenessClass
+    fingerprint: str
+    message: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedAttempt:
     """One attempt of the ledger: which migration, how it ended, and when; None: it has not."""
@@ -307,6 +331,8 @@ class DatabaseMigrationStatus:
     plan: StatedMigrationPlan | None = None
     history: tuple[StatedAttempt, ...] = ()
     """The last twenty attempts of the ledger, oldest first, whoever made them."""
+    drift: StatedDrift | None = None
+    """None: it was not looked at, by `policy.drift`, or could not be."""
     unsettled: bool = False
     """Whether a run ended of which the ledger does not say how: that is found out before anything else."""
     run: MigrationRun | None = None

@@ -119,9 +119,8 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
             click.echo(_NOTHING)
             return Exit.DONE
         require_passed(foreseen.plan)
-        checkup = check_up(order)
-        if foreseen.history.pending and is_refused(checkup.drift, wish.drift):
-            return tell_drift(checkup.drift)
+        if foreseen.history.pending and is_refused(foreseen.drift, wish.drift):
+            return tell_drift(foreseen.drift)
         for finding in foreseen.plan.findings:
             if finding.severity is Severity.WARNING and finding.waived is None:
                 complain(str(finding), kind="note")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.ledger import read_partial
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dbcustody.adapters.postgres.ledger import Partial
     from dbcustody.jobs.migration import MigrationOrder
 
-_PASSING = frozenset({Reason.LOCK_NOT_OBTAINED, Reason.SCHEMA_CHANGED})
+PASSING: Final = frozenset({Reason.LOCK_NOT_OBTAINED, Reason.SCHEMA_CHANGED})
+"""Why a schema cannot be read for a moment: somebody works on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def check_up(order: MigrationOrder) -> Checkup:
         try:
             return Checkup(drift=drift_of(session, order.exclude), unfinished=unfinished)
         except UnavailableError as error:
-            if error.reason not in _PASSING:
+            if error.reason not in PASSING:
                 raise
             return Checkup(drift=None, unfinished=unfinished, why_not=error.message)
 

@@ -9,9 +9,13 @@ from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.inspection import read_server
 from dbcustody.adapters.postgres.tablefacts import read_facts
 from dbcustody.adapters.squawk import ask_together, find_squawk
-from dbcustody.errors import RefusedError
-from dbcustody.jobs.migration import MigrationOrder, find_heritage_of, looked, require_runnable
+from dbcustody.api.migration import OnDrift
+from dbcustody.errors import RefusedError, UnavailableError
+from dbcustody.jobs.checkup import PASSING
+from dbcustody.jobs.likeness import drift_of
+from dbcustody.jobs.migration import MigrationOrder, find_heritage_of, require_runnable, survey
 from dbcustody.jobs.revision import previewed
+from dbcustody.migration.drift import Drift
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.lint import judge, relations_of
 from dbcustody.migration.planned import MigrationPlan, Prospect, make_plan
@@ -22,6 +26,7 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbcustody.adapters.postgres.session import Session
     from dbcustody.adapters.squawk import Report
     from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
@@ -38,24 +43,43 @@ class Foresight:
     facts: Facts
     heritage: tuple[str, ...] = ()
     """What another tool has carried out and nobody took over: what is pending may be in."""
+    drift: Drift | None = None
+    """How the schema stands to its history; None: it was not looked at, or could not be."""
 
 
-def foresee(order: MigrationOrder, *, history: History | None = None) -> Foresight:
+def foresee(order: MigrationOrder, *, looks_always: bool = False) -> Foresight:
     """Return what *order* would do; nothing is written.
 
-    *history* is how the database stands to the scripts, where that was just found; None: it is looked at. Raises as `look` and `read_facts`
-    do, and RefusedError (SourceInvalid) when something pending is not fit to run, unless another tool may have run it.
+    Whether the schema is still what its history says is looked at only where something is to run, or *looks_always*. Raises as `survey` and
+    `read_facts` do, and RefusedError (SourceInvalid) when something pending is not fit to run, unless another tool may have run it.
     """
     with connect(order.target) as session:
-        history = history or looked(order, session)
-        heritage = find_heritage_of(order, session, history)
+        prospect = survey(order, session)
+        forth = prospect.aim.forth
+        heritage = find_heritage_of(order, session, prospect.history)
         if not heritage:
-            require_runnable(history.pending)
-        pending = tuple(previewed(script, metadata=order.metadata) for script in history.pending)
-        facts = read_facts(session, relations_of(pending))
+            require_runnable(forth)
+        forth = tuple(previewed(script, metadata=order.metadata) for script in forth)
+        facts = read_facts(session, relations_of(forth))
         major = read_server(session).major_version
-    plan = _plan(replace(history, pending=pending), facts, order.policy, major)
-    return Foresight(history=history, plan=plan, facts=facts, heritage=heritage)
+        drift = _drift(order, session) if looks_always or not prospect.aim.is_reached else None
+    prospect = replace(prospect, aim=replace(prospect.aim, forth=forth))
+    if drift is not None and not prospect.aim.is_reached:
+        prospect = replace(prospect, fingerprint=drift.found)
+    plan = _plan(prospect, facts, order.policy, major)
+    return Foresight(history=prospect.history, plan=plan, facts=facts, heritage=heritage, drift=drift)
+
+
+def _drift(order: MigrationOrder, session: Session) -> Drift | None:
+    """Return how the schema stands to its history; None: nobody asks, or somebody keeps it from being read."""
+    if order.drift is OnDrift.IGNORE:
+        return None
+    try:
+        return drift_of(session, order.exclude)
+    except UnavailableError as error:
+        if error.reason not in PASSING:
+            raise
+        return None
 
 
 def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:
@@ -63,17 +87,17 @@ def plan_of(scripts: Sequence[Script], policy: Policy) -> MigrationPlan:
 
     Those in Python are judged by what they render, as far as they were previewed.
     """
-    return _plan(compare(scripts, ()), {}, policy, None)
+    return _plan(Prospect.forth(compare(scripts, ())), {}, policy, None)
 
 
-def _plan(history: History, facts: Facts, policy: Policy, major: int | None) -> MigrationPlan:
-    """Return the plan of what *history* has pending, with what squawk finds for a server of *major* (None: not known)."""
+def _plan(prospect: Prospect, facts: Facts, policy: Policy, major: int | None) -> MigrationPlan:
+    """Return the plan of *prospect*, with what squawk finds for a server of *major* (None: not known)."""
+    forth = prospect.aim.forth
     others: dict[str, tuple[Finding, ...]] = {}
     for in_transaction in (True, False):
-        bodies = [script.up for script in history.pending if script.up.is_transactional is in_transaction]
+        bodies = [script.up for script in forth if script.up.is_transactional is in_transaction]
         others |= _by_squawk(bodies, major, in_transaction=in_transaction)
-    judged = judge(history.pending, facts, others=others, waivers=policy.waivers)
-    return make_plan(judged, Prospect.forth(history), policy)
+    return make_plan(judge(forth, facts, others=others, waivers=policy.waivers), prospect, policy)
 
 
 def _by_squawk(bodies: Sequence[Body], major: int | None, *, in_transaction: bool) -> dict[str, tuple[Finding, ...]]:

@@ -42,14 +42,20 @@ def drift_from(session: Session, now: Taken) -> Drift:
     return judge_drift(last, kept, now)
 
 
-def require_alike(desk: Desk, wanted: OnDrift, *, runs: bool) -> None:
+def require_alike(
+    desk: Desk, wanted: OnDrift, *, runs: bool, now: Taken | None = None, accepted: str | None = None
+) -> None:
     """Look at the database right before the first statement (if anything *runs*), and write down what was found and is not known yet.
 
     Raises RefusedError (Drifted), naming objects and no literal, when it is not what its ledger says, something is to run, and *wanted* is
-    Fail. What has drifted while nothing runs is told, and not written down: it is nobody's word that this is how it is meant.
+    Fail. What has drifted while nothing runs is told, and not written down: it is nobody's word that this is how it is meant. *now* is what
+    was taken just before, if it was; *accepted* the fingerprint that a person says is meant.
     """
-    now = take_fingerprint(desk.session, desk.exclude)
+    now = now or take_fingerprint(desk.session, desk.exclude)
     drift = drift_from(desk.session, now)
+    if drift.likeness is Likeness.DRIFTED and now.fingerprint == accepted:
+        write_print(desk, now, Moment.ACCEPTED, reason="named as meant by who asked for the run")
+        return
     if drift.likeness is Likeness.DRIFTED:
         if runs and wanted is OnDrift.FAIL:
             raise RefusedError(f"{drift.told}; nothing was run", reason=Reason.DRIFTED)

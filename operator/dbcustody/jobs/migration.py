@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -21,15 +21,18 @@ from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, r
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.api.migration import FailOn, OnDrift
-from dbcustody.errors import InterruptedRunError, RefusedError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
 from dbcustody.jobs.aftermath import settle
-from dbcustody.jobs.likeness import require_alike
+from dbcustody.jobs.declaration import write_declared
+from dbcustody.jobs.likeness import require_alike, take_fingerprint, take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror
 from dbcustody.jobs.mutation import Desk, carry_out
 from dbcustody.jobs.revision import runnable
+from dbcustody.migration.aim import Declaration, aim_at, as_declared, contradicted, undeclared
 from dbcustody.migration.alembic_history import parents_of, with_alembic
 from dbcustody.migration.directive import Waiver
+from dbcustody.migration.drift import Likeness, Moment
 from dbcustody.migration.history import History, compare
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
     from dbcustody.adapters.postgres import Holder
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.migration.drift import Drift, Taken
+    from dbcustody.migration.ledger import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,14 @@ class MigrationOrder:
     """What it means that the database is not what its ledger says."""
     exclude: tuple[str, ...] = ()
     """Globs of what is no part of the schema's fingerprint; see `migration.catalogue.is_excluded`."""
+    accepted_fingerprint: str | None = None
+    """A schema with this one is meant as it is; None: none is."""
+    aim: str | None = None
+    """The migration that is to be the last one in; see `migration.aim.aim_at`."""
+    may_go_back: bool = False
+    """Whether migrations may be undone to come to *aim*."""
+    declarations: tuple[Declaration, ...] = ()
+    """What is to be written down before anything runs, where the ledger does not have it yet."""
     admitted: frozenset[str] | None = None
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
@@ -95,7 +108,15 @@ class MigrationOrder:
             waivers=self.waivers,
             allows_out_of_order=self.allows_out_of_order,
             limits=self.limits,
+            drift=self.drift,
+            exclude=self.exclude,
         )
+
+
+def refuses_drift(order: MigrationOrder, drift: Drift) -> bool:
+    """Return whether *order* runs nothing in a database that stands so."""
+    has_drifted = drift.likeness is Likeness.DRIFTED and drift.found != order.accepted_fingerprint
+    return has_drifted and order.drift is OnDrift.FAIL
 
 
 def look(order: MigrationOrder) -> History:
@@ -106,11 +127,25 @@ def look(order: MigrationOrder) -> History:
 
 def looked(order: MigrationOrder, session: Session) -> History:
     """Return the same, by a *session* that is there already."""
+    return survey(order, session).history
+
+
+def survey(order: MigrationOrder, session: Session) -> Prospect:
+    """Return how the database of *session* stands to the scripts, and where it is to be brought; nothing is written."""
     version = read_version(session)
     require_known(version)
-    attempts = () if version is None else read_attempts(session)
-    history = compare(order.scripts, attempts, allows_out_of_order=order.allows_out_of_order)
-    return with_alembic(history, heads_of(order, session), order.scripts)
+    return _prospect(order, session, () if version is None else read_attempts(session))
+
+
+def _prospect(order: MigrationOrder, session: Session, attempts: Sequence[Attempt]) -> Prospect:
+    """Return the same of a database whose ledger has *attempts*: as it will be once what is declared stands in it."""
+    declared = undeclared(order.declarations, order.scripts, attempts)
+    rows = as_declared(declared, order.scripts, attempts)
+    history = compare(order.scripts, rows, allows_out_of_order=order.allows_out_of_order)
+    history = with_alembic(history, heads_of(order, session), order.scripts)
+    aim = aim_at(order.aim, order.scripts, history, may_go_back=order.may_go_back)
+    wrong = contradicted(order.declarations, order.scripts, attempts)
+    return Prospect(history=history, aim=replace(aim, declared=declared, obstacles=(*wrong, *aim.obstacles)))
 
 
 def heads_of(order: MigrationOrder, session: Session) -> tuple[str, ...] | None:
@@ -143,28 +178,69 @@ def migrate(order: MigrationOrder) -> History:
 
     Raises RefusedError (HistoryBroken, HistoryForeign, SourceInvalid, NeedsResolution, PlanChanged, Drifted, MigrationFailed,
     PoolerRefused, NotWritable, PrivilegesMissing, LedgerUnknown), UnavailableError (DatabaseBusy, LockNotObtained, SchemaChanged,
-    ConnectionLost) or
-    InterruptedRunError; what ran before stays.
+    ConnectionLost) or InterruptedRunError; what ran before stays.
     """
     with at_work(order) as desk:
         settle(desk)
-        history = compared(order, desk)
-        require_sound(history)
-        if not order.accepts_heritage:
-            heritage.require_none(desk.session, history.pending)
-        require_runnable(history.pending)
-        _require_admitted(order, history)
-        _require_agreed(order, history)
-        _require_extensions(desk, history.pending)
-        bodies = {script.revision: runnable(script.up, metadata=order.metadata) for script in history.pending}
-        require_alike(desk, order.drift, runs=bool(history.pending))
-        for script in history.pending:
-            if order.stop.is_set():
-                raise InterruptedRunError(f"{script.name}: was told to stop before it began")
-            desk.say(f"{script.name}: runs")
-            attempt = add_attempt(desk.session, intent_of(order, script, Direction.UP))
-            carry_out(desk, bodies[script.revision], attempt, State.APPLIED)
+        attempts = read_attempts(desk.session)
+        prospect = _prospect(order, desk.session, attempts)
+        _require_fit(order, desk, prospect)
+        aim = prospect.aim
+        now = None if aim.is_reached else take_fingerprint(desk.session, order.exclude)
+        _require_agreed(order, prospect, now)
+        accepted = order.accepted_fingerprint
+        require_alike(desk, order.drift, runs=bool(aim.forth or aim.back), now=now, accepted=accepted)
+        for said in aim.declared:
+            script = next(one for one in order.scripts if one.name == said.name)
+            write_declared(desk, said, intent_of(order, script, Direction.MARK), read_attempts(desk.session))
+        carry(order, desk, aim.back, Direction.DOWN)
+        carry(order, desk, aim.forth, Direction.UP)
         return compared(order, desk)
+
+
+def _require_fit(order: MigrationOrder, desk: Desk, prospect: Prospect) -> None:
+    """Raise RefusedError with what stands against bringing the database where it is to be."""
+    forth = prospect.aim.forth
+    require_sound(prospect.history)
+    if prospect.aim.obstacles:
+        raise RefusedError("; ".join(prospect.aim.obstacles), reason=Reason.TARGET_UNREACHABLE)
+    if not order.accepts_heritage:
+        heritage.require_none(desk.session, forth)
+    require_runnable(forth)
+    _require_admitted(order, forth)
+    _require_extensions(desk, forth)
+
+
+def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], direction: Direction) -> None:
+    """Carry *scripts* out, or undo them, one after the other; raises as `carry_out`, and what ran before stays.
+
+    What the schema is then is written down with the last of them, or when one fails.
+    """
+    is_up, count = direction is Direction.UP, len(scripts)
+    ways = [(script, script.up if is_up else script.down) for script in scripts]
+    bodies = [runnable(body, metadata=order.metadata) for _, body in ways if body is not None]
+    for number, (script, body) in enumerate(zip(scripts, bodies, strict=True), start=1):
+        with _print_left(desk, is_needed=number > 1):
+            if order.stop.is_set():
+                raise InterruptedRunError(
+                    f"{script.name}: was told to stop before it {'began' if is_up else 'was undone'}"
+                )
+            desk.say(f"{script.name}: {'runs' if is_up else 'is undone'}")
+            attempt = add_attempt(desk.session, intent_of(order, script, direction))
+            ends = State.APPLIED if is_up else State.ROLLED_BACK
+            carry_out(desk, body, attempt, ends, leaves_print=number == count)
+
+
+@contextmanager
+def _print_left(desk: Desk, *, is_needed: bool) -> Iterator[None]:
+    """Write down what those before have made of the schema when the block fails; where that cannot be done, the next run does."""
+    try:
+        yield
+    except DbcustodyError:
+        if is_needed and not desk.session.closed:
+            with suppress(DbcustodyError):
+                write_print(desk, take_patiently(desk), Moment.AFTER)
+        raise
 
 
 def require_runnable(scripts: Sequence[Script]) -> None:
@@ -173,20 +249,21 @@ def require_runnable(scripts: Sequence[Script]) -> None:
         raise RefusedError(f"{'; '.join(faults)}; nothing was run", reason=Reason.SOURCE_INVALID)
 
 
-def _require_admitted(order: MigrationOrder, history: History) -> None:
+def _require_admitted(order: MigrationOrder, scripts: Sequence[Script]) -> None:
     """Raise RefusedError (PlanChanged) when something is pending that was not when the order was judged: somebody has undone it since."""
-    names = {script.name for script in history.pending}
+    names = {script.name for script in scripts}
     if order.admitted is not None and (others := sorted(names - order.admitted)):
         raise RefusedError(
             f"{', '.join(others)}: pending since the plan was made; look at it again", reason=Reason.PLAN_CHANGED
         )
 
 
-def _require_agreed(order: MigrationOrder, history: History) -> None:
-    """Raise RefusedError (PlanChanged) when not that is pending which was agreed to; asked under the lock, right before it runs."""
+def _require_agreed(order: MigrationOrder, prospect: Prospect, now: Taken | None) -> None:
+    """Raise RefusedError (PlanChanged) when not that is to run which was agreed to; asked under the lock, right before it runs."""
     if order.agreed_hash is None:
         return
-    if (found := plan_hash(Prospect.forth(history), order.policy)) != order.agreed_hash:
+    fingerprint = now.fingerprint if now is not None and order.drift is not OnDrift.IGNORE else None
+    if (found := plan_hash(replace(prospect, fingerprint=fingerprint), order.policy)) != order.agreed_hash:
         message = f"the plan is {found} now, and {order.agreed_hash} was to be carried out; nothing was run"
         raise RefusedError(message, reason=Reason.PLAN_CHANGED)
 
@@ -263,8 +340,7 @@ def _waiting(holder: Holder | None) -> str:
 
 def compared(order: MigrationOrder, desk: Desk) -> History:
     """Return how the database stands to the scripts now."""
-    history = compare(order.scripts, read_attempts(desk.session), allows_out_of_order=order.allows_out_of_order)
-    return with_alembic(history, heads_of(order, desk.session), order.scripts)
+    return _prospect(order, desk.session, read_attempts(desk.session)).history
 
 
 def intent_of(order: MigrationOrder, script: Script, direction: Direction) -> Intent:

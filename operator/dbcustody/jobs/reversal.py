@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.fingerprint import read_prints
-from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, read_attempts, read_partial
-from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
+from dbcustody.adapters.postgres.ledger import Direction, read_attempts, read_partial
+from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.aftermath import settle
+from dbcustody.jobs.declaration import write_declared
 from dbcustody.jobs.likeness import drift_from, require_alike, take_fingerprint, write_print
-from dbcustody.jobs.migration import at_work, compared, intent_of, require_sound
-from dbcustody.jobs.mirroring import write_down
-from dbcustody.jobs.mutation import carry_out
-from dbcustody.jobs.revision import runnable
-from dbcustody.migration.drift import Drift, Likeness, Moment, known_fingerprint, present_revisions
+from dbcustody.jobs.migration import at_work, carry, compared, intent_of, require_sound
+from dbcustody.migration.aim import Declaration
+from dbcustody.migration.drift import Drift, Likeness, Moment
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import Standing, State, records
 from dbcustody.reason import Reason
@@ -25,7 +22,6 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from dbcustody.jobs.migration import MigrationOrder
     from dbcustody.jobs.mutation import Desk
-    from dbcustody.migration.drift import Taken
     from dbcustody.migration.history import History
     from dbcustody.migration.script import Script
 
@@ -64,18 +60,8 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
         history = compared(order, desk)
         require_sound(history)
         undone = to_undo(order, history, target)
-        bodies = {script.revision: runnable(script.down, metadata=order.metadata) for script in undone if script.down}
         require_alike(desk, order.drift, runs=bool(undone))
-        for script in undone:
-            if order.stop.is_set():
-                raise InterruptedRunError(f"{script.name}: was told to stop before it was undone")
-            desk.say(f"{script.name}: is undone")
-            carry_out(
-                desk,
-                bodies[script.revision],
-                add_attempt(desk.session, intent_of(order, script, Direction.DOWN)),
-                State.ROLLED_BACK,
-            )
+        carry(order, desk, undone, Direction.DOWN)
         return compared(order, desk)
 
 
@@ -99,39 +85,14 @@ def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_f
             )
         if state is State.RESOLVED_ROLLED_BACK and standing is Standing.IN and not _is_taken_back(order, desk, name):
             raise InvalidSpecError(f"migration {name}: is applied; `dbcustody migrate rollback` undoes it")
-        taken = take_fingerprint(desk.session, desk.exclude)
-        if not is_forced:
-            others = present_revisions(attempts) - {script.revision}
-            present = others | {script.revision} if state is State.RESOLVED_APPLIED else others
-            _require_proven(desk, name, known_fingerprint(attempts, read_prints(desk.session), present, taken), taken)
-        with translated("write down what was declared", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
-            attempt = add_attempt(desk.session, intent_of(order, script, Direction.MARK))
-            ending = Ending(state=state, reason=reason, actor=order.actor)
-            write_down(desk.session, attempt, ending, desk.mirror)
-            write_print(desk, taken, Moment.AFTER)
+        said = Declaration(name=name, state=state, reason=reason)
+        write_declared(desk, said, intent_of(order, script, Direction.MARK), attempts, is_forced=is_forced)
         return compared(order, desk)
 
 
 def _is_taken_back(order: MigrationOrder, desk: Desk, name: str) -> bool:
     """Return whether Alembic's own table says that *name* is not in any more: somebody has undone it by Alembic."""
     return any(one.kind is Kind.TAKEN_BACK and one.name == name for one in compared(order, desk).differences)
-
-
-def _require_proven(desk: Desk, name: str, known: str | None, taken: Taken) -> None:
-    """Say whether the schema proves what is declared; raises RefusedError (Drifted) when it proves the contrary."""
-    if known is None:
-        desk.say(f"{name}: what the schema is like then is not known, so nothing was compared")
-        return
-    if known == taken.fingerprint:
-        desk.say(f"{name}: the schema is what it was when just these migrations were in")
-        return
-    drift = drift_from(desk.session, taken)
-    told = drift.told if drift.expected == known else ""
-    raise RefusedError(
-        f"{name}: the schema is {taken.fingerprint}, and was {known} when just these migrations were in"
-        f"{f' ({told})' if told else ''}; put it right first, or say --force, if it is meant so",
-        reason=Reason.DRIFTED,
-    )
 
 
 def accept_drift(order: MigrationOrder, wanted: str, reason: str) -> Drift:

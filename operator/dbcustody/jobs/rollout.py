@@ -11,29 +11,31 @@ from uuid import UUID, uuid5
 import structlog
 
 import dbcustody
-from dbcustody.api.migration import OutOfOrder
+from dbcustody.api.migration import DeclaredState, OutOfOrder
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.facts import MigrationFacts
 from dbcustody.jobs.foresight import foresee, require_passed
-from dbcustody.jobs.migration import MigrationOrder, migrate, settled
+from dbcustody.jobs.migration import MigrationOrder, migrate, refuses_drift, settled
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
+from dbcustody.migration.aim import Declaration
 from dbcustody.migration.digest import file_digest, is_migration, source_digest
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import Kind
+from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.script import read_scripts
-from dbcustody.migration.statedplan import stated_attempts, stated_plan
+from dbcustody.migration.statedplan import stated_attempts, stated_drift, stated_plan
 from dbcustody.naming import named
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dbcustody.api.migration import Resolution
     from dbcustody.contract import JobRequest, JobResult, MigrationTerms
     from dbcustody.jobs.tools import Tools
-    from dbcustody.migration.history import History
     from dbcustody.migration.script import Script, SourceFile
 
 _FAULTS_TOLD: Final = 5
@@ -50,12 +52,14 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     """
     order = _order(request, tools)
     if request.verb is not Verb.MIGRATE:
-        history = settled(order) if request.verb is Verb.SETTLE_MIGRATION else None
-        facts = _facts(order, history)
+        if request.verb is Verb.SETTLE_MIGRATION:
+            settled(order)
+        facts = _facts(order)
         return give(request.verb, Reason.PLANNED, f"migrations pending: {facts.pending}", migration=facts)
     try:
         require_passed(foresee(order).plan)
-        facts = _facts(order, migrate(order))
+        migrate(order)
+        facts = _facts(order)
     except InterruptedRunError:
         raise
     except DbcustodyError as error:
@@ -94,10 +98,22 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
         waivers=tuple(Waiver(rule=one.rule, reason=one.reason) for one in policy.lint.waivers),
         agreed_hash=terms.plan_hash,
         source_digest=terms.source_digest,
+        drift=policy.drift,
+        exclude=policy.exclude,
+        accepted_fingerprint=policy.accepted_fingerprint,
+        accepts_heritage=policy.beside_other_history,
+        aim=terms.target_revision,
+        may_go_back=policy.allow_downgrade,
+        declarations=tuple(map(_declaration, terms.resolutions)),
         lock_wait_seconds=terms.lock_wait_seconds,
         stop=tools.stop,
         say=lambda words: _LOG.info("migrating", what=words),
     )
+
+
+def _declaration(said: Resolution) -> Declaration:
+    state = State.RESOLVED_APPLIED if said.as_ is DeclaredState.APPLIED else State.RESOLVED_ROLLED_BACK
+    return Declaration(name=said.migration, state=state, reason=said.reason)
 
 
 def _terms_of(request: JobRequest) -> MigrationTerms:
@@ -147,17 +163,19 @@ def _require_no_python(scripts: Iterable[Script]) -> None:
         )
 
 
-def _facts(order: MigrationOrder, history: History | None = None) -> MigrationFacts:
-    """Return how the database stands to the source; *history* is that where it was just found, None: the database is asked."""
-    foreseen = foresee(order, history=history)
-    history = foreseen.history
+def _facts(order: MigrationOrder) -> MigrationFacts:
+    """Return how the database stands to the source now."""
+    foreseen = foresee(order, looks_always=True)
+    history, drift = foreseen.history, foreseen.drift
+    refused = drift if drift is not None and refuses_drift(order, drift) else None
     unsettled = {one.kind for one in history.differences} & {Kind.UNSETTLED}
     return MigrationFacts(
         source_digest=order.source_digest or "",
         applied=len(history.applied),
-        pending=len(history.pending),
-        plan=stated_plan(foreseen.plan, history, foreseen.heritage),
+        pending=len(foreseen.plan.aim.forth),
+        plan=stated_plan(foreseen.plan, history, heritage=foreseen.heritage, drift=refused),
         current=history.applied[-1] if history.applied else None,
         history=stated_attempts(history),
         unsettled=bool(unsettled),
+        drift=stated_drift(drift),
     )

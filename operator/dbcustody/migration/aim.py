@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.migration.ledger import Attempt, State
+from dbcustody.migration.ledger import Attempt, Standing, State, records
 from dbcustody.migration.script import Script
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BASE: Final = "base"
 """Before the first migration."""
+_DECLARED: Final = {State.RESOLVED_APPLIED: Standing.IN, State.RESOLVED_ROLLED_BACK: Standing.OUT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,13 @@ class Aim:
     """What is to be undone, newest first; each has a way back."""
     declared: tuple[Declaration, ...] = ()
     """What is to be written down before anything runs."""
-    obstacle: str | None = None
-    """Why there is no way there; None: there is one."""
+    obstacles: tuple[str, ...] = ()
+    """Why there is no way there."""
 
     @property
     def is_reached(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.forth or self.back or self.declared or self.obstacle)
+        return not (self.forth or self.back or self.declared or self.obstacles)
 
 
 def aim_at(target: str | None, scripts: Sequence[Script], history: History, *, may_go_back: bool) -> Aim:
@@ -53,7 +54,9 @@ def aim_at(target: str | None, scripts: Sequence[Script], history: History, *, m
         return Aim(forth=history.pending)
     names = {known: script.name for script in scripts for known in (script.name, script.revision)}
     if target != BASE and target not in names:
-        return Aim(obstacle=f"targetRevision {target}: is not among the files; name one of them, without its ending")
+        return Aim(
+            obstacles=(f"targetRevision {target}: is not among the files; name one of them, without its ending",)
+        )
     name = names.get(target)
     if name is not None and name not in history.applied:
         order = [script.name for script in scripts]
@@ -65,30 +68,57 @@ def aim_at(target: str | None, scripts: Sequence[Script], history: History, *, m
 
 def _back(target: str, scripts: Sequence[Script], later: Sequence[str], *, may_go_back: bool) -> Aim:
     if not may_go_back:
-        return Aim(
-            obstacle=f"targetRevision {target}: {', '.join(later)} would have to be undone, and `policy.allowDowngrade` is not true"
-        )
+        what = f"{', '.join(later)} would have to be undone, and `policy.allowDowngrade` is not true"
+        return Aim(obstacles=(f"targetRevision {target}: {what}",))
     by_name = {script.name: script for script in scripts}
     stuck = [one for one in later if one not in by_name or by_name[one].down is None]
     if stuck:
-        return Aim(obstacle=f"targetRevision {target}: no way back from {', '.join(stuck)}: there is no .down.sql")
-    return Aim(back=tuple(by_name[one] for one in reversed(later)))
+        return Aim(obstacles=(f"targetRevision {target}: no way back from {', '.join(stuck)}: there is no .down.sql",))
+    back = tuple(by_name[one] for one in reversed(later))
+    return Aim(back=back, obstacles=tuple(str(fault) for script in back for fault in script.down_faults))
 
 
 def undeclared(
     declarations: Iterable[Declaration], scripts: Sequence[Script], attempts: Sequence[Attempt]
 ) -> tuple[Declaration, ...]:
-    """Return those of *declarations* that the ledger does not have yet: of a migration, with that state, and for that reason.
+    """Return those of *declarations* that are to be made: of a migration that does not stand so, and that were not made before.
 
-    So a declaration that stays where it was written is not made again when the migration moves on.
+    What was made is known by migration, state and reason, so that a declaration which stays where it was written is not made again when the
+    migration moves on.
     """
     revisions = {script.name: script.revision for script in scripts}
     made = {(one.revision, one.state, one.reason) for one in attempts}
+    standings = _standings(attempts)
     return tuple(
         one
         for one in declarations
-        if one.name in revisions and (revisions[one.name], one.state, one.reason) not in made
+        if one.name in revisions
+        and (revisions[one.name], one.state, one.reason) not in made
+        and standings.get(revisions[one.name], Standing.OUT) not in {_DECLARED[one.state], Standing.IN}
     )
+
+
+def contradicted(
+    declarations: Iterable[Declaration], scripts: Sequence[Script], attempts: Sequence[Attempt]
+) -> tuple[str, ...]:
+    """Return what is wrong with those of *declarations* that cannot be made, and what helps."""
+    revisions = {script.name: script.revision for script in scripts}
+    made = {(one.revision, one.state, one.reason) for one in attempts}
+    standings = _standings(attempts)
+    found = []
+    for one in declarations:
+        revision = revisions.get(one.name)
+        if revision is None:
+            found.append(f"resolutions: {one.name}: is not among the files; name one of them, without its ending")
+        elif (revision, one.state, one.reason) in made or one.state is State.RESOLVED_APPLIED:
+            continue
+        elif standings.get(revision) is Standing.IN:
+            found.append(f"resolutions: {one.name}: is applied; to undo it, name the one before it as `targetRevision`")
+    return tuple(found)
+
+
+def _standings(attempts: Sequence[Attempt]) -> dict[str, Standing]:
+    return {revision: record.standing for revision, record in records(attempts).items()}
 
 
 def as_declared(

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dbcustody.api.migration import FailOn
+from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.migration.aim import Aim
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.finding import Finding, Severity
@@ -35,6 +35,9 @@ class Policy:
     """Those that hold for every file."""
     allows_out_of_order: bool = False
     limits: Limits = field(default_factory=Limits)
+    drift: OnDrift = OnDrift.FAIL
+    exclude: tuple[str, ...] = ()
+    """What is no part of the schema's fingerprint."""
 
     def refuses(self, finding: Finding) -> bool:
         """Return whether *finding* is reason enough to run nothing."""
@@ -143,6 +146,8 @@ def plan_hash(prospect: Prospect, policy: Policy) -> str:
         "undone": [[one.revision, one.name, one.down.checksum if one.down is not None else None] for one in aim.back],
         "policy": {
             "allowsOutOfOrder": policy.allows_out_of_order,
+            "drift": policy.drift,
+            "exclude": sorted(policy.exclude),
             "failOn": policy.fail_on,
             "limits": asdict(policy.limits),
             "waivers": sorted([waiver.rule, waiver.reason] for waiver in policy.waivers),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.migration import (
+    LikenessClass,
     RiskClass,
     SeverityClass,
     StatedAttempt,
+    StatedDrift,
     StatedFinding,
     StatedMigration,
     StatedMigrationPlan,
@@ -23,6 +25,7 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dbcustody.migration.drift import Drift
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.history import History
     from dbcustody.migration.lint import Judged
@@ -47,10 +50,12 @@ def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
     return Reason.NEEDS_RESOLUTION if unfinished else Reason.HISTORY_BROKEN, told
 
 
-def stated_plan(plan: MigrationPlan, history: History, heritage: Sequence[str] = ()) -> StatedMigrationPlan:
+def stated_plan(
+    plan: MigrationPlan, history: History, *, heritage: Sequence[str] = (), drift: Drift | None = None
+) -> StatedMigrationPlan:
     """Return *plan*, of what *history* has pending, as status tells it; the worst findings first, and notes not at all.
 
-    *heritage* is what another tool has carried out and nobody took over.
+    *heritage* is what another tool has carried out and nobody took over, *drift* what forbids to run anything; None: nothing does.
     """
     findings = sorted(
         (one for one in plan.findings if one.severity > Severity.NOTE), key=lambda one: (one.waived is not None, -one.severity)
@@ -65,9 +70,16 @@ def stated_plan(plan: MigrationPlan, history: History, heritage: Sequence[str] =
         irreversible=any(one.irreversible for one in migrations),
         findings=tuple(_stated_finding(one) for one in findings[:MOST_TOLD]),
         refused=len(plan.refusals),
-        obstacles=tuple(_obstacles(plan, history, heritage))[:MOST_OBSTACLES],
+        obstacles=tuple(_obstacles(plan, history, heritage, drift))[:MOST_OBSTACLES],
         ahead=history.is_ahead,
     )
+
+
+def stated_drift(drift: Drift | None) -> StatedDrift | None:
+    """Return *drift* as status tells it."""
+    if drift is None:
+        return None
+    return StatedDrift(likeness=LikenessClass(drift.likeness.value), fingerprint=drift.found, message=drift.told)
 
 
 def stated_attempts(history: History) -> tuple[StatedAttempt, ...]:
@@ -104,10 +116,14 @@ def _stated_finding(finding: Finding) -> StatedFinding:
     )
 
 
-def _obstacles(plan: MigrationPlan, history: History, heritage: Sequence[str]) -> Iterator[StatedObstacle]:
+def _obstacles(
+    plan: MigrationPlan, history: History, heritage: Sequence[str], drift: Drift | None
+) -> Iterator[StatedObstacle]:
+    if drift is not None and not plan.aim.is_reached:
+        message = f"{drift.told}; take it back, or name {drift.found} as `policy.acceptedFingerprint`"
+        yield StatedObstacle(reason=Reason.DRIFTED.value, message=message)
     yield from (StatedObstacle(reason=Reason.HISTORY_FOREIGN.value, message=one) for one in heritage)
     reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
     yield from (StatedObstacle(reason=reason.value, message=message) for message in told)
-    if plan.aim.obstacle is not None:
-        yield StatedObstacle(reason=Reason.TARGET_UNREACHABLE.value, message=plan.aim.obstacle)
+    yield from (StatedObstacle(reason=Reason.TARGET_UNREACHABLE.value, message=one) for one in plan.aim.obstacles)
     yield from (StatedObstacle(reason=Reason.LINT_FAILED.value, message=str(one)) for one in plan.refusals)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
     from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationStatus, MigrationRun
     from dbcustody.contract import JobResult
+    from dbcustody.facts import MigrationFacts
     from dbcustody.plan.examination import Examined
     from dbcustody.plan.job_lifecycle import Verdict
     from dbcustody.plan.migration_case import Found, SeenMigration
@@ -121,7 +122,7 @@ def _over(case: MigrationCase, run: MigrationRun, result: JobResult | None) -> S
     status, facts = replace(case.status, run=run), result.migration if result is not None else None
     reason, message = Reason(run.reason or Reason.JOB_LOST), run.message or ""
     if facts is not None and reason is not Reason.PLAN_CHANGED:
-        return say(case, with_facts(status, facts), planned(facts), again=0.0)
+        return say(case, with_facts(status, facts), _told(case, facts), again=0.0)
     status = replace(status, unsettled=facts is None or facts.unsettled)
     return say(case, status, (unknown(ConditionType.PLANNED, reason, message),), again=0.0)
 
@@ -233,4 +234,8 @@ def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatu
         message = "a run ended of which the ledger does not say how: that is found out first"
         void = unknown(ConditionType.PLANNED, Reason.SETTLING, message)
         return say(case, status, (*source, *under_way(Reason.SETTLING, message), void), again=0.0)
-    return decide(case, found, status, (*source, *planned(facts)))
+    return decide(case, found, status, (*source, *_told(case, facts)))
+
+
+def _told(case: MigrationCase, facts: MigrationFacts) -> Said:
+    return planned(facts, accepted=case.migration.spec.policy.accepted_fingerprint)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _FOR_A_PERSON = frozenset({ExitCode.REFUSED, ExitCode.BUG})
 _PROMOTION_SECONDS = 60.0
-_OPEN = frozenset({Reason.PLAN_CHANGED, Reason.JOB_DELETED, Reason.LINT_FAILED})
+_OPEN = frozenset({Reason.PLAN_CHANGED, Reason.JOB_DELETED, Reason.LINT_FAILED, Reason.DRIFTED})
 """Refusals after which the plan as it is now is carried out all the same: the run did not fail of what it ran."""
 
 

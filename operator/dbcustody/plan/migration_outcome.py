@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, merge, no, unknown, yes
-from dbcustody.api.migration import Way
+from dbcustody.api.migration import LikenessClass, Way
 from dbcustody.plan.actions import Plan
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
-    from dbcustody.api.migration import DatabaseMigrationStatus, StatedMigrationPlan
+    from dbcustody.api.migration import DatabaseMigrationStatus, StatedDrift, StatedMigrationPlan
     from dbcustody.facts import MigrationFacts
     from dbcustody.plan.actions import Action
     from dbcustody.plan.migration_case import MigrationCase
@@ -36,6 +36,7 @@ def with_facts(status: DatabaseMigrationStatus, facts: MigrationFacts) -> Databa
         pending=facts.pending,
         plan=_bounded(facts.plan),
         history=facts.history,
+        drift=facts.drift,
         unsettled=facts.unsettled,
     )
 
@@ -47,10 +48,22 @@ def _bounded(plan: StatedMigrationPlan) -> StatedMigrationPlan:
     return replace(plan, migrations=plan.migrations[:MOST_MIGRATIONS], findings=found, obstacles=short)
 
 
-def planned(facts: MigrationFacts) -> tuple[Condition, ...]:
+def planned(facts: MigrationFacts, *, accepted: str | None = None) -> tuple[Condition, ...]:
     """Return what is said when the database was held against the source."""
     told = f"plan {facts.plan.hash}: {facts.pending} pending, {facts.applied} applied"
-    return (yes(ConditionType.PLANNED, Reason.PLANNED, told), _linted(facts.plan))
+    said = (yes(ConditionType.PLANNED, Reason.PLANNED, told), _linted(facts.plan))
+    return said if facts.drift is None else (*said, _undrifted(facts.drift, accepted))
+
+
+def _undrifted(drift: StatedDrift, accepted: str | None) -> Condition:
+    """Return whether the schema is what it was left as, or *accepted* as it is."""
+    if drift.likeness is LikenessClass.UNKNOWN:
+        return unknown(ConditionType.DRIFT_FREE, Reason.DRIFT_UNKNOWN, drift.message)
+    if drift.likeness is LikenessClass.SAME:
+        return yes(ConditionType.DRIFT_FREE, Reason.DRIFT_FREE, f"fingerprint {drift.fingerprint}")
+    if drift.fingerprint == accepted:
+        return yes(ConditionType.DRIFT_FREE, Reason.DRIFT_FREE, f"fingerprint {accepted} is named as meant")
+    return no(ConditionType.DRIFT_FREE, Reason.DRIFTED, f"{drift.message}; fingerprint {drift.fingerprint}")
 
 
 def _linted(plan: StatedMigrationPlan) -> Condition:
