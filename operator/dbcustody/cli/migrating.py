@@ -166,10 +166,19 @@ def read_folder(folder: Path) -> tuple[Script, ...]:
     return source.scripts
 
 
-def order_of(environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None) -> MigrationOrder:
-    """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does."""
+def order_of(
+    environ: Mapping[str, str],
+    wish: Wish,
+    *,
+    stop: threading.Event | None = None,
+    scripts: tuple[Script, ...] | None = None,
+) -> MigrationOrder:
+    """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does.
+
+    *scripts* None: those of the folder.
+    """
     settings = read_migrating(environ)
-    scripts = read_folder(wish.folder)
+    scripts = read_folder(wish.folder) if scripts is None else scripts
     more: dict[str, Any] = {} if stop is None else {"stop": stop}
     return MigrationOrder(
         target=make_target(settings.database, application="dbcustody migrate"),
