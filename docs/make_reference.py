@@ -40,6 +40,7 @@ EXITS: Final = {
     Exit.NEEDS_CONFIRMATION: "retention waits for a confirmation; something else was confirmed; a side effect or a risk is not accepted",
     Exit.NEEDS_RESOLUTION: "a migration may be half in, and a person has to look",
     Exit.LOCKED: "the database was busy",
+    Exit.DRIFT: "`migrate dev`: the database is not what its history says",
     Exit.INTEGRITY: "integrity: damaged, forged, or the rows differ",
     Exit.USAGE: "wrong usage, or wrong settings; a confirmation is missing and nobody can be asked",
     Exit.CANCELLED: "cancelled: Ctrl-C, SIGTERM",

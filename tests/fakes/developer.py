@@ -7,14 +7,30 @@ import pty
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tests.fakes.typist import Shell
+from tests.fakes.typist import AGE, BEGIN, Shell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ground.postgres import PostgresServer
+
+
+MODELS: Final = """
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(DeclarativeBase):
+    pass
+
+class Person(Base):
+    __tablename__ = "people"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    age: Mapped[int | None]
+{more}
+"""
+"""Models of the table that the migrations of `simplify` make; *more* are further columns and classes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,16 @@ class Developer(Shell):
     def __init__(self, server: PostgresServer, folder: Path, **variables: str) -> None:
         super().__init__(server, folder)
         self.variables = variables
+
+    def simplify(self) -> None:
+        """Write the migrations anew, so that they make what the models say."""
+        self.write(BEGIN, "create table people (id int primary key);\n")
+        self.write(AGE, "alter table people add column age int;\n")
+
+    def model(self, more: str) -> None:
+        """Write models with *more* in them."""
+        (self.folder / "app").mkdir(exist_ok=True)
+        (self.folder / "app" / "models.py").write_text(MODELS.format(more=more))
 
     def environ(self, **changes: str) -> dict[str, str]:
         """Return the environment of a command, with *changes*."""

@@ -27,6 +27,11 @@ _wait = click.option(
     help="How long a backup or a migration of the same database is waited for.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+_dev_url = click.option(
+    "--dev-url",
+    metavar="URL",
+    help="A server for throw-away databases, instead of one that is started; with a password better as DBCUSTODY_DEV_DATABASE_URL.",
+)
 _folder_of_seeds = click.Path(file_okay=False, path_type=Path)
 
 
@@ -34,6 +39,8 @@ def add_developers_verbs(top: click.Group, migrate: click.Group) -> None:
     """Add the commands to *top*, and those of migrations to *migrate*."""
     top.add_command(seed_command)
     migrate.add_command(migrate_reset_command)
+    migrate.add_command(migrate_diff_command)
+    migrate.add_command(migrate_dev_command)
 
 
 @click.command("reset")
@@ -87,3 +94,46 @@ def seed_command(lock_wait_seconds: int, *, as_json: bool, **words: Any) -> None
     from dbcustody.cli.seeding import SeedWish, seed  # noqa: PLC0415
 
     sys.exit(seed(os.environ, SeedWish(**words), lock_wait_seconds=lock_wait_seconds, as_json=as_json))
+
+
+@click.command("diff")
+@click.option("--from", "first", required=True, metavar="SIDE", help="What is to become like the other.")
+@click.option("--to", "second", required=True, metavar="SIDE", help="What it is to be like.")
+@_folder
+@_dev_url
+@click.option("--script", "as_script", is_flag=True, help="As SQL.")
+@click.option("--exit-code", "shows_by_exit_code", is_flag=True, help="Exit code 2 when there is a difference.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Into this new file.")
+@_json
+def migrate_diff_command(**words: Any) -> None:
+    """Show the SQL that makes the schema of one SIDE like that of the other. Runs none of it.
+
+    A SIDE is `empty`, `migrations` (the folder, replayed in a throw-away database), `env:NAME` (the database whose URL that variable
+    holds), or `models:package.module:Base.metadata` (SQLAlchemy; their code is run). A URL with a password is refused: everybody on the
+    machine can read the words of a command.
+    """
+    from dbcustody.cli.comparing import DiffWish, diff  # noqa: PLC0415
+
+    sys.exit(diff(os.environ, DiffWish(**words)))
+
+
+@click.command("dev")
+@click.option("--name", help="What a new migration is called after; else it is asked.")
+@click.option("--models", metavar="MODULE:OBJECT", help="package.module:Base.metadata of SQLAlchemy; its code is run.")
+@click.option("--create-only", "creates_only", is_flag=True, help="Write a file, and apply nothing at all.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Although data is lost; do not ask.")
+@_dev_url
+@_folder
+@_wait
+@_json
+def migrate_dev_command(folder: Path, lock_wait_seconds: int, **words: Any) -> None:
+    """Apply what is pending in the database of DATABASE_URL, and write what the models are ahead of the files as a new migration.
+
+    All files are replayed from nothing in a throw-away database first. Refused where DBCUSTODY_ENVIRONMENT says Production.
+    Exit codes: 0 done, 1 a file is wrong or cannot be applied, 6 the database is not what its history says, 130 it would have to begin
+    anew, or somebody said no.
+    """
+    from dbcustody.cli.developing import DevWish, dev  # noqa: PLC0415
+    from dbcustody.cli.migrating import Wish  # noqa: PLC0415
+
+    sys.exit(dev(os.environ, Wish(folder=folder, lock_wait_seconds=lock_wait_seconds), DevWish(**words)))

@@ -37,6 +37,7 @@ class Exit(IntEnum):
     NEEDS_CONFIRMATION = 3
     NEEDS_RESOLUTION = 4
     LOCKED = 5
+    DRIFT = 6
     INTEGRITY = 7
     USAGE = 64
     CANCELLED = 130

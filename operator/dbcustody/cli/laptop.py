@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,6 +15,8 @@ from dbcustody.cli.ending import asking
 from dbcustody.errors import InvalidSpecError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dbcustody.cli.environment import Laptop
 
 _SAY: Final = "set DBCUSTODY_ENVIRONMENT=Development where that is true"
@@ -36,3 +41,18 @@ def agree(question: str, *, lost: str) -> None:
         raise InvalidSpecError(f"--yes: is missing, and nobody can be asked; {lost}")
     with asking():
         click.confirm(question, abort=True, err=True)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write *text* into the new file *path*: it is there whole or not at all. Raises InvalidSpecError when there is such a file."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_text(text)
+        os.link(draft, path)
+    except FileExistsError as error:
+        raise InvalidSpecError(f"{path}: is there already, and nothing is overwritten") from error
+    except OSError as error:
+        raise InvalidSpecError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()

@@ -121,19 +121,27 @@ def resolve(environ: Mapping[str, str], wish: Wish, *, name: str, state: State, 
 
 def new(folder: Path, words: str, *, has_down: bool, now: datetime) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
-    slug = "_".join(
-        filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
-    )
-    if not slug:
-        raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
+    stem = next_stem(folder, words, now)
     for ending in (".sql", ".down.sql")[: 2 if has_down else 1]:
         path = folder / f"{stem}{ending}"
         with path.open("x") as file:
             file.write(f"-- {' '.join(words.split())}\n")
         click.echo(str(path))
     return Exit.DONE
+
+
+def next_stem(folder: Path, words: str, now: datetime) -> str:
+    """Return the name of a new migration called after *words*, later than every other in *folder*, which is made where it is not there.
+
+    Raises InvalidSpecError when *words* make no name.
+    """
+    slug = "_".join(
+        filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
+    )
+    if not slug:
+        raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"{_time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
 
 
 def _time_after(folder: Path, now: datetime) -> datetime:
