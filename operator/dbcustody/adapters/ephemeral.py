@@ -175,7 +175,18 @@ def _unprivileged(folder: Path) -> int | None:
 
 
 def _initialise(programs: Programs, folder: Path, superuser: str, user: int | None) -> None:
-    words = ["-D", folder / "data", "-U", superuser, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+    words: list[str | Path] = [
+        "-D",
+        folder / "data",
+        "-U",
+        superuser,
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "--no-sync",
+    ]
     done = subprocess.run(
         [programs.folder / "initdb", *words], **_as(user, folder), capture_output=True, text=True, check=False
     )

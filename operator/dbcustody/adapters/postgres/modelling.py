@@ -12,14 +12,14 @@ import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import DefaultClause, MetaData, create_engine, inspect, text
+from sqlalchemy import Column, DefaultClause, MetaData, create_engine, inspect, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.named_types import CreateDomainType, CreateEnumType, NamedType
+from sqlalchemy.dialects.postgresql.named_types import CreateDomainType, CreateEnumType
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import ARRAY, TypeEngine
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import psycopg
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Connection
 
     from dbcustody.adapters.postgres.session import Session
 
@@ -49,6 +49,7 @@ _OURS: Final = "dbcustody"
 _DIALECT: Final[Any] = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 """One whose texts need no doubled percent signs."""
 _CAST: Final = re.compile(r"::(?:\"[^\"]+\"|[a-z_][a-z0-9_. ]*)(?:\(\d+(?:,\d+)?\))?(?:\[\])*", re.IGNORECASE)
+Type = postgresql.ENUM | postgresql.DOMAIN
 Named = tuple[str, str]
 """A schema and a name."""
 
@@ -213,7 +214,7 @@ def _as_sql(found: ops.OpContainer, *, known: Iterable[Named]) -> Iterator[str]:
     context = MigrationContext.configure(
         dialect=_DIALECT, opts={"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True}
     )
-    context.impl.static_output = said.append  # type: ignore[method-assign]
+    cast("Any", context.impl).static_output = said.append
     both = {(schema if schema != PUBLIC else None, name) for schema, name in known} | set(known)
     context.impl.memo.update(
         {"pg_enum": set(both), "pg_ENUM": set(both), "pg_DOMAIN": set(both), "pg_domain": set(both)}
@@ -222,8 +223,24 @@ def _as_sql(found: ops.OpContainer, *, known: Iterable[Named]) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of words for other servers than PostgreSQL
         for one in _flat(found):
+            if isinstance(one, ops.AddColumnOp):
+                one.column = _alone(one.column)
             operations.invoke(one)
     yield from (words.strip().removesuffix(";") for words in said)
+
+
+def _alone(column: Column[Any]) -> Column[Any]:
+    """Return *column* without its keys and indexes: each is an operation of its own, and would be carried out twice."""
+    default: Any = column.server_default
+    made = column.computed or column.identity
+    return Column(
+        column.name,
+        column.type,
+        *([made._copy()] if made is not None else []),  # noqa: SLF001 - as Alembic copies it
+        nullable=column.nullable,
+        server_default=default.arg if isinstance(default, DefaultClause) else None,
+        comment=column.comment,
+    )
 
 
 def _flat(found: ops.OpContainer) -> Iterator[ops.MigrateOperation]:
@@ -238,28 +255,28 @@ def _new_schemas(names: Iterable[str]) -> Iterator[str]:
     return (f"CREATE SCHEMA {_quoted(name)}" for name in sorted(names))
 
 
-def _types_there(connection: Connection, schemas: Iterable[str]) -> dict[Named, NamedType]:
+def _types_there(connection: Connection, schemas: Iterable[str]) -> dict[Named, Type]:
     """Return the enumerations and domains of the database, by schema and name."""
     dialect: Any = inspect(connection)
     wanted = frozenset(schemas)
-    enums = {
+    enums: dict[Named, Type] = {
         (one["schema"], one["name"]): postgresql.ENUM(*one["labels"], name=one["name"])
         for one in dialect.get_enums(schema="*")
     }
-    domains = {
+    domains: dict[Named, Type] = {
         (one["schema"], one["name"]): postgresql.DOMAIN(one["name"], one["type"])
         for one in dialect.get_domains(schema="*")
     }
     return {name: kind for name, kind in {**enums, **domains}.items() if name[0] in wanted}
 
 
-def _types_of(model: MetaData) -> dict[Named, NamedType]:
+def _types_of(model: MetaData) -> dict[Named, Type]:
     """Return the enumerations and domains that the columns of *model* are of, by schema and name."""
-    found: dict[Named, NamedType] = {}
+    found: dict[Named, Type] = {}
     for table in model.sorted_tables:
         for column in table.columns:
             kind = _bare(column.type)
-            if isinstance(kind, NamedType):
+            if isinstance(kind, (postgresql.ENUM, postgresql.DOMAIN)):
                 found[kind.schema or PUBLIC, str(kind.name)] = kind
     return found
 
@@ -272,7 +289,7 @@ def _bare(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return found
 
 
-def _type_steps(before: dict[Named, NamedType], after: dict[Named, NamedType]) -> Iterator[str]:
+def _type_steps(before: dict[Named, Type], after: dict[Named, Type]) -> Iterator[str]:
     for name, kind in after.items():
         if name not in before:
             creates: Any = CreateEnumType if isinstance(kind, postgresql.ENUM) else CreateDomainType
@@ -281,7 +298,7 @@ def _type_steps(before: dict[Named, NamedType], after: dict[Named, NamedType]) -
         yield from (f"ALTER TYPE {_name(name)} ADD VALUE {place}" for place in added)
 
 
-def _added(before: dict[Named, NamedType], after: dict[Named, NamedType]) -> Iterator[tuple[Named, tuple[str, ...]]]:
+def _added(before: dict[Named, Type], after: dict[Named, Type]) -> Iterator[tuple[Named, tuple[str, ...]]]:
     """Yield each enumeration that lacks values, with their places, as they are to be written."""
     for name, kind in after.items():
         old = before.get(name)
@@ -295,7 +312,7 @@ def _added(before: dict[Named, NamedType], after: dict[Named, NamedType]) -> Ite
             yield from [(name, tuple(places))] if places else []
 
 
-def _adds_values(before: dict[Named, NamedType], after: dict[Named, NamedType]) -> bool:
+def _adds_values(before: dict[Named, Type], after: dict[Named, Type]) -> bool:
     return next(iter(_added(before, after)), None) is not None
 
 
