@@ -253,6 +253,7 @@ def migrate_status_command(folder: Path, *, as_json: bool) -> None:
 @click.argument("name")
 @_folder
 @click.option("--down", "has_down", is_flag=True, help="Also a file for the way back.")
+@click.option("--create-only", is_flag=True, expose_value=False, help="For habit's sake: it never applies anything.")
 def migrate_new_command(name: str, folder: Path, *, has_down: bool) -> None:
     """Write an empty migration NAME, later than every other. Applies nothing, and overwrites nothing."""
     from datetime import UTC, datetime  # noqa: PLC0415

@@ -18,25 +18,33 @@ from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, DefaultClause, MetaData, create_engine, inspect, text
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.named_types import CreateDomainType, CreateEnumType
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.types import ARRAY, TypeEngine
 
 from dbcustody.adapters.postgres.failure import explain
+from dbcustody.adapters.postgres.modeltypes import (
+    PUBLIC,
+    TYPES,
+    added_values,
+    creating,
+    dropping,
+    type_steps,
+    types_of,
+    types_there,
+)
+from dbcustody.adapters.postgres.wording import DIALECT, literal, quoted
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import psycopg
     from sqlalchemy import Connection
 
+    from dbcustody.adapters.postgres.modeltypes import Named, Types
     from dbcustody.adapters.postgres.session import Session
 
-PUBLIC: Final = "public"
 OTHERS: Final = frozenset({"alembic_version", "_prisma_migrations", "flyway_schema_history", "schema_migrations"})
 """Tables in which other tools remember what they did: they belong to no model."""
 _NOT_OURS: Final = """
@@ -46,12 +54,10 @@ where c.relispartition or exists (
 """
 """What belongs to an extension, and partitions, which their table stands for."""
 _OURS: Final = "dbcustody"
-_DIALECT: Final[Any] = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-"""One whose texts need no doubled percent signs."""
+
+
+_LONGEST_NAME: Final = 63
 _CAST: Final = re.compile(r"::(?:\"[^\"]+\"|[a-z_][a-z0-9_. ]*)(?:\(\d+(?:,\d+)?\))?(?:\[\])*", re.IGNORECASE)
-Type = postgresql.ENUM | postgresql.DOMAIN
-Named = tuple[str, str]
-"""A schema and a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ def read_model(session: Session) -> MetaData:
                 only=lambda name, _, schema=schema: (schema, name) not in left_out and name not in OTHERS,
                 resolve_fks=False,
             )
+        model.info[TYPES] = types_there(connection, _schemas(connection))
         return model
 
 
@@ -90,7 +97,7 @@ def make_tables(session: Session, model: MetaData) -> None:
     """
     with _connected(session, commits=True) as connection:
         for schema in sorted({table.schema for table in model.tables.values() if table.schema} - {PUBLIC}):
-            connection.exec_driver_sql(f"create schema if not exists {_quoted(schema)}")
+            connection.exec_driver_sql(f"create schema if not exists {quoted(schema)}")
         model.create_all(connection)
 
 
@@ -108,16 +115,41 @@ def steps_between(session: Session, model: MetaData, *, is_whole: bool) -> Steps
             connection, column, there
         )
         found = produce_migrations(context, model).upgrade_ops
-        if found is None:
-            return Steps(forth=(), back=())
-        before = _types_there(connection, compared)
-        after = _types_of(model)
-    forth = [*_new_schemas(mentioned - there), *_type_steps(before, after), *_as_sql(found, known=before | after)]
-    back = [] if _adds_values(before, after) else [*_as_sql(found.reverse(), known=before | after)]
+        assert found is not None  # noqa: S101 - it is none only where several databases are compared
+        before = types_there(connection, compared)
+    after = types_of(model)
+    _name_keys(found)
     gone = [name for name in before if name not in after] if is_whole else []
-    forth += [f"DROP TYPE {_name(name)}" for name in gone if isinstance(before[name], postgresql.ENUM)]
-    back += [f"DROP TYPE {_name(name)}" for name in after if name not in before] if back else []
-    return Steps(forth=tuple(forth), back=tuple(back))
+    forth = [*_new_schemas(mentioned - there), *type_steps(before, after), *_as_sql(found, known=before | after)]
+    forth += [dropping(name, before[name]) for name in gone]
+    return Steps(forth=tuple(forth), back=tuple(_back(found, before, after, gone)))
+
+
+def _back(found: ops.UpgradeOps, before: Types, after: Types, gone: Sequence[Named]) -> Iterator[str]:
+    """Yield what takes *found* back; nothing where it cannot be: values of an enumeration stay, and what has no name cannot be named."""
+    if next(added_values(before, after), None) is not None:
+        return
+    try:
+        taken = list(_as_sql(found.reverse(), known=before | after))
+    except CompileError:
+        return
+    yield from (creating(before[name]) for name in gone)
+    yield from taken
+    yield from (dropping(name, after[name]) for name in after if name not in before)
+
+
+def _name_keys(found: ops.OpContainer) -> None:
+    """Give keys without a name that which the server would give them, so that the way back can say it."""
+    for one in _flat(found):
+        if isinstance(one, ops.CreateForeignKeyOp) and one.constraint_name is None:
+            one.constraint_name = _fitting(one.source_table, one.local_cols, "fkey")
+        elif isinstance(one, ops.CreateUniqueConstraintOp) and one.constraint_name is None:
+            one.constraint_name = _fitting(one.table_name, one.columns, "key")
+
+
+def _fitting(table: str, columns: Sequence[Any], ending: str) -> str | None:
+    name = "_".join([table, *(getattr(one, "name", one) for one in columns), ending])
+    return name if len(name.encode()) <= _LONGEST_NAME else None
 
 
 @contextmanager
@@ -196,7 +228,7 @@ def _default_of(column: Column[Any]) -> str | None:
     if not isinstance(default, DefaultClause):
         return None
     said = default.arg
-    return _literal(said) if isinstance(said, str) else str(said.compile(dialect=_DIALECT))
+    return literal(said) if isinstance(said, str) else str(said.compile(dialect=DIALECT))
 
 
 def _plain(words: str) -> str:
@@ -212,7 +244,7 @@ def _as_sql(found: ops.OpContainer, *, known: Iterable[Named]) -> Iterator[str]:
     """Yield *found* as statements; types that are *known* are made elsewhere."""
     said: list[str] = []
     context = MigrationContext.configure(
-        dialect=_DIALECT, opts={"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True}
+        dialect=DIALECT, opts={"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True}
     )
     cast("Any", context.impl).static_output = said.append
     both = {(schema if schema != PUBLIC else None, name) for schema, name in known} | set(known)
@@ -231,14 +263,14 @@ def _as_sql(found: ops.OpContainer, *, known: Iterable[Named]) -> Iterator[str]:
 
 def _alone(column: Column[Any]) -> Column[Any]:
     """Return *column* without its keys and indexes: each is an operation of its own, and would be carried out twice."""
-    default: Any = column.server_default
+    default = column.server_default
     made = column.computed or column.identity
     return Column(
         column.name,
         column.type,
         *([made._copy()] if made is not None else []),  # noqa: SLF001 - as Alembic copies it
         nullable=column.nullable,
-        server_default=default.arg if isinstance(default, DefaultClause) else None,
+        server_default=cast("Any", default.arg) if isinstance(default, DefaultClause) else None,
         comment=column.comment,
     )
 
@@ -252,79 +284,4 @@ def _flat(found: ops.OpContainer) -> Iterator[ops.MigrateOperation]:
 
 
 def _new_schemas(names: Iterable[str]) -> Iterator[str]:
-    return (f"CREATE SCHEMA {_quoted(name)}" for name in sorted(names))
-
-
-def _types_there(connection: Connection, schemas: Iterable[str]) -> dict[Named, Type]:
-    """Return the enumerations and domains of the database, by schema and name."""
-    dialect: Any = inspect(connection)
-    wanted = frozenset(schemas)
-    enums: dict[Named, Type] = {
-        (one["schema"], one["name"]): postgresql.ENUM(*one["labels"], name=one["name"])
-        for one in dialect.get_enums(schema="*")
-    }
-    domains: dict[Named, Type] = {
-        (one["schema"], one["name"]): postgresql.DOMAIN(one["name"], one["type"])
-        for one in dialect.get_domains(schema="*")
-    }
-    return {name: kind for name, kind in {**enums, **domains}.items() if name[0] in wanted}
-
-
-def _types_of(model: MetaData) -> dict[Named, Type]:
-    """Return the enumerations and domains that the columns of *model* are of, by schema and name."""
-    found: dict[Named, Type] = {}
-    for table in model.sorted_tables:
-        for column in table.columns:
-            kind = _bare(column.type)
-            if isinstance(kind, (postgresql.ENUM, postgresql.DOMAIN)):
-                found[kind.schema or PUBLIC, str(kind.name)] = kind
-    return found
-
-
-def _bare(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return *kind* as PostgreSQL has it, that of its elements where it is of arrays."""
-    if isinstance(kind, ARRAY):
-        return _bare(kind.item_type)
-    found: TypeEngine[Any] = kind.dialect_impl(_DIALECT)
-    return found
-
-
-def _type_steps(before: dict[Named, Type], after: dict[Named, Type]) -> Iterator[str]:
-    for name, kind in after.items():
-        if name not in before:
-            creates: Any = CreateEnumType if isinstance(kind, postgresql.ENUM) else CreateDomainType
-            yield str(creates(kind).compile(dialect=_DIALECT))
-    for name, added in _added(before, after):
-        yield from (f"ALTER TYPE {_name(name)} ADD VALUE {place}" for place in added)
-
-
-def _added(before: dict[Named, Type], after: dict[Named, Type]) -> Iterator[tuple[Named, tuple[str, ...]]]:
-    """Yield each enumeration that lacks values, with their places, as they are to be written."""
-    for name, kind in after.items():
-        old = before.get(name)
-        if isinstance(old, postgresql.ENUM) and isinstance(kind, postgresql.ENUM):
-            places, earlier = [], None
-            for label in kind.enums:
-                if label not in old.enums:
-                    where = f"AFTER {_literal(earlier)}" if earlier else f"BEFORE {_literal(old.enums[0])}"
-                    places.append(f"{_literal(label)} {where}")
-                earlier = label
-            yield from [(name, tuple(places))] if places else []
-
-
-def _adds_values(before: dict[Named, Type], after: dict[Named, Type]) -> bool:
-    return next(iter(_added(before, after)), None) is not None
-
-
-def _name(name: Named) -> str:
-    schema, own = name
-    return _quoted(own) if schema == PUBLIC else f"{_quoted(schema)}.{_quoted(own)}"
-
-
-def _quoted(name: str) -> str:
-    found: str = _DIALECT.identifier_preparer.quote(name)
-    return found
-
-
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))
+    return (f"CREATE SCHEMA {quoted(name)}" for name in sorted(names))
