@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -18,6 +19,10 @@ from dbcustody.adapters.ephemeral import PORT, Programs, find_programs, places, 
 from dbcustody.errors import InterruptedRunError, RefusedError
 from dbcustody.reason import Reason
 from ground.postgres import server_folder
+from tests.fakes.developer import room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.postgres
 HELD = """
@@ -28,6 +33,16 @@ with running(Programs(folder=Path(sys.argv[1]), major=17), superuser="app", stop
     print(server.folder, server.process_id, flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Let temporary files be in a folder of the test's own, but for those of pytest: others start such servers, too."""
+    tmp_path_factory.getbasetemp()
+    with room() as folder:
+        monkeypatch.setenv("TMPDIR", str(folder))
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +60,8 @@ def gone(pid: int) -> bool:
 
 
 def left() -> set[Path]:
-    """Return the folders of throw-away servers."""
-    return set(Path(tempfile.gettempdir()).glob("dbcustody-dev-*"))
+    """Return what there is of throw-away servers."""
+    return set(Path(tempfile.gettempdir()).iterdir())
 
 
 def test_it_answers_its_superuser_and_nobody_from_outside(programs: Programs) -> None:
@@ -79,11 +94,11 @@ def test_a_server_that_is_killed_meanwhile_is_taken_in(programs: Programs) -> No
 
 def test_told_to_stop_while_it_starts(programs: Programs) -> None:
     """It does not go on."""
-    stop, before = threading.Event(), left()
+    stop = threading.Event()
     stop.set()
     with pytest.raises(InterruptedRunError), running(programs, superuser="app", stop=stop):
         pytest.fail("it went on")
-    assert left() == before
+    assert left() == set()
 
 
 @pytest.mark.parametrize("broken", ["initdb", "postgres"])
@@ -98,14 +113,13 @@ def test_one_that_does_not_start_says_why(programs: Programs, tmp_path: Path, br
             script = f'#!/bin/sh\nexec {programs.folder}/{name} "$@"\n'
         (tmp_path / name).write_text(script)
         (tmp_path / name).chmod(0o755)
-    before = left()
     wrong = Programs(folder=tmp_path, major=17)
     with (
         pytest.raises(RefusedError, match="it is broken") as refused,
         running(wrong, superuser="app", stop=threading.Event()),
     ):
         pytest.fail("it started")
-    assert (refused.value.reason, left()) == (Reason.TEST_SERVER_UNAVAILABLE, before)
+    assert (refused.value.reason, left()) == (Reason.TEST_SERVER_UNAVAILABLE, set())
 
 
 def test_of_a_process_that_was_killed_the_server_ends_and_the_next_one_removes_the_folder(programs: Programs) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ground.postgres import PostgresServer, server_folder
-from tests.fakes.developer import Developer
+from tests.fakes.developer import Developer, room
 from tests.fakes.typist import AGE, BEGIN
 
 if TYPE_CHECKING:
@@ -31,10 +30,17 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def developer(server: PostgresServer, tmp_path: Path) -> Iterator[Developer]:
+def temporary() -> Iterator[Path]:
+    """Return where throw-away servers of the test lie, and no others."""
+    with room() as folder:
+        yield folder
+
+
+@pytest.fixture
+def developer(server: PostgresServer, tmp_path: Path, temporary: Path) -> Iterator[Developer]:
     """Return who types, with a new database, and models that the two migrations make."""
     server.execute("create database shop")
-    typist = Developer(server, tmp_path, DBCUSTODY_SERVERS=str(server_folder(17) / "bin"))
+    typist = Developer(server, tmp_path, DBCUSTODY_SERVERS=str(server_folder(17) / "bin"), TMPDIR=str(temporary))
     typist.simplify()
     for old in typist.files.glob("*.down.sql"):
         old.unlink()
@@ -245,34 +251,40 @@ def test_production_is_refused(developer: Developer) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_ended_leaves_no_server_and_no_half_file(developer: Developer, number: signal.Signals) -> None:
+def test_a_run_that_is_ended_leaves_no_server_and_no_half_file(
+    developer: Developer, temporary: Path, number: signal.Signals
+) -> None:
     """Of one that was killed only a folder remains, which the next run removes."""
-    developer.write("20261103_120000_slow", "select pg_sleep(600);\n")
+    slow = "20261103_120000_slow"
+    developer.write(slow, "select pg_sleep(600);\n")
     developer.model(EMAIL)
-    known = set(Path(tempfile.gettempdir()).glob("dbcustody-dev-*"))
     process = developer.start("migrate", "dev", *MODELS, "--name", "mail")
-    while not (new := set(Path(tempfile.gettempdir()).glob("dbcustody-dev-*/data/postmaster.pid"))) or not _sleeps(
-        new, known
-    ):
-        time.sleep(0.05)
-    (folder,) = {path.parents[1] for path in new} - known
-    server_pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+    pid = wait_for_replay(temporary)
+    (folder,) = temporary.iterdir()
     process.send_signal(number)
     process.communicate(timeout=60)
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{server_pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
-    assert not Path(f"/proc/{server_pid}").exists()
+    assert has_ended(pid)
     assert process.returncode == (-signal.SIGKILL if number is signal.SIGKILL else 130)
     assert folder.exists() is (number is signal.SIGKILL)
-    assert (files(developer), developer.columns()) == ([*OLD, "20261103_120000_slow.sql"], [])
-    (developer.files / "20261103_120000_slow.sql").unlink()
+    assert (files(developer), developer.columns()) == ([*OLD, f"{slow}.sql"], [])
+    (developer.files / f"{slow}.sql").unlink()
     assert developer.run("migrate", "dev", *MODELS, "--name", "mail").code == 0
-    assert not folder.exists()
+    assert list(temporary.iterdir()) == []
 
 
-def _sleeps(found: set[Path], known: set[Path]) -> bool:
-    """Return whether a new server has begun to replay: it says that it is ready, and its database is made."""
-    new = [path for path in found if path.parents[1] not in known]
-    return any("ready" in path.read_text() and len(list((path.parent / "base").iterdir())) > 3 for path in new)
+def wait_for_replay(temporary: Path) -> int:
+    """Return the process of the throw-away server once a database was made in it: then files are replayed."""
+    while True:
+        for base in temporary.glob("dbcustody-dev-*/server/data/base"):
+            if len(list(base.iterdir())) > 3:
+                return int((base.parent / "postmaster.pid").read_text().split()[0])
+        time.sleep(0.05)
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether the process has ended, by now or within half a minute."""
+    deadline = time.monotonic() + 30
+    while (there := Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not there

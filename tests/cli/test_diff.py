@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ground.postgres import PostgresServer, server_folder
-from tests.fakes.developer import MODELS, Developer
+from tests.fakes.developer import MODELS, Developer, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 SAME = "create table people (id int primary key, age int)"
@@ -27,54 +26,57 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def developer(server: PostgresServer, tmp_path: Path) -> Iterator[Developer]:
+def temporary() -> Iterator[Path]:
+    """Return where throw-away servers of the test lie, and no others."""
+    with room() as folder:
+        yield folder
+
+
+@pytest.fixture
+def developer(server: PostgresServer, tmp_path: Path, temporary: Path) -> Iterator[Developer]:
     """Return who types, with a new database, and models of the table that the migrations make."""
     server.execute("create database shop", "create database other")
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "models.py").write_text(MODELS.format(more=""))
-    typist = Developer(server, tmp_path, DBCUSTODY_SERVERS=str(server_folder(17) / "bin"))
+    typist = Developer(server, tmp_path, DBCUSTODY_SERVERS=str(server_folder(17) / "bin"), TMPDIR=str(temporary))
     typist.variables["OTHER_URL"] = f"{server.url('other')}?sslmode=disable"
     typist.variables["SHOP_URL"] = f"{server.url('shop')}?sslmode=disable"
     yield typist
     server.execute("drop database shop with (force)", "drop database other with (force)")
 
 
-def left() -> list[Path]:
-    """Return the folders of throw-away servers that are there."""
-    return list(Path(tempfile.gettempdir()).glob("dbcustody-dev-*"))
-
-
 MODEL = "models:app.models:Base.metadata"
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected"),
+    ("sides", "expected"),
     [
-        pytest.param("empty", "empty", None, id="empty-empty"),
-        pytest.param("empty", MODEL, "CREATE TABLE people", id="empty-models"),
-        pytest.param("empty", "migrations", "CREATE TABLE people", id="empty-migrations"),
-        pytest.param("empty", "env:SHOP_URL", "CREATE TABLE people", id="empty-database"),
-        pytest.param("migrations", MODEL, None, id="migrations-models"),
-        pytest.param("migrations", "env:SHOP_URL", None, id="migrations-database"),
-        pytest.param("migrations", "empty", "DROP TABLE people", id="migrations-empty"),
-        pytest.param(MODEL, "migrations", None, id="models-migrations"),
-        pytest.param(MODEL, "env:SHOP_URL", None, id="models-database"),
-        pytest.param("env:SHOP_URL", MODEL, None, id="database-models"),
-        pytest.param("env:SHOP_URL", "migrations", None, id="database-migrations"),
-        pytest.param("env:SHOP_URL", "env:OTHER_URL", "DROP TABLE people", id="database-database"),
-        pytest.param("env:OTHER_URL", "env:SHOP_URL", "CREATE TABLE people", id="database-database-back"),
+        pytest.param(("empty", "empty"), None, id="empty-empty"),
+        pytest.param(("empty", MODEL), "CREATE TABLE people", id="empty-models"),
+        pytest.param(("empty", "migrations"), "CREATE TABLE people", id="empty-migrations"),
+        pytest.param(("empty", "env:SHOP_URL"), "CREATE TABLE people", id="empty-database"),
+        pytest.param(("migrations", MODEL), None, id="migrations-models"),
+        pytest.param(("migrations", "env:SHOP_URL"), None, id="migrations-database"),
+        pytest.param(("migrations", "empty"), "DROP TABLE people", id="migrations-empty"),
+        pytest.param((MODEL, "migrations"), None, id="models-migrations"),
+        pytest.param((MODEL, "env:SHOP_URL"), None, id="models-database"),
+        pytest.param(("env:SHOP_URL", MODEL), None, id="database-models"),
+        pytest.param(("env:SHOP_URL", "migrations"), None, id="database-migrations"),
+        pytest.param(("env:SHOP_URL", "env:OTHER_URL"), "DROP TABLE people", id="database-database"),
+        pytest.param(("env:OTHER_URL", "env:SHOP_URL"), "CREATE TABLE people", id="database-database-back"),
     ],
 )
-def test_each_side_against_each(developer: Developer, first: str, second: str, expected: str | None) -> None:
+def test_each_side_against_each(
+    developer: Developer, temporary: Path, sides: tuple[str, str], expected: str | None
+) -> None:
     """Nothing is left of a server that was started, and what is written as SQL can be read by the lexer of migrations."""
     developer.simplify()
     developer.server.execute(SAME, database="shop")
-    before = left()
-    done = developer.run("migrate", "diff", "--from", first, "--to", second, "--exit-code")
+    done = developer.run("migrate", "diff", "--from", sides[0], "--to", sides[1], "--exit-code")
     assert done.code == (2 if expected else 0), done.err
     assert (expected or "no difference") in done.out
     assert "not compared: names that changed" in done.out
-    assert left() == before
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_sql_does_what_it_says(developer: Developer) -> None:

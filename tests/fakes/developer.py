@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.fakes.typist import AGE, BEGIN, Shell
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from ground.postgres import PostgresServer
 
@@ -40,6 +44,15 @@ class Said:
     code: int
     out: str
     err: str
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    """Yield a folder for temporary files that servers of other users may enter, with a short name, since sockets lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="room-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Developer(Shell):

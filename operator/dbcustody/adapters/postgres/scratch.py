@@ -32,6 +32,12 @@ select current_setting('server_version_num')::int / 10000, pg_encoding_to_char(e
        array(select extname::text from pg_extension order by oid)
 from pg_database where datname = current_database()
 """
+_NO_SUCH_LOCALE: Final = (
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.InvalidParameterValue,
+    psycopg.errors.UndefinedObject,
+)
+"""What CREATE DATABASE raises for a locale or an encoding that it does not have."""
 _LEFT: Final = """
 select datname::text from pg_database d
 where starts_with(datname::text, %s) and pg_get_userbyid(datdba) = current_user
@@ -124,7 +130,7 @@ def _create(session: Session, name: str, traits: Traits) -> bool:
     """Create the database *name*; return whether it has the locale of *traits*, and not that which every server has."""
     statement = sql.SQL("create database {} template template0 encoding {} lc_collate {} lc_ctype {}")
     for collation, ctype in ((traits.collation, traits.ctype), ("C", "C")):
-        with suppress(psycopg.errors.WrongObjectType, psycopg.errors.InvalidParameterValue):
+        with suppress(*_NO_SUCH_LOCALE):
             words = (sql.Literal(traits.encoding), sql.Literal(collation), sql.Literal(ctype))
             session.execute(statement.format(sql.Identifier(name), *words))
             return (collation, ctype) == (traits.collation, traits.ctype)
