@@ -273,6 +273,38 @@ def test_a_run_that_is_ended_leaves_no_server_and_no_half_file(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_on_a_named_server_no_database_is_left(developer: Developer, number: signal.Signals) -> None:
+    """Of a run that was killed the next one drops it."""
+    slow, dev = "20261103_120000_slow", f"{developer.server.url('postgres')}?sslmode=disable"
+    developer.write(slow, "select pg_sleep(600);\n")
+    process = developer.start("migrate", "dev", DBCUSTODY_DEV_DATABASE_URL=dev)
+    asleep = "select 1 from pg_stat_activity where datname like 'dbcustody_dev_%' and state = 'active' and query like '%pg_sleep%'"
+    while not developer.server.execute(asleep):
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    left = scratches(developer)
+    (developer.files / f"{slow}.sql").unlink()
+    again = developer.run("migrate", "dev", DBCUSTODY_DEV_DATABASE_URL=dev)
+    assert (len(left), again.code, scratches(developer)) == (int(number is signal.SIGKILL), 0, []), again.err
+
+
+def scratches(developer: Developer) -> list[str]:
+    """Return the throw-away databases on the server."""
+    return [
+        row[0]
+        for row in developer.server.execute("select datname from pg_database where datname like 'dbcustody_dev_%'")
+    ]
+
+
+def test_what_no_file_may_say_is_told_before_anything_is_written(developer: Developer) -> None:
+    """An index that is to be built CONCURRENTLY must stand alone, and is to be written by hand."""
+    developer.model(f"{EMAIL}\n    __table_args__ = (sa.Index('later', 'age', postgresql_concurrently=True),)")
+    done = developer.run("migrate", "dev", *MODELS, "--name", "both")
+    assert (done.code, "must stand alone" in done.err, files(developer)) == (1, True, OLD), done.err
+
+
 def wait_for_replay(temporary: Path) -> int:
     """Return the process of the throw-away server once a database was made in it: then files are replayed."""
     while True:

@@ -30,7 +30,6 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
-    from pathlib import Path
 
     from dbcustody.adapters.postgres import PostgresTarget
     from dbcustody.adapters.postgres.modelling import Steps
@@ -131,6 +130,7 @@ def _follow(work: Work, shop: Workshop) -> int:
 
 def _extend(work: Work, stage: PostgresTarget, steps: Steps) -> None:
     """Write what is missing as a file, and apply it; raises RefusedError (MigrationFailed) before that when it cannot be."""
+    _require_faultless(steps)
     if (why := impossible_step(work.order, steps.forth)) is not None:
         message = f"cannot be done with the rows that are there: {why}; nothing was written. Use --create-only, and write what helps"
         raise RefusedError(message, reason=Reason.MIGRATION_FAILED)
@@ -191,24 +191,18 @@ def _write(work: Work, steps: Steps | None, name: str) -> None:
     texts = {folder / f"{stem}.sql": forth}
     if steps is not None and steps.back and not work.losses:
         texts[folder / f"{stem}.down.sql"] = write_script(steps.back, title=f"the way back from {name}")
-    if steps is not None and steps.forth:
-        _require_faultless(texts)
     for path in reversed(texts):
         write_new(path, texts[path])
         work.written.append(str(path))
         _say(work, str(path))
 
 
-def _require_faultless(texts: Mapping[Path, str]) -> None:
+def _require_faultless(steps: Steps) -> None:
     """Raise RefusedError (SourceInvalid) when what would be written breaks a rule of the files: the models ask for something special."""
-    faults = [
-        fault
-        for path, text in texts.items()
-        for fault in read_body(path.name, text.encode(), is_down=path.name.endswith(".down.sql")).faults
-    ]
-    if faults:
+    text = write_script(steps.forth, title="new")
+    if faults := read_body("the new migration", text.encode(), is_down=False).faults:
         told = "; ".join(map(str, faults))
-        raise RefusedError(f"{told}; nothing was written. Write it by hand", reason=Reason.SOURCE_INVALID)
+        raise RefusedError(f"{told}; nothing was written. Use --create-only, and part it", reason=Reason.SOURCE_INVALID)
 
 
 def _say(work: Work, words: str) -> None:

@@ -16,7 +16,7 @@ class _Compiler(PGDDLCompiler):
         _leave_to_server(constraint)
         return super().define_unique_constraint_distinct(constraint, **kw)  # type: ignore[no-untyped-call]
 
-    def visit_create_index(self, create: Any, *words: Any, **kw: Any) -> Any:  # type: ignore[override]
+    def visit_create_index(self, create: Any, *words: Any, **kw: Any) -> Any:
         _leave_to_server(create.element)
         return super().visit_create_index(create, *words, **kw)  # type: ignore[no-untyped-call]
 
