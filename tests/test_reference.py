@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.api.condition import MEANING, ConditionType
-from dbcustody.cli.environment import read_standalone
+from dbcustody.cli.environment import read_laptop, read_standalone
 from dbcustody.cli.kubectl.main import kubectl_command
 from dbcustody.cli.main import dbcustody_command
 from dbcustody.cli.variables import VARIABLES
@@ -120,6 +120,10 @@ def test_every_variable_is_told_and_read() -> None:
         with pytest.raises(InvalidSpecError):
             read_standalone(environment)
         read |= environment.asked
+    developers = Recording(DBCUSTODY_ENVIRONMENT="nonsense")
+    with pytest.raises(InvalidSpecError):
+        read_laptop(developers)
+    read |= developers.asked
     read |= {*of_options(dbcustody_command), *of_options(kubectl_command)}
     assert sorted(read ^ set(VARIABLES)) == []
 

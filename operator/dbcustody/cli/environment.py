@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from dbcustody.adapters.keyring import Keyring, make_keyring
 from dbcustody.adapters.objectstore import S3Settings
 from dbcustody.api.connection import Recognised, recognise
-from dbcustody.api.database import Connection
+from dbcustody.api.database import Connection, Environment
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.policy import Algorithm, Compression, Level, LocaleFallback, Retention, RowCounts
 from dbcustody.cli.bounds import LARGEST_PARALLELISM
@@ -144,7 +144,7 @@ def read_standalone(variables: Mapping[str, str], *, needs_database: bool = True
         compression=_read_compression(reader),
         parallelism=reader.number("BACKUP_PARALLELISM", default=1, least=1, most=LARGEST_PARALLELISM),
         level=reader.choice("BACKUP_VERIFICATION", Level, Level.READ),
-        test_server=_read_test_server(reader),
+        test_server=_read_server(reader, "RESTORE_TEST_URL"),
         locale_fallback=reader.choice("RESTORE_TEST_LOCALE_FALLBACK", LocaleFallback, LocaleFallback.FAIL),
         row_counts=reader.choice("BACKUP_ROW_COUNTS", RowCounts, RowCounts.EXACT),
         retention=_read_retention(reader),
@@ -175,6 +175,37 @@ def read_migrating(variables: Mapping[str, str]) -> Migrating:
     if reader.problems or database is None:
         raise InvalidSpecError("\n".join(reader.problems))
     return Migrating(database=database, custody_id=custody_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laptop:
+    """What the commands of a developer are told beside the database."""
+
+    environment: Environment | None
+    """How much is at stake; None: nobody says."""
+    dev_database: Recognised | None
+    """A server where throw-away databases may be made; None: one is started."""
+    seed_command: str | None
+    """What a shell is to run to fill the database; None: nothing."""
+    programs: tuple[str, ...]
+    """Folders that may hold `initdb` and `postgres` of some major version, looked into before all others."""
+
+
+def read_laptop(variables: Mapping[str, str]) -> Laptop:
+    """Return the settings of a developer's commands; raises InvalidSpecError with every problem in one message, a line each."""
+    reader = _Reader(variables)
+    environment = None
+    if reader.text("DBCUSTODY_ENVIRONMENT") is not None:
+        environment = reader.choice("DBCUSTODY_ENVIRONMENT", Environment, Environment.PRODUCTION)
+    laptop = Laptop(
+        environment=environment,
+        dev_database=_read_server(reader, "DBCUSTODY_DEV_DATABASE_URL"),
+        seed_command=reader.text("DBCUSTODY_SEED_COMMAND"),
+        programs=tuple(filter(None, (reader.text("DBCUSTODY_SERVERS") or "").split(":"))),
+    )
+    if reader.problems:
+        raise InvalidSpecError("\n".join(reader.problems))
+    return laptop
 
 
 def _read_bucket(reader: _Reader) -> S3Settings | None:
@@ -226,12 +257,12 @@ def _read_database(reader: _Reader, *, is_needed: bool) -> Recognised | None:
         return None
 
 
-def _read_test_server(reader: _Reader) -> Recognised | None:
-    url = reader.text("RESTORE_TEST_URL")
+def _read_server(reader: _Reader, name: str) -> Recognised | None:
+    url = reader.text(name)
     if url is None:
         return None
     try:
-        return recognise_url("RESTORE_TEST_URL", url)
+        return recognise_url(name, url)
     except InvalidSpecError as error:
         reader.problems.append(error.message)
         return None

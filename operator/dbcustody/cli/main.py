@@ -10,6 +10,7 @@ import click
 
 import dbcustody
 from dbcustody.cli.bounds import LARGEST_PARALLELISM, LONGEST_KEEP_SECONDS
+from dbcustody.cli.developer import add_developers_verbs
 from dbcustody.cli.migrate_group import migrate_group
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
@@ -221,6 +222,9 @@ def uninstall_command(words: tuple[str, ...]) -> None:
     from dbcustody.cli.kubectl.main import run  # noqa: PLC0415
 
     sys.exit(run(["uninstall", *words], program="dbcustody"))
+
+
+add_developers_verbs(dbcustody_command, migrate_group)
 
 
 def main() -> NoReturn:

@@ -43,6 +43,7 @@ def migrate_status_command(folder: Path, *, as_json: bool, **more: Any) -> None:
 @click.argument("name")
 @migrate_options.place
 @click.option("--down", "kind", flag_value="SqlBothWays", help="Also a file for the way back.")
+@click.option("--create-only", is_flag=True, expose_value=False, help="For habit's sake: it never applies anything.")
 @click.option("--python", "kind", flag_value="Python", help="A revision for Alembic's operations instead of SQL.")
 def migrate_new_command(name: str, folder: Path, form: str, *, kind: str | None) -> None:
     """Write an empty migration NAME, later than every other. Applies nothing, and overwrites nothing."""

@@ -184,20 +184,27 @@ def accept(environ: Mapping[str, str], wish: Wish, *, fingerprint: str, reason: 
 
 def new(folder: Path, words: str, kind: NewKind, *, now: datetime, form: str = AUTO) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
+    stem, title = next_stem(folder, words, now), " ".join(words.split())
+    for path in _paths_after(folder, stem, kind, form):
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x") as file:
+            file.write(python_template(title, stem[:15]) if kind is NewKind.PYTHON else f"-- {title}\n")
+        click.echo(str(path))
+    return Exit.DONE
+
+
+def next_stem(folder: Path, words: str, now: datetime) -> str:
+    """Return the name of a new migration called after *words*, later than every other in *folder*, which is made where it is not there.
+
+    Raises InvalidSpecError when *words* make no name.
+    """
     slug = "_".join(
         filter(None, "".join(one if one.isalnum() and one.isascii() else "_" for one in words.lower()).split("_"))
     )
     if not slug:
         raise InvalidSpecError("NAME: must have letters or digits in it, such as `add users table`")
     folder.mkdir(parents=True, exist_ok=True)
-    revision = f"{time_after(folder, now):%Y%m%d_%H%M%S}"
-    title = " ".join(words.split())
-    for path in _paths_after(folder, f"{revision}_{slug}", kind, form):
-        path.parent.mkdir(exist_ok=True)
-        with path.open("x") as file:
-            file.write(python_template(title, revision) if kind is NewKind.PYTHON else f"-- {title}\n")
-        click.echo(str(path))
-    return Exit.DONE
+    return f"{time_after(folder, now):%Y%m%d_%H%M%S}_{slug}"
 
 
 def _paths_after(folder: Path, stem: str, kind: NewKind, form: str) -> tuple[Path, ...]:
