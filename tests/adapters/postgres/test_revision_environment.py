@@ -48,7 +48,7 @@ def test_what_is_for_an_env_py_is_refused(name: str) -> None:
     assert "what is for an env.py; a revision uses `op`" in render(body_of(f"context.{name}()")).why_not
 
 
-def test_two_at_once_are_refused() -> None:
+def test_x15_two_at_once_are_refused() -> None:
     """Alembic would send the statements of one to the database of the other (X15)."""
     with called(body_of("pass"), context_of()) as function:
         with pytest.raises(RuntimeError, match="two revisions at once"), called(body_of("pass"), context_of()):
