@@ -271,6 +271,20 @@ def test_a_run_that_is_killed_within_it_leaves_nothing(
     assert states(migrator) == [(BEGIN, State.APPLIED), (AGE, State.FAILED), (AGE, State.APPLIED)]
 
 
+def test_a_connection_that_is_lost_within_it_is_told(server: PostgresServer, migrator: Migrator) -> None:
+    """Only the next run can know what is in: nothing is, and it does it."""
+    only(migrator, "op.add_column('people', sa.Column('age', sa.Integer()))")
+    text = migrator.files[f"{AGE}.py"]
+    migrator.files[f"{AGE}.py"] += "    op.execute('select pg_terminate_backend(pg_backend_pid())')\n"
+    error = refused(migrator)
+    migrator.files[f"{AGE}.py"] = text
+
+    assert isinstance(error, UnavailableError)
+    assert error.reason is Reason.CONNECTION_LOST
+    assert (migrator.migrate().pending, columns(server)) == ((), ["id", "email", "age"])
+    assert states(migrator) == [(BEGIN, State.APPLIED), (AGE, State.FAILED), (AGE, State.APPLIED)]
+
+
 def test_what_it_prints_is_no_answer(migrator: Migrator, capfd: pytest.CaptureFixture[str]) -> None:
     """Standard output belongs to whoever reads it by a program."""
     only(migrator, "print('working')")
