@@ -62,11 +62,11 @@ EXAMPLES: Final = {
     "create-extension": "create extension pg_trgm;",
     "enum-value": "alter type mood add value 'calm';\ninsert into people (mood) values ('calm');",
     "unknown-effect": "execute something;",
-    "python-revision": "from alembic import op\n\ndef upgrade():\n    op.create_table('notes')",
-    "python-unseen": "from alembic import op\n\ndef upgrade():\n    for name in op.get_bind().exec_driver_sql('select ...').all():\n"
+    "python-revision": 'from alembic import op\n\n\ndef upgrade():\n    op.create_table("notes")',
+    "python-unseen": 'from alembic import op\n\n\ndef upgrade():\n    for name in op.get_bind().exec_driver_sql("select ...").all():\n'
     "        op.drop_table(name)",
-    "python-commits": "from alembic import op\n\ndef upgrade():\n    with op.get_context().autocommit_block():\n"
-    "        op.execute('vacuum')\n    op.drop_table('notes')",
+    "python-commits": "from alembic import op\n\n\ndef upgrade():\n    with op.get_context().autocommit_block():\n"
+    '        op.execute("vacuum")\n    op.drop_table("notes")',
     "squawk-missing": "",
     "waiver-unused": "-- dbcustody: allow drop-column because nobody reads it\nselect 1;",
     "waiver-unknown": "-- dbcustody: allow drop-colum because nobody reads it\nalter table orders drop column amount;",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +13,7 @@ from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.errors import DbcustodyError, UnavailableError
 from dbcustody.jobs.migration import look
 from dbcustody.jobs.reversal import roll_back
+from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
@@ -20,6 +22,7 @@ from tests.fakes.migrator import Migrator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 BEGIN, AGE, AFTER = "20261101_120000_begin", "20261102_120000_age", "20261103_120000_after"
@@ -244,6 +247,42 @@ def test_who_stays_in_the_way_is_named(server: PostgresServer, migrator: Migrato
     assert isinstance(error, UnavailableError)
     assert (error.reason, "after 2 tries; in the way: report (pid" in error.message) == (Reason.LOCK_NOT_OBTAINED, True)
     assert (states(migrator)[-1], f"{AGE}.py: line 6" in error.message) == ((AGE, State.FAILED), True)
+
+
+def test_a_run_that_is_killed_within_it_leaves_nothing(
+    server: PostgresServer, migrator: Migrator, tmp_path: Path
+) -> None:
+    """Nothing of the function is in, its attempt is settled, and the next run does all of it once."""
+    flag = tmp_path / "dies"
+    flag.touch()
+    only(
+        migrator,
+        f"op.add_column('people', sa.Column('age', sa.Integer()))\nif os.path.exists({str(flag)!r}):\n    os.kill(os.getpid(), 9)",
+        more="import os",
+    )
+    with migrator.start(tmp_path / "files", run=uuid4()) as process:
+        process.communicate()
+    flag.unlink()
+    before = look(migrator.order())
+    after = migrator.migrate()
+
+    assert (process.returncode, [one.kind for one in before.differences]) == (-9, [Kind.UNSETTLED])
+    assert (after.pending, after.differences, columns(server)) == ((), (), ["id", "email", "age"])
+    assert states(migrator) == [(BEGIN, State.APPLIED), (AGE, State.FAILED), (AGE, State.APPLIED)]
+
+
+def test_a_connection_that_is_lost_within_it_is_told(server: PostgresServer, migrator: Migrator) -> None:
+    """Only the next run can know what is in: nothing is, and it does it."""
+    only(migrator, "op.add_column('people', sa.Column('age', sa.Integer()))")
+    text = migrator.files[f"{AGE}.py"]
+    migrator.files[f"{AGE}.py"] += "    op.execute('select pg_terminate_backend(pg_backend_pid())')\n"
+    error = refused(migrator)
+    migrator.files[f"{AGE}.py"] = text
+
+    assert isinstance(error, UnavailableError)
+    assert error.reason is Reason.CONNECTION_LOST
+    assert (migrator.migrate().pending, columns(server)) == ((), ["id", "email", "age"])
+    assert states(migrator) == [(BEGIN, State.APPLIED), (AGE, State.FAILED), (AGE, State.APPLIED)]
 
 
 def test_what_it_prints_is_no_answer(migrator: Migrator, capfd: pytest.CaptureFixture[str]) -> None:

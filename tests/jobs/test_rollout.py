@@ -174,6 +174,19 @@ def test_faults_of_files_are_told_before_anything_runs(deployer: Deployer) -> No
     assert f"{AGE}.sql: line 1" in found.message
 
 
+def test_python_is_not_run_in_a_cluster(server: PostgresServer, deployer: Deployer) -> None:
+    """Not even to see what it would do: who may write a ConfigMap may not run code for that."""
+    name = "20261130_120000_code.py"
+    deployer.sources["second"] = {name: "raise SystemExit('this must not run')\ndef upgrade():\n    pass\n"}
+    planned, applied = deployer.does(Verb.PLAN_MIGRATION), deployer.does(Verb.MIGRATE)
+    for found in (planned, applied):
+        assert (found.reason, f"{name}: in Python, which is not run in a cluster" in found.message) == (
+            Reason.SOURCE_INVALID,
+            True,
+        )
+    assert server.execute("select to_regnamespace('dbcustody')::text", database="shop") == [(None,)]
+
+
 def test_files_and_database_that_differ_are_told_with_what_helps(deployer: Deployer) -> None:
     """An edited file: a look tells it, and nothing runs."""
     deployer.migrates()

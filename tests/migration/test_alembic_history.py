@@ -10,7 +10,7 @@ from dbcustody.migration.alembic_history import adoption, moved, parents_of, wit
 from dbcustody.migration.alembic_source import read_alembic
 from dbcustody.migration.graph import ancestors, ends, in_order
 from dbcustody.migration.history import Kind, compare
-from dbcustody.migration.ledger import Attempt, State
+from dbcustody.migration.ledger import Attempt, Standing, State, standing_by
 from dbcustody.migration.script import SourceFile
 
 PARENTS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("d",)}
@@ -146,6 +146,12 @@ def test_any_graph_is_walked_as_a_whole(parents: dict[str, tuple[str, ...]], cha
     for one in reversed(order):
         heads = moved(heads, one, parents, is_in=False)
         assert set(heads) == set(before.pop())
+
+
+def test_what_failed_leaves_a_revision_where_it_stood() -> None:
+    """So that no table moves for it."""
+    assert standing_by(State.FAILED) is None
+    assert (standing_by(State.IMPORTED), standing_by(State.ROLLED_BACK)) == (Standing.IN, Standing.OUT)
 
 
 def test_a_branch_that_is_not_in_is_not_late() -> None:

@@ -93,6 +93,8 @@ def test_a_place_is_told_where_there_is_one() -> None:
     assert str(read("def upgrade(): ...\n  x\n").faults[0]).startswith("a.py: line 2, column ")
     assert read_revision("a.py", b"\xff").faults[0].file == "a.py"
     assert read("(" * 10_000).faults[0].helps == "correct it; nothing of it was run"
+    for deep in ("-" * 5_000 + "1", "-" * 100_000 + "1"):
+        assert str(read(deep).faults[0]) == "a.py: is no Python that can be read; correct it; nothing of it was run"
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def read_revision(file: str, content: bytes) -> ReadRevision:
         return ReadRevision(up=None, down=None, said=Said(), faults=(replace(text, file=file),))
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
+        directives, misread = _directives(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         return ReadRevision(up=None, down=None, said=Said(), faults=(replace(_unreadable(error), file=file),))
     values, faults = _constants(tree)
-    directives, misread = _directives(text)
     said = Said(
         revision=next(iter(values.get("revision") or ()), None),
         downs=values.get("down_revision"),

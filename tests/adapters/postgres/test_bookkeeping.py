@@ -15,6 +15,7 @@ from dbcustody.adapters.postgres.ledger import (
     Direction,
     Ending,
     Intent,
+    Step,
     add_attempt,
     add_outcome,
     add_step,
@@ -97,7 +98,8 @@ def test_every_earlier_version_is_brought_up_to_date(session: Session, version: 
     """With what was written by then still in it."""
     upgrade(session, to=version)
     number = add_attempt(session, intent())
-    add_outcome(session, number, Ending(state=State.APPLIED, done=1, actor="somebody"))
+    words = "insert into dbcustody.outcome (attempt, state, done, actor) values (%s, 'Applied', 1, 'somebody')"
+    session.execute(words, (number,))
 
     upgrade(session)
 
@@ -120,9 +122,13 @@ def test_of_a_newer_version_nothing_is_touched(session: Session) -> None:
 def test_what_is_written_comes_back(session: Session) -> None:
     """Attempts in their order, of several outcomes the last; what has none is told with what is known of it."""
     upgrade(session)
-    first, second, third = (add_attempt(session, intent(name)) for name in "abc")
-    add_step(session, second, sha256="b" * 64, nature="NonTransactional", before=Finding.ABSENT)
-    add_step(session, second, sha256="b" * 64, nature="NonTransactional", before=Finding.DONE)
+    first, second, third, fourth = (add_attempt(session, intent(name)) for name in "abcd")
+    for attempt, before, statement in (
+        (second, Finding.ABSENT, None),
+        (second, Finding.DONE, None),
+        (third, Finding.DONE, "vacuum"),
+    ):
+        add_step(session, attempt, Step(sha256="b" * 64, nature="NonTransactional", before=before, statement=statement))
     add_outcome(session, first, Ending(state=State.FAILED, sqlstate="23505", object="people_key", actor="somebody"))
     add_outcome(session, first, Ending(state=State.APPLIED, done=2, reason="finished by hand", actor="anna"))
 
@@ -132,11 +138,13 @@ def test_what_is_written_comes_back(session: Session) -> None:
         (first, "a", State.APPLIED),
         (second, "b", State.STARTED),
         (third, "c", State.STARTED),
+        (fourth, "d", State.STARTED),
     ]
-    assert [one.finished is None for one in found] == [False, True, True]
+    assert [one.finished is None for one in found] == [False, True, True, True]
     assert [(one.ordinal, one.found_before, one.body) for one in unsettled] == [
         (second, Finding.ABSENT, "create table people ()"),
-        (third, None, "create table people ()"),
+        (third, Finding.DONE, "vacuum"),
+        (fourth, None, "create table people ()"),
     ]
 
 

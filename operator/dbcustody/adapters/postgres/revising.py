@@ -6,6 +6,7 @@ and afterwards the server is asked whether it is still the same one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,8 +115,9 @@ def run_revision(
         raise _failed(error, body, record) from error
     finally:
         session.cursor_factory = factory
-        session.rollback()
-        session.autocommit = True
+        with suppress(psycopg.Error):
+            session.rollback()
+            session.autocommit = True
         forget(session)
 
 
