@@ -10,7 +10,6 @@ import pytest
 from dbcustody.adapters.kube import CONFIG_MAPS, EVENTS, ours
 from dbcustody.api.migration import InlineFile, MigrationSource, SeverityClass, StatedFinding
 from dbcustody.api.restore import StatedObstacle
-from dbcustody.plan.timeline import timeline_of
 from dbcustody.reason import Reason
 from tests.fakes.counter import Counter
 from tests.fakes.migration_plane import ALL_IN, FILE, PENDING, TO_DO, MigrationPlane, looked, migration, told
@@ -45,7 +44,7 @@ def test_the_sql_that_would_run_is_shown_with_its_locks(capsys: pytest.CaptureFi
         "    alter table people",
         "        drop column age;",
         f"plan: {PENDING.hash}",
-        "Ready=Unknown Running: migrations being carried out: 1",
+        "Ready=Unknown Running: migrations to be carried out: 1",
     ]
     assert err == "note: the files are others than those that were planned\n"
 
@@ -151,24 +150,3 @@ def test_what_happened_is_told_in_order(capsys: pytest.CaptureFixture[str]) -> N
         ["2026-01-31T10:05:00Z", "backup", "Backup b is over"],
     ]
     assert any(line[1] == "Running" for line in lines)
-
-
-def test_attempts_and_runs_are_part_of_what_happened() -> None:
-    """What has no time is not: it has not happened yet."""
-    body = {
-        "metadata": {"name": "shop"},
-        "status": {
-            "history": [
-                {"name": "a", "state": "Applied", "finishTime": "2026-01-31T10:00:00Z"},
-                {"name": "b", "state": "Started"},
-            ],
-            "run": {"jobName": "j", "reason": "Applied", "message": "in", "finishTime": "2026-01-31T10:00:01Z"},
-        },
-    }
-    events = [{"metadata": {"creationTimestamp": "2026-01-31T09:00:00Z"}}]
-    assert [(one.what, one.words) for one in timeline_of(body, events=events)] == [
-        ("Event", ""),
-        ("Applied", "a"),
-        ("Applied", "Job j: in"),
-    ]
-    assert timeline_of({"metadata": {}}) == ()

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.approval import Decision
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import BackupGate, MigrationGates, MigrationRef, PromotionGate
+from dbcustody.api.migration import (
+    BackupGate,
+    LikenessClass,
+    MigrationGates,
+    MigrationRef,
+    PromotionGate,
+    StatedDrift,
+)
 from dbcustody.reason import Reason
 from tests.fakes import seen
 from tests.fakes.migration_plane import (
@@ -74,6 +81,9 @@ def _gated(*, promotion: bool = False, take_new: bool = False) -> MigrationPlane
 
 
 _AHEAD: Final = replace(ALL_IN, plan=replace(ALL_IN.plan, ahead=True))
+_DRIFTED: Final = replace(
+    ALL_IN, drift=StatedDrift(likeness=LikenessClass.DRIFTED, fingerprint="0" * 32, message="Added index public.a.b")
+)
 _LOST: Final = refusal(Reason.LOCK_NOT_OBTAINED, "no lock after 30 tries; in the way: report of app")
 MIGRATION_STATES: Final = (
     State("DatabaseMigration-being-planned", Health.PROGRESSING, lambda: _at(MigrationPlane())),
@@ -89,6 +99,7 @@ MIGRATION_STATES: Final = (
     State("DatabaseMigration-being-carried-out", Health.PROGRESSING, lambda: _at(looked())),
     State("DatabaseMigration-applied", Health.HEALTHY, lambda: _at(looked(), told(ALL_IN, Reason.APPLIED))),
     State("DatabaseMigration-database-ahead", Health.HEALTHY, lambda: _at(looked(_AHEAD))),
+    State("DatabaseMigration-changed-by-hand", Health.HEALTHY, lambda: _at(looked(_DRIFTED))),
     State("DatabaseMigration-statement-refused", Health.DEGRADED, lambda: _at(looked(), refusal())),
     State("DatabaseMigration-no-lock", Health.PROGRESSING, lambda: _at(looked(), _LOST)),
     State("DatabaseMigration-database-is-asked", Health.PROGRESSING, lambda: _at(looked(), None)),

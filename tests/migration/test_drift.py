@@ -174,3 +174,12 @@ def test_a_fingerprint_is_known_by_what_was_in() -> None:
     assert (known("a"), known("a", "b")) == (third.fingerprint, second.fingerprint)
     assert (known("b"), known("a", "c")) == (None, None)
     assert (known("a", now=replace(now, exclude=("x",))), known("a", now=replace(now, server_major=18))) == (None, None)
+
+
+def test_what_a_run_left_that_was_cut_short_is_unknown() -> None:
+    """Also where it looks the same: something came in that no fingerprint was taken of."""
+    last = replace(printed(OLD), is_outdated=True)
+    drift = judge_drift(last, OLD.catalogue, NEW)
+    assert (drift.likeness, drift.expected) == (Likeness.UNKNOWN, OLD.fingerprint)
+    assert drift.told.startswith("since the last fingerprint a run was cut short")
+    assert not is_of(last, OLD)

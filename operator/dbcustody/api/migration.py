@@ -125,6 +125,8 @@ class MigrationPolicy:
     """Globs of what is no part of the schema's fingerprint."""
     accepted_fingerprint: str | None = None
     """A schema with this fingerprint is meant as it is, whatever its history says; None: none is."""
+    allow_python: bool = False
+    """Whether revisions in Python are run: whoever may write the source may run code then."""
     beside_other_history: bool = False
     """Whether it runs although another tool has migrated the database, and its history was not taken over."""
     out_of_order: OutOfOrder = OutOfOrder.REJECT

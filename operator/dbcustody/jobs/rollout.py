@@ -148,7 +148,8 @@ def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -
     if source.faults:
         told = named([str(fault) for fault in source.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
-    _require_no_python(source.scripts)
+    if not terms.policy.allow_python:
+        _require_no_python(source.scripts)
     return source.scripts
 
 
@@ -158,7 +159,7 @@ def _require_no_python(scripts: Iterable[Script]) -> None:
     if names:
         told = named(names, _FAULTS_TOLD, rest="more")
         raise RefusedError(
-            f"{told}: in Python, which is not run in a cluster; run `dbcustody migrate deploy`, or write SQL; nothing was run",
+            f"{told}: in Python, and `policy.allowPython` is not true; nothing was run",
             reason=Reason.SOURCE_INVALID,
         )
 

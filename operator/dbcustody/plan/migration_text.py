@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dbcustody.api.migration import Way
 from dbcustody.migration.history import compare
 from dbcustody.migration.lint import judge
 from dbcustody.migration.planned import held_locks
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from dbcustody.api.migration import StatedFinding, StatedMigrationPlan
+    from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.lint import Judged
     from dbcustody.migration.script import Script, SourceFile
@@ -27,14 +29,18 @@ def plan_lines(plan: StatedMigrationPlan, files: Iterable[SourceFile], *, pendin
     """
     scripts = {script.name: script for script in read_scripts(files).scripts}
     judged = {one.script.name: one for one in judge(compare(tuple(scripts.values()), ()).pending, {})}
+    is_back = plan.way is Way.BACK
     for one in plan.migrations:
-        yield f"{one.name}: {one.risk.value}{', irreversible' if one.irreversible else ''}"
-        if one.name in scripts:
-            yield from _what_runs(judged[one.name], scripts[one.name])
-        else:
+        words = f"{', irreversible' if one.irreversible else ''}{', is undone' if is_back else ''}"
+        yield f"{one.name}: {one.risk.value}{words}"
+        if one.name not in scripts:
             yield "  its file is not in the source any more"
+        elif is_back:
+            yield from _what_undoes(scripts[one.name])
+        else:
+            yield from _what_runs(judged[one.name], scripts[one.name])
         yield from _risks(plan, f"{one.name}.sql", _recipes(judged.values()))
-    if (more := pending - len(plan.migrations)) > 0:
+    if (more := pending - len(plan.migrations)) > 0 and not is_back:
         yield f"and {more} more"
     yield from (f"in the way: {one.reason}: {one.message}" for one in plan.obstacles)
 
@@ -47,8 +53,20 @@ def _what_runs(judged: Judged, script: Script) -> Iterator[str]:
     for held in held_locks(judged):
         lock = held.lock
         yield f"  {lock.mode.label} on {lock.relation} {held.words}: {lock.mode.harm}"
-    for statement in script.up.statements:
-        yield from (f"    {line}" for line in f"{statement.text};".splitlines())
+    yield from _sql_of(script.up)
+
+
+def _what_undoes(script: Script) -> Iterator[str]:
+    if script.down is None:
+        yield "  it has no way back in the source any more"
+    else:
+        yield from _sql_of(script.down)
+
+
+def _sql_of(body: Body) -> Iterator[str]:
+    """Yield its statements; of code in Python its text."""
+    texts = [body.text] if body.is_python else [f"{statement.text};" for statement in body.statements]
+    yield from (f"    {line}" for text in texts for line in text.splitlines())
 
 
 def _risks(plan: StatedMigrationPlan, file: str, recipes: Recipes) -> Iterator[str]:

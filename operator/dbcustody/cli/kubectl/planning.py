@@ -41,13 +41,16 @@ async def plan(session: Session, place: str) -> int:
     if source_digest((one.name, file_digest(one.content)) for one in files) != status.source_digest:
         complain("the files are others than those that were planned", kind="note")
     lines = plan_lines(stated, (one for one in files if is_migration(one.name)), pending=status.pending or 0)
-    click.echo("\n".join(_plain_lines(*lines)) if status.pending else "nothing is pending")
-    if status.pending:
+    has_work = bool(stated.migrations or stated.resolutions)
+    if stated.resolutions:
+        click.echo(plain(f"declared first: {', '.join(stated.resolutions)}"))
+    click.echo("\n".join(_plain_lines(*lines)) if stated.migrations or stated.obstacles else "nothing is pending")
+    if has_work:
         click.echo(f"plan: {stated.hash}")
     if ready is not None:
         click.echo(plain(f"Ready={ready.status.value} {ready.reason.value}: {ready.message}"))
     standing = Exit.NEEDS_CONFIRMATION if stated.obstacles else Exit.PENDING
-    return standing if status.pending or stated.obstacles else Exit.DONE
+    return standing if has_work or stated.obstacles else Exit.DONE
 
 
 def _plain_lines(*lines: str) -> list[str]:

@@ -1,0 +1,73 @@
+"""A plan as people read it: SQL, locks and risks beside what status tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dbcustody.api.migration import RiskClass, SeverityClass, StatedFinding, StatedMigration, StatedMigrationPlan, Way
+from dbcustody.api.restore import StatedObstacle
+from dbcustody.migration.lock import Mode
+from dbcustody.migration.script import SourceFile
+from dbcustody.plan.migration_text import finding_line, plan_lines
+
+NAME = "20260131_120000_amounts"
+FILES = [SourceFile(name=f"{NAME}.sql", content=b"alter table orders alter column amount type bigint")]
+FINDING = StatedFinding(migration=f"{NAME}.sql", rule="change-type", severity=SeverityClass.ERROR, message="m", line=1)
+PLAN = StatedMigrationPlan(
+    hash="abc", migrations=(StatedMigration(name=NAME, risk=RiskClass.CAUTION, irreversible=True),)
+)
+
+
+def test_sql_locks_and_recipe() -> None:
+    """A finding that is waived shows no recipe; one of another file stands with that."""
+    other = replace(FINDING, migration="other.sql")
+    lines = list(plan_lines(replace(PLAN, findings=(FINDING, other)), FILES, pending=1))
+    assert lines[:3] == [
+        f"{NAME}: Caution, irreversible",
+        "  AccessExclusiveLock on orders while all rows are written anew: readers and writers wait",
+        "    alter table orders alter column amount type bigint;",
+    ]
+    assert lines[3] == "  line 1: Error change-type: m"
+    assert lines[4].startswith("      -- 1 of ")
+    waived = list(plan_lines(replace(PLAN, findings=(replace(FINDING, waived=True),)), FILES, pending=1))
+    assert waived[3:] == ["  line 1: Error change-type: m (waived)"]
+
+
+def test_what_has_no_room_and_what_is_in_the_way() -> None:
+    """A file that is gone is said to be."""
+    obstacle = StatedObstacle(reason="LintFailed", message="too risky")
+    lines = list(plan_lines(replace(PLAN, obstacles=(obstacle,)), [], pending=4))
+    assert lines == [
+        f"{NAME}: Caution, irreversible",
+        "  its file is not in the source any more",
+        "and 3 more",
+        "in the way: LintFailed: too risky",
+    ]
+
+
+def test_what_is_undone_shows_its_way_back() -> None:
+    """Not the SQL that is taken back."""
+    back = SourceFile(name=f"{NAME}.down.sql", content=b"alter table orders alter column amount type int")
+    lines = list(plan_lines(replace(PLAN, way=Way.BACK), [*FILES, back], pending=0))
+    assert lines == [
+        f"{NAME}: Caution, irreversible, is undone",
+        "    alter table orders alter column amount type int;",
+    ]
+    assert list(plan_lines(replace(PLAN, way=Way.BACK), FILES, pending=0)) == [
+        f"{NAME}: Caution, irreversible, is undone",
+        "  it has no way back in the source any more",
+    ]
+
+
+def test_a_finding_without_a_line() -> None:
+    """It concerns the file as a whole."""
+    assert finding_line(replace(FINDING, line=None)) == "Error change-type: m"
+
+
+def test_who_waits_for_a_lock() -> None:
+    """In words, as the manual's table of conflicts says it."""
+    assert [mode.harm for mode in (Mode.ACCESS_EXCLUSIVE, Mode.SHARE, Mode.SHARE_UPDATE_EXCLUSIVE)] == [
+        "readers and writers wait",
+        "writers wait",
+        "nobody waits",
+    ]
