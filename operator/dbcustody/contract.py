@@ -18,7 +18,7 @@ from typing import Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import InlineFile, MigrationPolicy, Resolution
+from dbcustody.api.migration import InlineFile, MigrationPolicy, MigrationProgress, Resolution
 from dbcustody.api.policy import CaptureOptions, Retention
 from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
@@ -74,7 +74,9 @@ RESTORING: Final = frozenset({
 """What works on the server where a database is to be made, as the role that restores."""
 MIGRATING: Final = frozenset({Verb.PLAN_MIGRATION, Verb.SETTLE_MIGRATION, Verb.MIGRATE})
 """What works as the role that migrates."""
-AnyProgress = Progress | RestoreProgress
+DataProgress = Progress | RestoreProgress
+"""What a Job tells that moves data."""
+AnyProgress = DataProgress | MigrationProgress
 """What a Job may tell while it works."""
 
 

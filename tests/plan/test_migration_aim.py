@@ -12,11 +12,14 @@ from dbcustody.api.migration import (
     LikenessClass,
     MigrationMode,
     MigrationPolicy,
+    MigrationProgress,
+    MigrationStage,
     Resolution,
     StatedDrift,
     Way,
 )
-from tests.fakes.migration_plane import ALL_IN, NOTHING, PENDING, looked, migration
+from dbcustody.reason import Reason
+from tests.fakes.migration_plane import ALL_IN, FILE, NOTHING, PENDING, looked, migration, told
 
 READY = ConditionType.READY
 
@@ -74,3 +77,20 @@ def test_a_declaration_alone_is_a_run() -> None:
     found = looked(replace(ALL_IN, plan=replace(NOTHING, resolutions=("a",))))
     assert found.verbs == ["plan-migration", "migrate"]
     assert found.message(READY) == "declared: a; migrations to be carried out: 0"
+
+
+def test_what_a_run_says_of_itself_is_told_until_it_is_over() -> None:
+    """Who is in the way among it."""
+    found = looked()
+    found.runs()
+    words = f"{FILE}.sql: gives way to session 42 (report), try 2 of 30"
+    progress = MigrationProgress(stage=MigrationStage.WAITING, summary=words)
+    found.around = replace(found.around, progress=progress)
+    found.step()
+    assert (found.migration.status.progress, found.message(READY)) == (progress, words)
+    found.around = replace(found.around, progress=None)
+    found.step()
+    assert found.message(READY) == words
+    found.ends(told(ALL_IN, Reason.APPLIED))
+    found.step()
+    assert found.migration.status.progress is None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbcustody.api.backup import Progress, Stage
+from dbcustody.api.migration import MigrationProgress, MigrationStage
 from dbcustody.contract import Record, RecordKind, Verb, frame, load_result, progress_record, result_record
 from dbcustody.plan.backup_case import WORTH_HEARING
 from dbcustody.plan.progress import (
@@ -164,3 +165,13 @@ def test_what_is_awaited_stands_in_the_progress() -> None:
     expected = Progress(stage=Stage.WAITING, summary="Waiting", waiting_for="x" * 1024, updated_time=NOW)
 
     assert expected == waiting("x" * 5000, NOW)
+
+
+def test_a_migration_tells_which_one_and_who_is_in_its_way() -> None:
+    """Within the CRD's bounds."""
+    told = MigrationProgress(stage=MigrationStage.WAITING, summary="x" * 5000, updated_time=NOW)
+    log = frame(progress_record(1, told))
+    found = read_progress(log, Verb.MIGRATE)
+    assert isinstance(found, MigrationProgress)
+    assert (found.stage, len(found.summary), found.updated_time) == (MigrationStage.WAITING, 1024, NOW)
+    assert read_progress(log, Verb.BACKUP) is None

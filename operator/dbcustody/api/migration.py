@@ -250,6 +250,23 @@ class StatedMigrationPlan:
     """Whether the database has all that the source has, and more."""
 
 
+class MigrationStage(StrEnum):
+    """What a run does at the moment."""
+
+    WAITING = "Waiting"
+    """Somebody is in the way."""
+    RUNNING = "Running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationProgress:
+    """What a run says of itself: which migration, and who is in its way, by name, age and application."""
+
+    stage: MigrationStage
+    summary: str
+    updated_time: datetime | None = None
+
+
 class LikenessClass(StrEnum):
     """Whether the schema is what the ledger says it was left as."""
 
@@ -338,6 +355,8 @@ class DatabaseMigrationStatus:
     unsettled: bool = False
     """Whether a run ended of which the ledger does not say how: that is found out before anything else."""
     run: MigrationRun | None = None
+    progress: MigrationProgress | None = None
+    """Of the run that is under way; None: none is, or it has not said anything yet."""
     backup: BackupBefore | None = None
     taking: TakenBackup | None = None
     planned_time: datetime | None = None

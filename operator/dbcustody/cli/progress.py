@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dbcustody.api.restore import RestoreStage
-    from dbcustody.contract import AnyProgress
+    from dbcustody.contract import DataProgress
 
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 LINE_SECONDS: Final = 10.0
@@ -43,7 +43,7 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def report(self, progress: AnyProgress) -> None:
+    def report(self, progress: DataProgress) -> None:
         """Show *progress*."""
 
 
@@ -77,7 +77,7 @@ class BarDisplay:
     ) -> None:
         self._bar.stop()
 
-    def report(self, progress: AnyProgress) -> None:
+    def report(self, progress: DataProgress) -> None:
         """Show *progress*; a stage of unknown length is shown as going on."""
         self.stage = progress.stage
         self._bar.update(
@@ -105,7 +105,7 @@ class LineDisplay:
     ) -> None:
         return
 
-    def report(self, progress: AnyProgress) -> None:
+    def report(self, progress: DataProgress) -> None:
         """Show *progress* when it is worth a line."""
         with self._lock:
             at = time.monotonic()
@@ -117,7 +117,7 @@ class LineDisplay:
         click.echo(redact_text(said), err=True)
 
 
-def _what(progress: AnyProgress) -> str:
+def _what(progress: DataProgress) -> str:
     stage = _HUMP.sub(" ", progress.stage.value).lower()
     if not progress.waiting_for:
         return stage
@@ -125,7 +125,7 @@ def _what(progress: AnyProgress) -> str:
     return waits if progress.stage is Stage.WAITING else f"{stage}, {waits}"
 
 
-def _figures(progress: AnyProgress) -> str:
+def _figures(progress: DataProgress) -> str:
     amount = "" if progress.bytes is None else size_text(progress.bytes)
     rate = "" if not progress.bytes_per_second else f"{size_text(progress.bytes_per_second)}/s"
     return ", ".join(filter(None, (amount, rate)))

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.objectstore import S3Store, VolumeStore
 from dbcustody.adapters.postgres import find_clients
 from dbcustody.api.database import DatabaseSpec
+from dbcustody.api.migration import MigrationProgress
 from dbcustody.api.policy import CaptureOptions, Level, Verification
 from dbcustody.api.storage import S3, AccessMode, BackupStorageSpec, Encryption, Volume
 from dbcustody.cli.ending import complain
 from dbcustody.cli.environment import CONNECTION, Standalone
 from dbcustody.cli.identity import default_custody_id
-from dbcustody.contract import AnyProgress, JobRequest, Verb
+from dbcustody.contract import AnyProgress, DataProgress, JobRequest, Verb
 from dbcustody.errors import InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.jobs.mounts import DEBIAN_CLIENTS
 from dbcustody.jobs.repeats import Witness, describe
@@ -79,7 +80,7 @@ def set_up(
     settings: Standalone,
     environ: Mapping[str, str],
     *,
-    report: Callable[[AnyProgress], None] = lambda _: None,
+    report: Callable[[DataProgress], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> Iterator[Bench]:
     """Lend the bench for *settings*, with nothing opened yet.
@@ -88,11 +89,16 @@ def set_up(
     """
     witness = Witness()
     try:
-        yield _bench(settings, environ, report=witness.reporting(report), stop=stop, witness=witness)
+        yield _bench(settings, environ, report=witness.reporting(_shown(report)), stop=stop, witness=witness)
     finally:
         repeats = witness.repeats
         if repeats is not None and repeats.count:
             complain(describe(repeats), kind="note")
+
+
+def _shown(report: Callable[[DataProgress], None]) -> Callable[[AnyProgress], None]:
+    """Return *report* for whoever may tell anything; what migrates says what it does by itself."""
+    return lambda progress: None if isinstance(progress, MigrationProgress) else report(progress)
 
 
 def _bench(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from dbcustody.adapters.kube import CONFIG_MAPS
 from dbcustody.api.meta import Kind, read_metadata
+from dbcustody.api.migration import MigrationProgress
+from dbcustody.contract import Verb
 from dbcustody.handlers.world import Place, keys_of
 from dbcustody.naming import LABEL_MIGRATION_SOURCE
 from dbcustody.plan.migration import plan
@@ -31,6 +33,8 @@ async def plan_migration(
     """Return the plan for *migration* from what is seen now."""
     world, space = hands.world, key.namespace
     jobs = await observer.look_at([job for job in world.jobs_of(key) if job.belongs_to(migration.metadata.uid)])
+    running = next((job for job in jobs if job.verb is Verb.MIGRATE and not job.is_finished and job.ready), None)
+    progress = await observer.progress_of(running)
     names = [reference.name for reference in migration.spec.source.config_map_refs]
     found = [await _read(hands, Place(space, name)) for name in names]
     seen = SeenMigration(
@@ -44,6 +48,7 @@ async def plan_migration(
         approvals=world.approvals_of(key),
         is_stamped=hands.settings.stamps_approvals,
         freeze_windows=hands.settings.freeze_windows,
+        progress=progress if isinstance(progress, MigrationProgress) else None,
         runs=world.unfinished,
     )
     return plan(migration, seen, hands.now())

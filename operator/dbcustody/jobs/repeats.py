@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.api.migration import MigrationProgress
 from dbcustody.jobs.quantity import grouped
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Witness:
 
         def tell(progress: AnyProgress) -> None:
             repeats = self.repeats
-            if repeats is not None:
+            if repeats is not None and not isinstance(progress, MigrationProgress):
                 progress = replace(progress, repeated_requests=repeats.count)
                 if _is_recent(repeats) and progress.waiting_for is None:
                     progress = replace(progress, waiting_for=f"the storage: {describe(repeats)}")

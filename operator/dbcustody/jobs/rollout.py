@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 import structlog
 
 import dbcustody
-from dbcustody.api.migration import DeclaredState, OutOfOrder
+from dbcustody.api.migration import DeclaredState, MigrationProgress, MigrationStage, OutOfOrder
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.facts import MigrationFacts
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dbcustody.migration.script import Script, SourceFile
 
 _FAULTS_TOLD: Final = 5
+_WAITING_WORDS: Final = (": gives way to ", "waits for ")
 _RUNS: Final = UUID("5b1f4a1e-6c86-4a53-9d0c-0f6f4f6d2b0e")
 """A namespace of UUIDs, for the runs of attempts that are not called by one."""
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
@@ -107,8 +108,16 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
         declarations=tuple(map(_declaration, terms.resolutions)),
         lock_wait_seconds=terms.lock_wait_seconds,
         stop=tools.stop,
-        say=lambda words: _LOG.info("migrating", what=words),
+        say=lambda words: _say(tools, words),
     )
+
+
+def _say(tools: Tools, words: str) -> None:
+    """Tell *words* to whoever reads the log, and to the status."""
+    _LOG.info("migrating", what=words)
+    waits = any(sign in words for sign in _WAITING_WORDS)
+    stage = MigrationStage.WAITING if waits else MigrationStage.RUNNING
+    tools.report(MigrationProgress(stage=stage, summary=words, updated_time=tools.now()))
 
 
 def _declaration(said: Resolution) -> Declaration:

@@ -89,7 +89,9 @@ def _is_at_work(case: MigrationCase) -> Step | None:
         said = under_way(Reason.RUNNING, "the pod is being started")
         return say(case, status, said, again=POD_PATIENCE.total_seconds())
     again = interval_seconds(job.start_time, case.now, runs=case.seen.runs)
-    return say(case, status, under_way(Reason.RUNNING, verdict.message), again=again)
+    progress = case.seen.progress or status.progress
+    said = under_way(Reason.RUNNING, progress.summary if progress is not None else verdict.message)
+    return say(case, replace(status, progress=progress), said, again=again)
 
 
 def _has_no_job(case: MigrationCase, run: MigrationRun) -> Step:
@@ -119,7 +121,8 @@ def _over(case: MigrationCase, run: MigrationRun, result: JobResult | None) -> S
     """Return the plan that writes down how *run* ended, and goes on at once by what the ledger told, or has to be asked."""
     is_good = result is not None and result.exit_code is ExitCode.DONE
     run = replace(run, created=True, finish_time=case.now, failures=0 if is_good else run.failures + 1)
-    status, facts = replace(case.status, run=run), result.migration if result is not None else None
+    status = replace(case.status, run=run, progress=None)
+    facts = result.migration if result is not None else None
     reason, message = Reason(run.reason or Reason.JOB_LOST), run.message or ""
     if facts is not None and reason is not Reason.PLAN_CHANGED:
         return say(case, with_facts(status, facts), _told(case, facts), again=0.0)

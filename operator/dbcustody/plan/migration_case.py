@@ -12,7 +12,7 @@ from dbcustody.api.backup import Backup
 from dbcustody.api.condition import ConditionStatus, ConditionType, find
 from dbcustody.api.database import Database
 from dbcustody.api.meta import Metadata, read_metadata
-from dbcustody.api.migration import DatabaseMigration
+from dbcustody.api.migration import DatabaseMigration, MigrationProgress
 from dbcustody.api.policy import BackupPolicy
 from dbcustody.contract import Verb
 from dbcustody.migration.digest import file_digest, source_digest
@@ -73,6 +73,8 @@ class SeenMigration:
     is_stamped: bool = False
     """Whether admission policies write down who asks and who approves."""
     freeze_windows: tuple[FreezeWindow, ...] = ()
+    progress: MigrationProgress | None = None
+    """What the run that is under way said last."""
     runs: int = 1
     """How many runs are watched, in the whole cluster."""
 

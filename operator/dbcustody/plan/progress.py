@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dbcustody.api.backup import BackupStatus, Progress, Stage
+from dbcustody.api.migration import MigrationProgress
 from dbcustody.api.restore import RestoreProgress, RestoreRequestStatus
 from dbcustody.codec import decode
-from dbcustody.contract import RESTORING, AnyProgress, RecordKind, Verb, unframe
+from dbcustody.contract import MIGRATING, RESTORING, AnyProgress, RecordKind, Verb, unframe
 from dbcustody.errors import InvalidSpecError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ LARGEST_NUMBER: Final = 2**53 - 1
 def read_progress(log: str, verb: Verb = Verb.BACKUP) -> AnyProgress | None:
     """Return the last progress that *log* of a Job that does *verb* tells, or None when it tells none."""
     told: type[AnyProgress] = RestoreProgress if verb in RESTORING else Progress
+    told = MigrationProgress if verb in MIGRATING else told
     found = [record for record in _records(log) if record.kind is RecordKind.PROGRESS]
     for record in reversed(found):
         try:
@@ -56,6 +58,8 @@ def read_result(log: str) -> str | None:
 
 def _bounded(progress: AnyProgress) -> AnyProgress:
     """Return *progress* within what the CRD allows: a status that the API server refuses would hold up the Backup for ever."""
+    if isinstance(progress, MigrationProgress):
+        return replace(progress, summary=progress.summary[:WAITING_FOR_LENGTH])
     said = progress.waiting_for
     return replace(
         progress,
