@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from demo import firstact, kept, secondact, thirdact
+from demo import firstact, fourthact, kept, secondact, thirdact
 from demo.behind import Behind
 from demo.narration import CommandFailedError, Narrator, fail
 from demo.proof import NotAsToldError
@@ -55,6 +55,7 @@ def _play(*, keep: bool) -> int:
         cluster, image = behind.wait(narrator)
         secondact.play(narrator, servers, cluster, image)
         thirdact.play(narrator, servers)
+        fourthact.play(narrator, servers)
         narrator.chapter("The end")
         narrator.say(f"All of it was real; it took {narrator.seconds:.0f} s")
         if keep:

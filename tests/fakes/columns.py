@@ -82,6 +82,7 @@ COLUMNS = {
         ("Risk", "string", ".status.plan.risk", 0),
         ("Approved", "string", f"{APPROVED}.status", 0),
         ("Reason", "string", f"{READY}.reason", 1),
+        ("Progress", "string", ".status.progress.summary", 1),
         ("Plan", "string", ".status.plan.hash", 1),
         AGE,
     ],

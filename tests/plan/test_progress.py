@@ -174,4 +174,3 @@ def test_a_migration_tells_which_one_and_who_is_in_its_way() -> None:
     found = read_progress(log, Verb.MIGRATE)
     assert isinstance(found, MigrationProgress)
     assert (found.stage, len(found.summary), found.updated_time) == (MigrationStage.WAITING, 1024, NOW)
-    assert read_progress(log, Verb.BACKUP) is None
