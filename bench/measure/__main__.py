@@ -31,6 +31,7 @@ SECTIONS: Final = (
     "memory",
     "fleet",
     "installation",
+    "rollout",
     "latency",
     "rewrap",
     "catalogue",

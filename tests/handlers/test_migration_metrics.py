@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dbcustody.api.meta import Kind
-from dbcustody.api.migration import MigrationApproval, StatedAttempt
+from dbcustody.api.migration import LikenessClass, MigrationApproval, StatedAttempt, StatedDrift
 from dbcustody.handlers.counting import Bookkeeper
 from dbcustody.handlers.migration_metrics import migration_metrics
 from dbcustody.handlers.world import Key, World
@@ -37,6 +37,7 @@ MIGRATION = {
         "applied",
         "pending",
         "failed",
+        "drift_detected",
         "refused_findings",
         "running_since_timestamp_seconds",
         "last_success_timestamp_seconds",
@@ -155,3 +156,13 @@ def test_runs_are_counted_and_failures_by_their_reason() -> None:
         ("dbcustody_migration_failed_runs_total", ""): 1,
         ("dbcustody_migration_failures_total", "MigrationFailed"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("likeness", "told"),
+    [(LikenessClass.DRIFTED, 1.0), (LikenessClass.SAME, 0.0), (LikenessClass.UNKNOWN, None)],
+)
+def test_what_is_not_known_of_drift_has_no_number(likeness: LikenessClass, told: float | None) -> None:
+    """It is neither changed nor as it was."""
+    drift = StatedDrift(likeness=likeness, fingerprint="0" * 32)
+    assert values(looked(replace(ALL_IN, drift=drift)).migration).get("drift_detected") == told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.condition import ConditionStatus, ConditionType, find, is_true
+from dbcustody.api.migration import LikenessClass
 from dbcustody.metrics import OBJECT, gauge, seconds
 from dbcustody.reason import Reason
 
@@ -20,6 +21,7 @@ _TEXTS: Final = {
     "applied": "How many migrations are in, by the ledger of the database.",
     "pending": "How many migrations of the source are not in.",
     "failed": "1 while only a person can help: files or database are not as they must be, or a run was refused.",
+    "drift_detected": "1 while the schema is not what the last migration left; absent while nobody knows.",
     "refused_findings": "How many risks stop what is pending.",
     "running_since_timestamp_seconds": "Since when a run is under way; 0 while none is.",
     "last_success_timestamp_seconds": "When the newest migration came in; 0 until one did.",
@@ -51,6 +53,8 @@ def _values(migration: DatabaseMigration) -> Iterator[tuple[str, float]]:
         yield "applied", float(status.applied)
         yield "pending", float(status.pending)
     yield "failed", float(_is_failed(migration))
+    if status.drift is not None and status.drift.likeness is not LikenessClass.UNKNOWN:
+        yield "drift_detected", float(status.drift.likeness is LikenessClass.DRIFTED)
     yield "refused_findings", float(status.plan.refused if status.plan is not None else 0)
     applied = [one.finish_time for one in status.history if one.state == "Applied" and one.finish_time is not None]
     yield "last_success_timestamp_seconds", seconds(max(applied, default=None))
