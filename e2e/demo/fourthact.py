@@ -29,7 +29,7 @@ spec:
   databaseRef: {name: shop}
   source: {configMapRefs: [{name: shop-migrations}]}
   policy: {allowDowngrade: true}
-  gates: {backup: {policyRef: {name: shop-nightly}, takeNew: true}}
+  gates: {backup: {policyRef: {name: shop-nightly}, maxAgeSeconds: 60, takeNew: true}}
   approval: {planHash: '0000'}
 """
 _WORD: Final = "-o jsonpath='{.status.conditions[?(@.type==\"%s\")].reason}'"

@@ -10,7 +10,7 @@ import pytest
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.bookkeeping import upgrade
 from dbcustody.adapters.postgres.fingerprint import read_prints
-from dbcustody.adapters.postgres.ledger import Direction, Ending, add_attempt, add_outcome, add_step
+from dbcustody.adapters.postgres.ledger import Direction, Step, add_attempt, add_step
 from dbcustody.api.migration import OnDrift
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.checkup import check_up
@@ -18,7 +18,6 @@ from dbcustody.jobs.likeness import drift_of, take_fingerprint, take_patiently, 
 from dbcustody.jobs.migration import at_work, intent_of, look, settled
 from dbcustody.jobs.reversal import roll_back
 from dbcustody.migration.drift import Drift, Likeness, Moment
-from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.trace import Finding
 from dbcustody.reason import Reason
@@ -69,14 +68,14 @@ def moments(migrator: Migrator) -> list[tuple[Moment, int | None]]:
         return [(one.moment, one.attempt) for one in read_prints(session)]
 
 
-def test_what_is_left_is_written_down_with_each(server: PostgresServer, migrator: Migrator) -> None:
-    """First what was found, then what each left; of a database that was never looked at nothing is known."""
+def test_what_is_left_is_written_down_with_the_last(server: PostgresServer, migrator: Migrator) -> None:
+    """First what was found, then what the run left; of a database that was never looked at nothing is known."""
     server.execute("create table older (a int)", database="shop")
     before = drift(migrator)
     migrator.migrate()
 
     assert (before.likeness, "no fingerprint was ever taken" in before.why) == (Likeness.UNKNOWN, True)
-    assert moments(migrator) == [(Moment.FOUND, None), (Moment.AFTER, 1), (Moment.AFTER, 2)]
+    assert moments(migrator) == [(Moment.FOUND, None), (Moment.AFTER, 2)]
     assert drift(migrator).likeness is Likeness.SAME
 
 
@@ -159,7 +158,8 @@ def test_a_ledger_from_before_knows_nothing_until_the_next_run(server: PostgresS
         for script in migrator.scripts():
             session.execute(script.up.text.encode())
             number = add_attempt(session, intent_of(migrator.order(), script, Direction.UP))
-            add_outcome(session, number, Ending(state=State.APPLIED, actor="me"))
+            words = "insert into dbcustody.outcome (attempt, state, done, actor) values (%s, 'Applied', 1, 'me')"
+            session.execute(words.encode(), (number,))
     before = drift(migrator)
     after = migrator.migrate()
 
@@ -185,7 +185,7 @@ def test_what_a_dead_run_left_is_no_drift(server: PostgresServer, migrator: Migr
         script = migrator.scripts()[-1]
         number = add_attempt(session, intent_of(migrator.order(), script, Direction.UP))
         if found is not None:
-            add_step(session, number, sha256="0" * 64, nature="NonTransactional", before=found)
+            add_step(session, number, Step(sha256="0" * 64, nature="NonTransactional", before=found))
             server.execute(CONCURRENTLY, database="shop")
     history = settled(migrator.order())
 
@@ -303,6 +303,10 @@ def test_the_way_back_is_written_down_and_needs_a_schema_that_is_known(
     server: PostgresServer, migrator: Migrator
 ) -> None:
     """What is undone leaves the fingerprint that was there before."""
+    later = migrator.files.pop(f"{AGE}.sql")
+    migrator.files.pop(f"{AGE}.down.sql")
+    migrator.migrate()
+    migrator.files |= {f"{AGE}.sql": later, f"{AGE}.down.sql": FILES[f"{AGE}.down.sql"]}
     migrator.migrate()
     server.execute(BY_HAND, database="shop")
     with pytest.raises(RefusedError) as error:
@@ -317,4 +321,21 @@ def test_the_way_back_is_written_down_and_needs_a_schema_that_is_known(
     assert (prints[1].fingerprint == prints[3].fingerprint, prints[1].fingerprint == prints[2].fingerprint) == (
         True,
         False,
+    )
+
+
+def test_x19_an_index_that_became_invalid_is_no_longer_the_same_schema(
+    server: PostgresServer, migrator: Migrator
+) -> None:
+    """Columns, constraints and indexes with whether they are valid: that is what a fingerprint is of."""
+    migrator.files[f"{INDEX}.sql"] = CONCURRENTLY
+    migrator.migrate()
+    assert drift(migrator).likeness is Likeness.SAME
+    server.execute(
+        "update pg_index set indisvalid = false where indexrelid = 'people_by_age'::regclass", database="shop"
+    )
+    found = drift(migrator)
+    assert (found.likeness, found.told) == (
+        Likeness.DRIFTED,
+        "Changed index public.people.people_by_age: valid: nothing -> no",
     )

@@ -112,13 +112,15 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print
     ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=_ran(body))
 
     def then(session: Session) -> None:
-        _require_invariants(session, body)
         write_down(session, attempt, ending, desk.mirror)
+
+    def looks(session: Session) -> None:
+        _require_invariants(session, body)
         _leave_print(desk, session, leaves_print=leaves_print)
 
     try:
         with desk.lookout.cutting():
-            run_together(desk.session, texts, limits=_limits(desk, body), then=then)
+            run_together(desk.session, texts, limits=_limits(desk, body), then=then, looks=looks)
     except StatementFailedError:
         raise
     except DbcustodyError as error:

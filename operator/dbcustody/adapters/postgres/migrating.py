@@ -108,10 +108,16 @@ def end_run(session: Session, run: UUID) -> int:
 
 
 def run_together(
-    session: Session, statements: Sequence[str], *, limits: Limits, then: Callable[[Session], None]
+    session: Session,
+    statements: Sequence[str],
+    *,
+    limits: Limits,
+    then: Callable[[Session], None],
+    looks: Callable[[Session], None] | None = None,
 ) -> None:
-    """Run *statements* and *then* in one transaction, or nothing.
+    """Run *statements*, what *looks* at what they did, and *then*, in one transaction, or nothing.
 
+    *then* is sent together with the commit, so it must not ask for anything that it waits for.
     Raises StatementFailedError, after which nothing is in; when the connection is lost, UnavailableError: then only the ledger knows.
     """
     ordinal = 0
@@ -121,6 +127,9 @@ def run_together(
             ordinal = number
             session.execute(text.encode())
         ordinal = 0
+        if looks is not None:
+            session.execute("reset role")
+            looks(session)
         with session.pipeline():
             session.execute("reset role")
             then(session)
