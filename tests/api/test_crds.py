@@ -249,6 +249,8 @@ def test_names_are_those_of_the_code(kind: Kind) -> None:
 def test_columns_are_the_documented_ones(kind: Kind) -> None:
     """`kubectl get` shows what a person asks first, in this order; each path leads to a field that exists."""
     columns = version_of(kind)["additionalPrinterColumns"]
+    known = {"name", "type", "format", "jsonPath", "description", "priority"}
+    assert {key for column in columns for key in column} <= known, "a comma in words that are not quoted makes a key"
     assert [(c["name"], c["type"], c["jsonPath"], c.get("priority", 0)) for c in columns] == COLUMNS[kind]
     paths = {path for path, _ in walk(schema_of(kind), "")} | {".metadata.creationTimestamp"}
     plain = [column["jsonPath"] for column in columns if "[?" not in column["jsonPath"]]
