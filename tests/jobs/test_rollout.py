@@ -174,17 +174,35 @@ def test_faults_of_files_are_told_before_anything_runs(deployer: Deployer) -> No
     assert f"{AGE}.sql: line 1" in found.message
 
 
-def test_python_is_not_run_in_a_cluster(server: PostgresServer, deployer: Deployer) -> None:
+def test_python_is_not_run_unless_that_is_allowed(server: PostgresServer, deployer: Deployer) -> None:
     """Not even to see what it would do: who may write a ConfigMap may not run code for that."""
     name = "20261130_120000_code.py"
     deployer.sources["second"] = {name: "raise SystemExit('this must not run')\ndef upgrade():\n    pass\n"}
     planned, applied = deployer.does(Verb.PLAN_MIGRATION), deployer.does(Verb.MIGRATE)
     for found in (planned, applied):
-        assert (found.reason, f"{name}: in Python, which is not run in a cluster" in found.message) == (
-            Reason.SOURCE_INVALID,
-            True,
-        )
+        words = f"{name}: in Python, and `policy.allowPython` is not true"
+        assert (found.reason, words in found.message) == (Reason.SOURCE_INVALID, True)
     assert server.execute("select to_regnamespace('dbcustody')::text", database="shop") == [(None,)]
+
+
+def test_python_that_is_allowed_is_planned_by_what_it_renders_and_run(
+    server: PostgresServer, deployer: Deployer
+) -> None:
+    """A loss that it renders is found; its file is carried out like any other."""
+    allowed = MigrationPolicy(allow_python=True)
+    name = "20261130_120000_code"
+    text = "from alembic import op\n\n\ndef upgrade():\n    op.execute('alter table people drop column email')\n"
+    deployer.migrates()
+    deployer.sources["third"] = {f"{name}.py": text}
+    told = facts_of(deployer.does(Verb.PLAN_MIGRATION, policy=allowed)).plan
+    assert ([one.rule for one in told.findings if one.severity is SeverityClass.ERROR], told.refused) == (
+        ["drop-column"],
+        1,
+    )
+    lint = MigrationLint(waivers=(LintWaiver(rule="drop-column", reason="nobody reads it"),))
+    done = deployer.migrates(policy=MigrationPolicy(allow_python=True, lint=lint))
+    assert (done.reason, facts_of(done).current) == (Reason.APPLIED, name)
+    assert server.execute("select count(*) from pg_attribute where attname = 'email'", database="shop") == [(0,)]
 
 
 def test_files_and_database_that_differ_are_told_with_what_helps(deployer: Deployer) -> None:
