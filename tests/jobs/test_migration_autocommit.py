@@ -14,7 +14,6 @@ from dbcustody.jobs.migration import look
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.ledger import State
-from dbcustody.migration.planned import MigrationPlan, Policy
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from tests.fakes.migrator import Migrator
@@ -65,7 +64,7 @@ def refused(migrator: Migrator) -> DbcustodyError:
 
 def planned(migrator: Migrator) -> MigrationPlan:
     """Return the plan."""
-    return foresee(migrator.order(), Policy()).plan
+    return foresee(migrator.order()).plan
 
 
 def rules(migrator: Migrator) -> dict[str, Severity]:

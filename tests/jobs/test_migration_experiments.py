@@ -114,6 +114,7 @@ def test_x12_a_reader_behind_a_queued_alter(server: PostgresServer, migrator: Mi
         behind.join()
         impatient.execute("commit")
         plain.join()
+        server.execute("alter table people drop column plain", database="shop")
 
         reader.execute("begin; select * from people")
         ours = threading.Thread(target=migrator.migrate)

@@ -242,6 +242,18 @@ def test_it_is_looked_at_every_hour() -> None:
     assert plane.word(PLANNED) == ("True", "Planned")
 
 
+def test_a_run_that_tells_how_the_database_stands_and_not_how_it_ended_itself_is_settled() -> None:
+    """Its session was ended by the server, and the database answers: the ledger has only that it began."""
+    plane = looked()
+    plane.ends(told(LEFT, Reason.CONNECTION_LOST, "terminating connection"))
+    plane.steps(2)
+    assert plane.verbs[-1] == "settle-migration"
+    plane.ends(told(TO_DO))
+    plane.passes(10)
+    plane.steps(2)
+    assert plane.verbs[-1] == "migrate"
+
+
 def test_files_and_database_that_differ_need_a_person() -> None:
     """Every difference is told, and nothing runs."""
     plane = looked(blocked())

@@ -124,7 +124,7 @@ def _over(case: MigrationCase, run: MigrationRun, result: JobResult | None) -> S
     status = replace(case.status, run=run, progress=None)
     facts = result.migration if result is not None else None
     reason, message = Reason(run.reason or Reason.JOB_LOST), run.message or ""
-    if facts is not None and reason is not Reason.PLAN_CHANGED:
+    if facts is not None and not facts.unsettled and reason is not Reason.PLAN_CHANGED:
         return say(case, with_facts(status, facts), _told(case, facts), again=0.0)
     status = replace(status, unsettled=facts is None or facts.unsettled)
     return say(case, status, (unknown(ConditionType.PLANNED, reason, message),), again=0.0)
