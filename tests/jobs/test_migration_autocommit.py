@@ -21,6 +21,8 @@ from tests.fakes.migrator import Migrator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dbcustody.migration.planned import MigrationPlan
+
 pytestmark = pytest.mark.postgres
 BEGIN, NEXT = "20261101_120000_begin", "20261102_120000_next"
 HEAD = "from alembic import op\nimport sqlalchemy as sa\n\n"
