@@ -146,7 +146,7 @@ def _trigger() -> type[Any]:
 
 def migrator_of(package: str, server: Server, more: Path) -> Migrator:
     """Return who migrates by the revisions of *package*, and those in the folder *more*."""
-    words = f"{server.host} {server.port} {server.password}"
+    words = f"{server.host} {server.port} {server.password} {server.database}"
     folders = (shipped() / VERSIONS[package], more)
     paths = [path for folder in folders for path in folder.glob("*.py") if path.name != "__init__.py"]
     found = Migrator.reached(words, folder=more)

@@ -100,9 +100,9 @@ def test_killed_while_an_index_is_built(server: PostgresServer, tmp_path: Path) 
     migrator = prepare(server)
     index = "20261103_120000_by_age.sql"
     migrator.files = {name: text for name, text in FILES.items() if name < index}
+    server.execute(HELD, database="shop")
     migrator.migrate()
     migrator.files[index] = "create index concurrently people_by_age on people (held(age));"
-    server.execute(HELD, database="shop")
     invalid = "select 1 from pg_index where indexrelid = to_regclass('public.people_by_age') and not indisvalid"
     valid = invalid.replace("not indisvalid", "indisvalid")
     with server.connect("shop") as holder:

@@ -152,7 +152,7 @@ def test_a_disk_that_is_full(small: Path) -> None:
         space.mkdir()
         for path in (small, space):
             shutil.chown(path, server.data.stat().st_uid, server.data.stat().st_gid)
-        for parent in small.parents[:3]:
+        for parent in small.parents[:4]:
             parent.chmod(0o755)
         server.execute(f"create tablespace small location '{space}'")
         migrator.files[f"{NEXT}.sql"] = (

@@ -17,7 +17,7 @@ from uuid import UUID
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect, translated
 from dbcustody.adapters.postgres.alembic_version import VersionTable, read_heads
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
-from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts
+from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts, read_partial
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import end_run, open_runner
 from dbcustody.api.migration import FailOn, OnDrift
@@ -219,8 +219,11 @@ def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], directio
     is_up, count = direction is Direction.UP, len(scripts)
     ways = [(script, script.up if is_up else script.down) for script in scripts]
     bodies = [runnable(body, metadata=order.metadata) for _, body in ways if body is not None]
+    together = [body.is_transactional for body in bodies]
     for number, (script, body) in enumerate(zip(scripts, bodies, strict=True), start=1):
-        with _print_left(desk, is_needed=number > 1):
+        # what may stay in in part is told by what it changed since, so that a fingerprint stands right before it
+        leaves_print = number == count or not together[number]
+        with _print_left(desk, is_needed=number > 1 and body.is_transactional and together[number - 2]):
             if order.stop.is_set():
                 raise InterruptedRunError(
                     f"{script.name}: was told to stop before it {'began' if is_up else 'was undone'}"
@@ -228,7 +231,7 @@ def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], directio
             desk.say(f"{script.name}: {'runs' if is_up else 'is undone'}")
             attempt = add_attempt(desk.session, intent_of(order, script, direction))
             ends = State.APPLIED if is_up else State.ROLLED_BACK
-            carry_out(desk, body, attempt, ends, leaves_print=number == count)
+            carry_out(desk, body, attempt, ends, leaves_print=leaves_print)
 
 
 @contextmanager
@@ -239,7 +242,8 @@ def _print_left(desk: Desk, *, is_needed: bool) -> Iterator[None]:
     except DbcustodyError:
         if is_needed and not desk.session.closed:
             with suppress(DbcustodyError):
-                write_print(desk, take_patiently(desk), Moment.AFTER)
+                if not read_partial(desk.session):
+                    write_print(desk, take_patiently(desk), Moment.AFTER)
         raise
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import add_print
@@ -16,7 +16,6 @@ from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for
 from dbcustody.adapters.postgres.probing import clear, find
-from dbcustody.adapters.postgres.revising import CommittedWithinError, Record, run_revision
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
@@ -29,6 +28,9 @@ from dbcustody.migration.patience import Limits, pause_seconds
 from dbcustody.migration.reading import checksum
 from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.revising import Record
 
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
@@ -131,6 +133,7 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print
 
 def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
     """Call the function of *body* in one transaction; what it ran is written down with its outcome."""
+    from dbcustody.adapters.postgres.revising import CommittedWithinError, run_revision  # noqa: PLC0415 - SQL needs it not
 
     def then(session: Session, ran: Record) -> None:
         _require_invariants(session, body)

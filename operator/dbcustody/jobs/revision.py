@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbcustody.adapters.postgres.revision_preview import render, rendered
 from dbcustody.errors import RefusedError
 from dbcustody.migration.nature import Nature, classify
 from dbcustody.migration.python_rules import SPLIT
@@ -28,6 +27,8 @@ def runnable(body: Body, *, metadata: str | None = None) -> Body:
         raise RefusedError(
             f"{body.file}: commits in the middle by autocommit_block(); {SPLIT}", reason=Reason.MIGRATION_FAILED
         )
+    from dbcustody.adapters.postgres.revision_preview import render  # noqa: PLC0415 - what is SQL needs nothing of it
+
     seen = render(body, metadata=metadata)
     if seen.why_not or len(seen.statements) != 1:
         found = seen.why_not or f"renders {len(seen.statements)} statements"
@@ -41,4 +42,8 @@ def runnable(body: Body, *, metadata: str | None = None) -> Body:
 
 def previewed(script: Script, *, metadata: str | None = None) -> Script:
     """Return *script* with what its way forth renders without a database, for whoever judges it; its code is run for that."""
+    if not script.is_python:
+        return script
+    from dbcustody.adapters.postgres.revision_preview import rendered  # noqa: PLC0415 - see above
+
     return replace(script, up=rendered(script.up, metadata=metadata))

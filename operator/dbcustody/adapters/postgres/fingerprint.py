@@ -24,10 +24,10 @@ _LAST: Final = """
 select f.digest, f.format, f.excluded, f.server_major, f.moment, f.attempt, exists (
     select from dbcustody.attempt a left join lateral (
         select o.state from dbcustody.outcome o where o.attempt = a.id order by o.id desc limit 1) o on true
-    where a.id > coalesce(f.attempt, 0) and o.state is distinct from 'Failed')
+    where a.id > coalesce(f.attempt, 0) and coalesce(o.state, 'Started') not in ('Failed', 'Partial'))
 from dbcustody.fingerprint f order by f.id desc limit 1
 """
-"""With whether anything came in, or may have, since it was taken."""
+"""With whether anything came in, or may have, since it was taken; of what is in in part it is told what it changed since."""
 _KEPT: Final = "select content from dbcustody.catalogue where digest = %s"
 _ADD: Final = """
 insert into dbcustody.fingerprint (attempt, moment, format, digest, excluded, server_major, reason, actor)
