@@ -250,6 +250,7 @@ def test_production_is_refused(developer: Developer) -> None:
     assert (done.code, "says Production" in done.err, developer.columns()) == (64, True, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_leaves_no_server_and_no_half_file(
     developer: Developer, temporary: Path, number: signal.Signals
@@ -273,6 +274,7 @@ def test_a_run_that_is_ended_leaves_no_server_and_no_half_file(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_on_a_named_server_no_database_is_left(developer: Developer, number: signal.Signals) -> None:
     """Of a run that was killed the next one drops it."""
