@@ -171,6 +171,18 @@ def test_no_policy_no_safety_backup() -> None:
     assert found.around.safety_backup is not None
 
 
+def test_a_policy_that_goes_before_the_safety_backup_is_asked_for() -> None:
+    """It is waited for: a Backup of no policy is never asked for."""
+    found = plane()
+    found.steps(3)
+    found.ends(IS_PLANNED)
+    while found.request.status.safety_backup is None:
+        found.steps(1)
+    found.around = replace(found.around, safety_policy=None, safety_backup=None)
+    found.steps(2)
+    assert found.word(ConditionType.READY) == ("False", "PolicyNotFound")
+
+
 @pytest.mark.parametrize("undoes", [False, True], ids=["restore", "undo"])
 def test_a_policy_that_leaves_something_out_takes_no_safety_backup(*, undoes: bool) -> None:
     """It is said which ones do, and what helps; a policy of the whole that comes lets it go on."""

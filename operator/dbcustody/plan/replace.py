@@ -81,6 +81,8 @@ def _safety_backup(case: RestoreCase) -> Found | None:
     if not case.request.spec.safety_backup or is_true(case.status.conditions, ConditionType.SAFETY_BACKUP_TAKEN):
         return None
     wanted, backup = case.status.safety_backup, case.seen.safety_backup
+    if backup is None and case.seen.safety_policy is None:
+        return held_up(case, Reason.POLICY_NOT_FOUND, _without_policy(case))
     if wanted is None:
         return _name_safety_backup(case)
     if backup is None:
@@ -112,8 +114,6 @@ def _safety_verdict(case: RestoreCase, backup: Backup) -> Found:
 
 
 def _name_safety_backup(case: RestoreCase) -> Found:
-    if case.seen.safety_policy is None:
-        return held_up(case, Reason.POLICY_NOT_FOUND, _without_policy(case))
     metadata = case.request.metadata
     wanted = ObjectRef(name=child_name(metadata.name, metadata.uid, "safety"))
     return going_on(
