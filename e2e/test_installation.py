@@ -121,7 +121,7 @@ def test_from_nothing_to_a_ready_database(ground: Release, tenant: Tenant) -> No
     tenant.database()
     tenant.storage()
     tenant.until_ready()
-    tenant.policy()
+    tenant.policy(retention={"keepLast": 10})  # of one day, the default keeps the last one
     tenant.wait("backuppolicies", "nightly", "Ready")
     tenant.backup("kept", policy="nightly")
     tenant.backup("doomed", deletionPolicy="Delete")
