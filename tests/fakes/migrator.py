@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+from dbcustody.adapters.postgres import connect
+from dbcustody.adapters.postgres.fingerprint import read_prints
+from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.adapters.postgres.target import PostgresTarget
+from dbcustody.jobs.likeness import drift_of
 from dbcustody.jobs.migration import MigrationOrder, migrate
 from dbcustody.migration.alembic_source import read_alembic
 from dbcustody.migration.patience import Limits
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from dbcustody.migration.drift import Drift, Moment
     from dbcustody.migration.history import History
+    from dbcustody.migration.ledger import State
     from ground.postgres import PostgresServer
 
 CUSTODY: Final = "web.shop"
@@ -124,3 +130,21 @@ class Migrator:
         argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when]
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=variables)
+
+
+def states(migrator: Migrator) -> list[tuple[str, State]]:
+    """Return what the ledger says, attempt by attempt."""
+    with connect(migrator.target) as session:
+        return [(one.name, one.state) for one in read_attempts(session)]
+
+
+def drift(migrator: Migrator, *exclude: str) -> Drift:
+    """Return how the database stands to its ledger."""
+    with connect(migrator.target) as session:
+        return drift_of(session, exclude)
+
+
+def moments(migrator: Migrator) -> list[tuple[Moment, int | None]]:
+    """Return when fingerprints were taken, and after which attempt."""
+    with connect(migrator.target) as session:
+        return [(one.moment, one.attempt) for one in read_prints(session)]

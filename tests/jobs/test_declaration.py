@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.adapters.postgres import connect
-from dbcustody.adapters.postgres.fingerprint import read_prints
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.checkup import check_up
-from dbcustody.jobs.likeness import drift_of
 from dbcustody.jobs.migration import look
 from dbcustody.jobs.reversal import accept_drift, declare, roll_back
-from dbcustody.migration.drift import Drift, Likeness, Moment
+from dbcustody.migration.drift import Likeness, Moment
 from dbcustody.migration.ledger import State
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
-from tests.fakes.migrator import Migrator
+from tests.fakes.migrator import Migrator, drift, moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,18 +43,6 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
     server.execute("create database shop")
     yield Migrator.of(server, FILES)
     server.execute("drop database shop with (force)")
-
-
-def drift(migrator: Migrator, *exclude: str) -> Drift:
-    """Return how the database stands to its ledger."""
-    with connect(migrator.target) as session:
-        return drift_of(session, exclude)
-
-
-def moments(migrator: Migrator) -> list[tuple[Moment, int | None]]:
-    """Return when fingerprints were taken, and after which attempt."""
-    with connect(migrator.target) as session:
-        return [(one.moment, one.attempt) for one in read_prints(session)]
 
 
 def test_what_is_declared_is_held_against_what_is_known(server: PostgresServer, migrator: Migrator) -> None:

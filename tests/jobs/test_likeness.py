@@ -14,16 +14,16 @@ from dbcustody.adapters.postgres.ledger import Direction, Step, add_attempt, add
 from dbcustody.api.migration import OnDrift
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.checkup import check_up
-from dbcustody.jobs.likeness import drift_of, take_fingerprint, take_patiently, write_print
+from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
 from dbcustody.jobs.migration import at_work, intent_of, look, settled
 from dbcustody.jobs.reversal import roll_back
-from dbcustody.migration.drift import Drift, Likeness, Moment
+from dbcustody.migration.drift import Likeness, Moment
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.trace import Finding
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import Migrator
+from tests.fakes.migrator import Migrator, drift, moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,18 +54,6 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
     server.execute("create database shop")
     yield Migrator.of(server, FILES)
     server.execute("drop database shop with (force)")
-
-
-def drift(migrator: Migrator, *exclude: str) -> Drift:
-    """Return how the database stands to its ledger."""
-    with connect(migrator.target) as session:
-        return drift_of(session, exclude)
-
-
-def moments(migrator: Migrator) -> list[tuple[Moment, int | None]]:
-    """Return when fingerprints were taken, and after which attempt."""
-    with connect(migrator.target) as session:
-        return [(one.moment, one.attempt) for one in read_prints(session)]
 
 
 def test_what_is_left_is_written_down_with_the_last(server: PostgresServer, migrator: Migrator) -> None:

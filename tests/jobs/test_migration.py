@@ -9,14 +9,13 @@ from uuid import uuid4
 import pytest
 
 from dbcustody.adapters.postgres import BACKUP_LOCKS, DatabaseLock, connect
-from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.migration import look
 from dbcustody.migration.ledger import State
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import CUSTODY, Migrator
+from tests.fakes.migrator import CUSTODY, Migrator, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +42,6 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
     server.execute("create database shop")
     yield Migrator.of(server, FILES)
     server.execute("drop database shop with (force)")
-
-
-def states(migrator: Migrator) -> list[tuple[str, State]]:
-    """Return what the ledger says, attempt by attempt."""
-    with connect(migrator.target) as session:
-        return [(one.name, one.state) for one in read_attempts(session)]
 
 
 def refused(migrator: Migrator, **changes: object) -> DbcustodyError:

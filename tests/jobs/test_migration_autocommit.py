@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.adapters.postgres import connect
-from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.errors import DbcustodyError
 from dbcustody.jobs.foresight import foresee
 from dbcustody.jobs.migration import look
@@ -16,7 +14,7 @@ from dbcustody.migration.forecast import Risk
 from dbcustody.migration.ledger import State
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
-from tests.fakes.migrator import Migrator
+from tests.fakes.migrator import Migrator, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,12 +47,6 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
 def write(migrator: Migrator, up: str, *, more: str = "", name: str = NEXT) -> None:
     """Write a revision whose upgrade is *up*."""
     migrator.files[f"{name}.py"] = f"{HEAD}{more}\ndef upgrade():\n    {up}\n"
-
-
-def states(migrator: Migrator) -> list[tuple[str, State]]:
-    """Return what the ledger says, attempt by attempt."""
-    with connect(migrator.target) as session:
-        return [(one.name, one.state) for one in read_attempts(session)]
 
 
 def refused(migrator: Migrator) -> DbcustodyError:

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, connect
-from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.adapters.postgres.migrating import open_runner, run_together
 from dbcustody.adapters.squawk import ask_squawk, find_squawk
 from dbcustody.jobs.migration import look
@@ -23,7 +22,7 @@ from dbcustody.migration.script import SourceFile, read_scripts
 from dbcustody.migration.squawk import read_report
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import CUSTODY, Migrator
+from tests.fakes.migrator import CUSTODY, Migrator, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,12 +52,6 @@ def migrator(server: PostgresServer) -> Iterator[Migrator]:
     one.migrate()
     yield one
     server.execute("drop database shop with (force)")
-
-
-def states(migrator: Migrator) -> list[tuple[str, State]]:
-    """Return what the ledger says, attempt by attempt."""
-    with connect(migrator.target) as session:
-        return [(one.name, one.state) for one in read_attempts(session)]
 
 
 def test_x10_an_index_in_a_batch(server: PostgresServer, migrator: Migrator) -> None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.adapters.postgres import connect
-from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.errors import DbcustodyError, UnavailableError
 from dbcustody.jobs.migration import look
 from dbcustody.migration.history import Kind
@@ -17,7 +15,7 @@ from dbcustody.migration.patience import Limits
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import Migrator
+from tests.fakes.migrator import Migrator, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,12 +47,6 @@ def refused(migrator: Migrator, **changes: object) -> DbcustodyError:
     with pytest.raises(DbcustodyError) as error:
         migrator.migrate(**changes)
     return error.value
-
-
-def states(migrator: Migrator) -> list[tuple[str, State]]:
-    """Return what the ledger says, attempt by attempt."""
-    with connect(migrator.target) as session:
-        return [(one.name, one.state) for one in read_attempts(session)]
 
 
 def test_a_syntax_error_in_the_third_of_five(server: PostgresServer, migrator: Migrator) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Where the tool keeps its history, if not where it does by itself.",
 )
 @click.option("--dry-run", "is_trial", is_flag=True, help="Verify and show it, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@migrate_options.as_json
 @migrate_options.out_of_order
 @migrate_options.wait
 def adopt_command(folder: Path, table: str | None, *, is_trial: bool, as_json: bool, **more: Any) -> None:

@@ -9,14 +9,8 @@ from typing import Any
 
 import click
 
-_folder = click.option(
-    "--dir",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("migrations"),
-    show_default=True,
-    help="Where the migrations lie.",
-)
+from dbcustody.cli import migrate_options
+
 _wait = click.option(
     "--wait",
     "lock_wait_seconds",
@@ -26,7 +20,6 @@ _wait = click.option(
     metavar="SECONDS",
     help="How long a backup or a migration of the same database is waited for.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 _dev_url = click.option(
     "--dev-url",
     metavar="URL",
@@ -48,9 +41,9 @@ def add_developers_verbs(top: click.Group, migrate: click.Group) -> None:
 @click.option("--disconnect", "disconnects", is_flag=True, help="End the sessions that are in it.")
 @click.option("--seeds", type=_folder_of_seeds, default=Path("seeds"), show_default=True, help="Where the seeds lie.")
 @click.option("--no-seed", is_flag=True, help="Run no seeds.")
-@_folder
+@migrate_options.directory
 @_wait
-@_json
+@migrate_options.as_json
 def migrate_reset_command(
     folder: Path,
     lock_wait_seconds: int,
@@ -84,7 +77,7 @@ def migrate_reset_command(
 @click.option("--again", is_flag=True, help="Also those that have changed since they ran.")
 @click.option("--in-production", is_flag=True, help="Although the environment is Production.")
 @_wait
-@_json
+@migrate_options.as_json
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def seed_command(lock_wait_seconds: int, *, as_json: bool, **words: Any) -> None:
     """Run each SQL file of a folder once in the database of DATABASE_URL, and then the command of DBCUSTODY_SEED_COMMAND.
@@ -99,12 +92,12 @@ def seed_command(lock_wait_seconds: int, *, as_json: bool, **words: Any) -> None
 @click.command("diff")
 @click.option("--from", "first", required=True, metavar="SIDE", help="What is to become like the other.")
 @click.option("--to", "second", required=True, metavar="SIDE", help="What it is to be like.")
-@_folder
+@migrate_options.directory
 @_dev_url
 @click.option("--script", "as_script", is_flag=True, help="As SQL.")
 @click.option("--exit-code", "shows_by_exit_code", is_flag=True, help="Exit code 2 when there is a difference.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Into this new file.")
-@_json
+@migrate_options.as_json
 def migrate_diff_command(**words: Any) -> None:
     """Show the SQL that makes the schema of one SIDE like that of the other. Runs none of it.
 
@@ -123,9 +116,9 @@ def migrate_diff_command(**words: Any) -> None:
 @click.option("--create-only", "creates_only", is_flag=True, help="Write a file, and apply nothing at all.")
 @click.option("--yes", "is_agreed", is_flag=True, help="Although data is lost; do not ask.")
 @_dev_url
-@_folder
+@migrate_options.directory
 @_wait
-@_json
+@migrate_options.as_json
 def migrate_dev_command(folder: Path, lock_wait_seconds: int, **words: Any) -> None:
     """Apply what is pending in the database of DATABASE_URL, and write what the models are ahead of the files as a new migration.
 

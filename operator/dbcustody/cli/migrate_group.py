@@ -27,7 +27,7 @@ migrate_group.add_command(adopt_command)
 @migrate_options.folder
 @migrate_options.drift
 @migrate_options.exclude
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@migrate_options.as_json
 def migrate_status_command(folder: Path, *, as_json: bool, **more: Any) -> None:
     """Show what is applied and pending, every difference between files and database, and what somebody changed in the schema.
 
@@ -58,7 +58,7 @@ def migrate_new_command(name: str, folder: Path, form: str, *, kind: str | None)
 @migrate_options.folder
 @migrate_options.out_of_order
 @migrate_options.fail_on
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@migrate_options.as_json
 def migrate_plan_command(folder: Path, *, as_json: bool, **more: Any) -> None:
     """Show what is pending: its SQL, the locks it takes and for how long in kind, what is risky, and the hash of the plan. Writes nothing.
 
@@ -75,7 +75,7 @@ def migrate_plan_command(folder: Path, *, as_json: bool, **more: Any) -> None:
 @migrate_options.fail_on
 @click.option("--since", metavar="MIGRATION", help="Only those after it; of a folder alone.")
 @click.option("--offline", "is_offline", is_flag=True, help="Ask no database, although one is named.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@migrate_options.as_json
 def migrate_lint_command(since: str | None, *, is_offline: bool, as_json: bool, **more: Any) -> None:
     """Show what is risky about migrations, and SQL that does the same safely. Writes nothing, and needs no database.
 

@@ -67,6 +67,7 @@ def folder(command: Any) -> Any:
     return place(alembic(command))
 
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 out_of_order = click.option(
     "--out-of-order", "allows_out_of_order", is_flag=True, help="Also older ones that came late."
 )
