@@ -15,6 +15,7 @@ RUN set -eu; \
       [ -x "/usr/lib/postgresql/${major}/bin/pg_dump" ] || missing="${missing} postgresql-client-${major}"; \
     done; \
     [ -x /usr/bin/python3 ] || missing="${missing} ca-certificates python3 tzdata"; \
+    [ -x /bin/busybox ] || missing="${missing} busybox-static"; \
     if [ -n "${missing}" ]; then \
       awk 'seen && NF == 0 { exit } /^URIs:/ { seen = 1 } { sub(/^Suites:.*/, "Suites: forky") } 1' \
         /etc/apt/sources.list.d/debian.sources > /etc/apt/sources.list.d/next.sources; \

@@ -18,7 +18,7 @@ from ground.package import require
 
 RELEASE: Final = "trixie"
 NEXT_RELEASE: Final = "forky"
-PACKAGES: Final = ("ca-certificates", "tzdata", "python3")
+PACKAGES: Final = ("busybox-static", "ca-certificates", "tzdata", "python3")
 MAJORS: Final = (17, 18)
 _PIN: Final = (
     f"Package: *\\nPin: release n={NEXT_RELEASE}\\nPin-Priority: 100\\n\\n"

@@ -18,7 +18,14 @@ from typing import Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import InlineFile, MigrationPolicy, MigrationProgress, Resolution
+from dbcustody.api.migration import (
+    InlineFile,
+    MigrationPolicy,
+    MigrationProgress,
+    Resolution,
+    SourceFormat,
+    SourceImage,
+)
 from dbcustody.api.policy import CaptureOptions, Retention
 from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec
@@ -93,6 +100,8 @@ class Mount(StrEnum):
     """The folder of the throw-away server's socket; no Secret."""
     SOURCE = "source"
     """With a dash and a number behind: the ConfigMap of that number, from 0, that is a source of migrations."""
+    SOURCE_IMAGE = "source-image"
+    """What was copied out of the image that is the source of migrations."""
 
 
 MOUNT_ROOT: Final = "/var/run/dbcustody"
@@ -157,10 +166,12 @@ class RestoreTerms:
 class MigrationTerms:
     """Which files are meant, and what is to be done with them."""
 
-    source_digest: str
-    """Of all files, see `migration.digest`: what is mounted may be older or newer than what was decided about."""
+    source_digest: str | None = None
+    """Of all files, see `migration.digest`: what is mounted may be older or newer than what was decided about. None: whatever is found."""
     inline: tuple[InlineFile, ...] = ()
     config_map_refs: tuple[ObjectRef, ...] = ()
+    image: SourceImage | None = None
+    format: SourceFormat = SourceFormat.AUTO
     policy: MigrationPolicy = field(default_factory=MigrationPolicy)
     target_revision: str | None = None
     resolutions: tuple[Resolution, ...] = ()

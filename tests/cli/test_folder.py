@@ -8,9 +8,10 @@ import click
 import pytest
 
 from dbcustody.cli import migrate_options
-from dbcustody.cli.folder import FORMS, read_layout
+from dbcustody.cli.folder import read_layout
 from dbcustody.errors import RefusedError
 from dbcustody.migration.layout import Tool
+from dbcustody.migration.tree import FORMS
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
+from dbcustody.api.migration import SourceImage
 from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     REQUEST_VARIABLE,
@@ -39,6 +40,8 @@ class Deployer:
     server: PostgresServer
     folder: Path
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    image: dict[str, str] | None = None
+    """What was copied out of an image, by path; None: the source are the ConfigMaps."""
     said: str = ""
     """What the last Job wrote on standard output and standard error."""
 
@@ -58,6 +61,11 @@ class Deployer:
             migration=MigrationTerms(source_digest=digest or found, config_map_refs=refs, **terms),
         )
 
+    def request_of_image(self, verb: Verb, **terms: Any) -> JobRequest:
+        """Return what is asked where the files lie in an image."""
+        image = SourceImage(reference="example.org/shop:1", path="/migrations")
+        return replace(self.request(verb), migration=MigrationTerms(image=image, lock_wait_seconds=1, **terms))
+
     def does(self, verb: Verb, *, digest: str | None = None, **terms: Any) -> JobResult:
         """Run the Job, and return what it leaves."""
         terms = {"lock_wait_seconds": 1} | terms
@@ -68,6 +76,8 @@ class Deployer:
         root = self.folder / str(uuid4())
         mounts = {"connection": connection_of(self.server)}
         mounts |= {f"source-{number}": files for number, files in enumerate(self.sources.values())}
+        if self.image is not None:
+            mounts |= {"source-image": self.image}
         _write(root / "mounts", mounts)
         out, err = io.StringIO(), io.StringIO()
         environ = {REQUEST_VARIABLE: dump_request(request), ATTEMPT_VARIABLE: str(uuid4())}
@@ -96,6 +106,7 @@ def _write(root: Path, mounts: Mapping[str, Mapping[str, str]]) -> None:
     for mount, files in mounts.items():
         (root / mount).mkdir(parents=True)
         for name, text in files.items():
+            (root / mount / name).parent.mkdir(parents=True, exist_ok=True)
             (root / mount / name).write_text(text)
 
 

@@ -76,6 +76,12 @@ SHORT = replace(GOOD, backup=None, complete=False)
         pytest.param(silent("j", pods=(pod(reason="Evicted"),)), Stand.LOST, Reason.EVICTED, id="evicted"),
         pytest.param(silent("j", pods=(pod(is_disrupted=True),)), Stand.LOST, Reason.EVICTED, id="disrupted"),
         pytest.param(
+            silent("j", pods=(pod(lacks_source="cp: no"),)),
+            Stand.LOST,
+            Reason.SOURCE_NOT_FOUND,
+            id="image-without-files",
+        ),
+        pytest.param(
             replace(answered("j", GOOD), request_sha256="1" * 64),
             Stand.LOST,
             Reason.JOB_LOST,

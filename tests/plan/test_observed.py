@@ -76,6 +76,40 @@ def job_body(*, conditions: Any = (), request: str | None = "{}", spec: Any = No
             {"waiting_reason": "", "lacks_server": False, "is_running": True},
             id="server-failed-later",
         ),
+        pytest.param(
+            pod_body(
+                WAITING,
+                initContainerStatuses=[
+                    {"name": "copier", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+                    {"name": "source", "state": {"terminated": {"exitCode": 1, "message": "cp: can't stat 'a'\n  b"}}},
+                ],
+            ),
+            {"lacks_source": "cp: can't stat 'a' b", "lacks_server": False},
+            id="files-are-not-in-the-image",
+        ),
+        pytest.param(
+            pod_body(
+                WAITING,
+                initContainerStatuses=[
+                    {"name": "source", "state": {"terminated": {"exitCode": 128, "reason": "StartError"}}}
+                ],
+            ),
+            {"lacks_source": "StartError 128"},
+            id="image-of-another-processor",
+        ),
+        pytest.param(
+            pod_body(WAITING, initContainerStatuses=[{"name": "source", "state": {"terminated": {"exitCode": 137}}}]),
+            {"lacks_source": "exit code 137"},
+            id="copying-was-killed",
+        ),
+        pytest.param(
+            pod_body(
+                {"terminated": {"exitCode": 0, "finishedAt": TIME}},
+                initContainerStatuses=[{"name": "test-server", "state": {"terminated": {"exitCode": 1}}}],
+            ),
+            {"lacks_source": ""},
+            id="a-server-ends-as-it-likes",
+        ),
         pytest.param(pod_body(), {"phase": "Running", "created_time": NOW, "unscheduled": None}, id="no-container-yet"),
         pytest.param(pod_body({"running": {"startedAt": TIME}}), {"is_running": True}, id="running"),
         pytest.param(

@@ -90,12 +90,36 @@ class InlineFile:
     sql: str
 
 
+class SourceFormat(StrEnum):
+    """Whose a set of files is."""
+
+    AUTO = "Auto"
+    """As they are named."""
+    SQL = "Sql"
+    ALEMBIC = "Alembic"
+    PRISMA = "Prisma"
+    FLYWAY = "Flyway"
+    GOLANG_MIGRATE = "GolangMigrate"
+    ATLAS = "Atlas"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceImage:
+    """A folder in an image of containers, such as that of the application itself; nothing in the image is run."""
+
+    reference: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationSource:
     """Where the files lie; all of them together are one source, and no name may come twice."""
 
     inline: tuple[InlineFile, ...] = ()
     config_map_refs: tuple[ObjectRef, ...] = ()
+    image: SourceImage | None = None
+    """Instead of the others."""
+    format: SourceFormat = SourceFormat.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import click
 from dbcustody.cli.adopting_alembic import adopt_from_alembic
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.figures import table_text, time_text
-from dbcustody.cli.folder import Folder, read_folder
+from dbcustody.cli.folder import read_folder
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.adoption import AdoptionOrder, require_consistent, survey
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbcustody.migration.adoption import Adoption
+    from dbcustody.migration.tree import Tree
 
 _LEFT: Final = "nothing was taken over"
 
@@ -45,7 +46,7 @@ def adopt(environ: Mapping[str, str], wish: Wish, *, table: str | None, is_trial
     return interruptible(work, left=_LEFT)
 
 
-def _read(wish: Wish) -> Folder:
+def _read(wish: Wish) -> Tree:
     """Return the folder; raises RefusedError (SourceInvalid) where it is no other tool's."""
     read = read_folder(wish.folder, wish.form)
     if read.layout is None and not read.is_alembic:
@@ -55,7 +56,7 @@ def _read(wish: Wish) -> Folder:
 
 
 def _order(
-    environ: Mapping[str, str], wish: Wish, table: str | None, *, stop: threading.Event, read: Folder
+    environ: Mapping[str, str], wish: Wish, table: str | None, *, stop: threading.Event, read: Tree
 ) -> AdoptionOrder:
     assert read.layout is not None  # noqa: S101 - `_read` lets no other pass but Alembic's
     return AdoptionOrder(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 FORMS = ("auto", "sql", "alembic", "prisma", "flyway", "golang-migrate", "atlas")
-"""Those of `cli.folder`, written out so that nothing is loaded for them; a test holds the two together."""
+"""Those of `migration.tree`, written out so that nothing is loaded for them; a test holds the two together."""
 
 directory = click.option(
     "--dir",

@@ -25,7 +25,7 @@ from dbcustody.cli.drifting import checkup_as_json, checkup_lines, is_refused, t
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.figures import table_text
-from dbcustody.cli.folder import AUTO, Folder, python_template, read_folder, read_layout, time_after
+from dbcustody.cli.folder import python_template, read_folder, read_layout, time_after
 from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.checkup import check_up
@@ -40,6 +40,7 @@ from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import risk_of_body
 from dbcustody.migration.successor import successor
+from dbcustody.migration.tree import AUTO
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from dbcustody.jobs.checkup import Checkup
     from dbcustody.migration.history import Difference, History
+    from dbcustody.migration.tree import Tree
 
 
 class NewKind(StrEnum):
@@ -217,7 +219,7 @@ def _paths_after(folder: Path, stem: str, kind: NewKind, form: str) -> tuple[Pat
 
 
 def order_of(
-    environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None, read: Folder | None = None
+    environ: Mapping[str, str], wish: Wish, *, stop: threading.Event | None = None, read: Tree | None = None
 ) -> MigrationOrder:
     """Return what is to be done, by the environment and what was typed; raises InvalidSpecError, and as `read_folder` does.
 

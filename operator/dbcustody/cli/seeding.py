@@ -16,7 +16,6 @@ import click
 
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_laptop
-from dbcustody.cli.folder import Folder
 from dbcustody.cli.laptop import refuse_production
 from dbcustody.cli.migrating import Wish, order_of
 from dbcustody.errors import InterruptedRunError, InvalidSpecError, RefusedError
@@ -24,6 +23,7 @@ from dbcustody.jobs.renewal import survey
 from dbcustody.jobs.seeding import Seeded, sow
 from dbcustody.migration.script import SourceFile
 from dbcustody.migration.seed import read_seeds
+from dbcustody.migration.tree import Tree
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def seed(environ: Mapping[str, str], wish: SeedWish, *, lock_wait_seconds: int, 
     seeds = read_files(wish)
 
     def work(stop: threading.Event) -> int:
-        order = order_of(
-            environ, Wish(folder=wish.folder, lock_wait_seconds=lock_wait_seconds), stop=stop, read=Folder(scripts=())
-        )
+        order = order_of(environ, Wish(folder=wish.folder, lock_wait_seconds=lock_wait_seconds), stop=stop, read=Tree())
         if not wish.in_production and (seeds or laptop.seed_command) and (found := survey(order)) is not None:
             refuse_production(laptop, "seed", operator=found.operator)
         done = sow(order, seeds, again=wish.again) if seeds else Seeded(ran=(), before=())

@@ -27,12 +27,12 @@ from dbcustody.contract import (
 from dbcustody.errors import InvalidSpecError, UnavailableError
 from dbcustody.jobs.custody import storage_of
 from dbcustody.jobs.tools import Tools, application_name, database_of, find_target
-from dbcustody.migration.script import SourceFile
+from dbcustody.migration.layout import LaidFile
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from dbcustody.adapters.keyring import Keyring
@@ -166,12 +166,14 @@ def _test_server(request: JobRequest, root: Path) -> PostgresTarget | None:
     )
 
 
-def _mounted_sources(request: JobRequest, root: Path) -> tuple[SourceFile, ...]:
-    """Return the files of the request itself, and those of the ConfigMaps that were mounted for it, in the order of the request."""
+def _mounted_sources(request: JobRequest, root: Path) -> tuple[LaidFile, ...]:
+    """Return the files of the request itself, and those that were mounted for it, in the order of the request."""
     terms = request.migration
     if terms is None:
         return ()
-    files = [SourceFile(name=one.name, content=one.sql.encode()) for one in terms.inline]
+    if terms.image is not None:
+        return tuple(_copied_files(root / Mount.SOURCE_IMAGE))
+    files = [LaidFile(path=one.name, content=one.sql.encode()) for one in terms.inline]
     for number, reference in enumerate(terms.config_map_refs):
         paths = [path for path in _listed(root / f"{Mount.SOURCE}-{number}") if not path.name.startswith("..")]
         if not paths:
@@ -179,8 +181,15 @@ def _mounted_sources(request: JobRequest, root: Path) -> tuple[SourceFile, ...]:
                 f"ConfigMap {reference.name!r}: is missing or empty; create it in the same namespace",
                 reason=Reason.SOURCE_NOT_FOUND,
             )
-        files += [SourceFile(name=path.name, content=path.read_bytes()) for path in paths]
+        files += [LaidFile(path=path.name, content=path.read_bytes()) for path in paths]
     return tuple(files)
+
+
+def _copied_files(folder: Path) -> Iterator[LaidFile]:
+    """Yield what was copied out of an image; what is no plain file, such as a link that would lead out of the folder, is not read."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield LaidFile(path=path.relative_to(folder).as_posix(), content=path.read_bytes())
 
 
 def _mounted_ca(reference: SecretKeyRef | None, folder: Path) -> Path | None:

@@ -13,30 +13,25 @@ import structlog
 import dbcustody
 from dbcustody.api.migration import DeclaredState, MigrationProgress, MigrationStage, OutOfOrder
 from dbcustody.contract import Verb
-from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError, RefusedError, UnavailableError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError
 from dbcustody.facts import MigrationFacts
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, migrate, refuses_drift, settled
+from dbcustody.jobs.migration_source import find_source
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.migration.aim import Declaration
-from dbcustody.migration.digest import file_digest, is_migration, source_digest
 from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
-from dbcustody.migration.script import read_scripts
 from dbcustody.migration.statedplan import stated_attempts, stated_drift, stated_plan
-from dbcustody.naming import named
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dbcustody.api.migration import Resolution
     from dbcustody.contract import JobRequest, JobResult, MigrationTerms
     from dbcustody.jobs.tools import Tools
-    from dbcustody.migration.script import Script, SourceFile
 
 _FAULTS_TOLD: Final = 5
 _WAITING_WORDS: Final = (": gives way to ", "waits for ")
@@ -81,11 +76,13 @@ def _facts_after(order: MigrationOrder) -> MigrationFacts | None:
 
 def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
     terms, policy = _terms_of(request), _terms_of(request).policy
+    source = find_source(request.verb, terms, tools.sources())
     return MigrationOrder(
         target=tools.target(request.verb),
         custody_id=custody_id_of(request),
         maintenance_database=database_of(request).connection.maintenance_database,
-        scripts=_scripts(request.verb, terms, tools.sources()),
+        scripts=source.tree.scripts,
+        is_alembic=source.tree.is_alembic,
         run=_run_of(tools.attempt),
         actor=f"DatabaseMigration {request.namespace}/{request.name}",
         tool=f"dbcustody {dbcustody.__version__}",
@@ -98,7 +95,7 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
         fail_on=policy.lint.fail_on,
         waivers=tuple(Waiver(rule=one.rule, reason=one.reason) for one in policy.lint.waivers),
         agreed_hash=terms.plan_hash,
-        source_digest=terms.source_digest,
+        source_digest=source.digest,
         drift=policy.drift,
         exclude=policy.exclude,
         accepted_fingerprint=policy.accepted_fingerprint,
@@ -137,40 +134,6 @@ def _run_of(attempt: str) -> UUID:
         return UUID(attempt)
     except ValueError:
         return uuid5(_RUNS, attempt)
-
-
-def _scripts(verb: Verb, terms: MigrationTerms, files: tuple[SourceFile, ...]) -> tuple[Script, ...]:
-    """Return the migrations of *files*, which are those that were decided about.
-
-    Raises UnavailableError (SourceNotFound) or, when a plan was agreed to, RefusedError (PlanChanged) for other files; RefusedError
-    (SourceInvalid) naming the first faults.
-    """
-    found = source_digest((file.name, file_digest(file.content)) for file in files)
-    if found != terms.source_digest:
-        message = f"the files that were mounted have the digest {found}, and {terms.source_digest} is meant"
-        if verb is Verb.MIGRATE:
-            raise RefusedError(f"{message}; nothing was run", reason=Reason.PLAN_CHANGED)
-        raise UnavailableError(
-            f"{message}; a ConfigMap that was just changed takes a while", reason=Reason.SOURCE_NOT_FOUND
-        )
-    source = read_scripts(file for file in files if is_migration(file.name))
-    if source.faults:
-        told = named([str(fault) for fault in source.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
-        raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
-    if not terms.policy.allow_python:
-        _require_no_python(source.scripts)
-    return source.scripts
-
-
-def _require_no_python(scripts: Iterable[Script]) -> None:
-    """Raise RefusedError (SourceInvalid) where a migration is code: whoever may write a ConfigMap may not run code for that alone."""
-    names = [script.up.file for script in scripts if script.is_python]
-    if names:
-        told = named(names, _FAULTS_TOLD, rest="more")
-        raise RefusedError(
-            f"{told}: in Python, and `policy.allowPython` is not true; nothing was run",
-            reason=Reason.SOURCE_INVALID,
-        )
 
 
 def _facts(order: MigrationOrder) -> MigrationFacts:

@@ -21,7 +21,7 @@ from dbcustody.api.connection import recognise
 from dbcustody.api.database import TlsMode
 from dbcustody.contract import AnyProgress, Verb
 from dbcustody.errors import InterruptedRunError, InvalidSpecError
-from dbcustody.migration.script import SourceFile
+from dbcustody.migration.layout import LaidFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,7 +68,7 @@ class Tools:
     """Folders that may hold pg_dump and pg_restore of some major version."""
     test_server: Callable[[], PostgresTarget | None] = lambda: None
     """Where throw-away databases may be made; None: nowhere."""
-    sources: Callable[[], tuple[SourceFile, ...]] = lambda: ()
+    sources: Callable[[], tuple[LaidFile, ...]] = lambda: ()
     """The files of migrations, as they were given; raises UnavailableError (SourceNotFound) for a ConfigMap that is not there."""
 
 

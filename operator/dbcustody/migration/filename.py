@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.migration.fault import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 LONGEST_NAME: Final = 200
 """Characters of the descriptive part; as long as Prisma allows, and short enough for every file system."""
@@ -69,15 +69,17 @@ def parse_filename(name: str) -> Filename | Fault:
     )
 
 
-def naming_faults(names: Sequence[Filename]) -> Iterator[Fault]:
-    """Yield what is wrong with *names* together: given twice, of the same second, a way back from nowhere."""
+def repeated(names: Iterable[str]) -> Iterator[Fault]:
+    """Yield a fault for each of *names* that comes more than once."""
     for name, count in Counter(names).items():
         if count > 1:
-            yield Fault(
-                file=str(name),
-                what=f"is given {count} times",
-                helps="keep one of them; sources that are merged must not overlap",
-            )
+            helps = "keep one of them; sources that are merged must not overlap"
+            yield Fault(file=name, what=f"is given {count} times", helps=helps)
+
+
+def naming_faults(names: Sequence[Filename]) -> Iterator[Fault]:
+    """Yield what is wrong with *names* together: given twice, of the same second, a way back from nowhere."""
+    yield from repeated(map(str, names))
     forth = sorted({name for name in names if not name.is_down})
     yield from _simultaneous(forth)
     ups = {name.stem: name for name in forth}

@@ -43,7 +43,7 @@ def recognise(paths: Sequence[str]) -> Tool | Fault | None:
         names = " and ".join(tool.label for tool in found)
         return Fault(
             what=f"the folder has files as {names} name them",
-            helps=f"say which it is: --format {found[0]}, or --format {found[1]}",
+            helps=f"say which it is: {found[0]}, or {found[1]} (`--format`, or `source.format` of a DatabaseMigration)",
         )
     return found[0] if found else None
 

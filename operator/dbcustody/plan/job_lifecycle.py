@@ -138,11 +138,14 @@ def _why_lost(job: SeenJob) -> Reason:
         return Reason.OUT_OF_MEMORY
     if any(pod.is_disrupted or pod.reason == "Evicted" for pod in job.pods):
         return Reason.EVICTED
-    return Reason.JOB_LOST
+    pod = newest_pod(job)
+    return Reason.SOURCE_NOT_FOUND if pod is not None and pod.lacks_source else Reason.JOB_LOST
 
 
 def _how_lost(job: SeenJob) -> str:
     pod = newest_pod(job)
+    if pod is not None and pod.lacks_source:
+        return f"the files could not be copied out of `spec.source.image`: {pod.lacks_source}"
     parts = [f"Job {job.name} ended without a result", job.outcome_message]
     if pod is not None and pod.exit_code is not None:
         parts.append(f"its pod ended with {pod.ended_reason or 'exit code'} {pod.exit_code}")

@@ -27,6 +27,7 @@ from dbcustody.plan.migration_gate import decide
 from dbcustody.plan.migration_outcome import (
     MESSAGE_LENGTH,
     held_up,
+    looked_into,
     missing_conditions,
     no_longer_refused,
     planned,
@@ -125,7 +126,7 @@ def _over(case: MigrationCase, run: MigrationRun, result: JobResult | None) -> S
     facts = result.migration if result is not None else None
     reason, message = Reason(run.reason or Reason.JOB_LOST), run.message or ""
     if facts is not None and not facts.unsettled and reason is not Reason.PLAN_CHANGED:
-        return say(case, with_facts(status, facts), _told(case, facts), again=0.0)
+        return say(case, _with_facts(case, status, facts), _told(case, facts), again=0.0)
     status = replace(status, unsettled=facts is None or facts.unsettled)
     return say(case, status, (unknown(ConditionType.PLANNED, reason, message),), again=0.0)
 
@@ -158,7 +159,7 @@ def _is_looked_at(case: MigrationCase) -> Step:
     if examined.verdict is not None:
         step = _concluded(case, found, status, examined.verdict)
     elif _is_decided(case, found, examined):
-        step = decide(case, found, status, (resolved(found.source_digest),))
+        step = decide(case, found, status, looked_into(case, found, status))
     else:
         step = say(case, status, _looking(case, found, examined))
     again = [one for one in (examined.look_again_seconds, step.look_again_seconds) if one is not None]
@@ -177,7 +178,7 @@ def _suspended(case: MigrationCase) -> Step:
 
 def _examination(case: MigrationCase, found: Found | None) -> Examination:
     status, digest = case.status, found.source_digest if found is not None else None
-    is_same = digest is None or status.source_digest == digest
+    is_same = digest in {None, status.source_digest}
     return Examination(
         metadata=case.migration.metadata,
         verb=Verb.PLAN_MIGRATION,
@@ -185,7 +186,7 @@ def _examination(case: MigrationCase, found: Found | None) -> Examination:
         conditions=status.conditions,
         # another source is as another spec: a look at the former one is given up
         observed_generation=status.observed_generation if is_same else -1,
-        judged_generation=case.generation if digest is not None and case.is_planned(digest) else None,
+        judged_generation=case.generation if found is not None and case.is_planned(found) else None,
         suspend=case.migration.spec.suspend,
         last_time=status.planned_time,
         failures=status.plan_failures,
@@ -199,7 +200,7 @@ def _with_examination(case: MigrationCase, found: Found | None, exam: Examinatio
     return replace(
         case.status,
         observed_generation=case.generation,
-        source_digest=found.source_digest if found is not None else case.status.source_digest,
+        source_digest=(found and found.source_digest) or case.status.source_digest,
         planned_time=exam.last_time,
         plan_failures=exam.failures,
         check_now=exam.check_now,
@@ -212,13 +213,13 @@ def _is_decided(case: MigrationCase, found: Found, examined: Examined) -> bool:
     """Return whether a plan of this spec and source stands in status, and nothing is looked at now."""
     is_idle = examined.exam.job_ref is None
     has_plan = case.status.plan is not None and not case.status.unsettled and not case.status.plan_failures
-    return is_idle and has_plan and case.is_planned(found.source_digest)
+    return is_idle and has_plan and case.is_planned(found)
 
 
 def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
     """Return what is said while a look goes on; one at a new spec or source makes what was planned before void."""
-    source = (resolved(found.source_digest),)
-    if case.is_planned(found.source_digest):
+    source = looked_into(case, found, case.status)
+    if case.is_planned(found):
         return (*examined.said, *source)
     message = "the database is held against the source"
     void = (unknown(one, Reason.PENDING, message) for one in (ConditionType.PLANNED, ConditionType.LINT_PASSED))
@@ -227,17 +228,33 @@ def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
 
 def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatus, verdict: Verdict) -> Step:
     """Return the plan for a look that has ended."""
-    result, source = verdict.result, (resolved(found.source_digest),)
+    result = verdict.result
     facts = result.migration if result is not None else None
     if result is None or result.exit_code is not ExitCode.DONE or facts is None:
-        failed = no(ConditionType.PLANNED, verdict.reason, verdict.message)
+        source, failed = _source_after(case, found, verdict), no(ConditionType.PLANNED, verdict.reason, verdict.message)
         return say(case, status, (*source, *failed_conditions(verdict.reason, verdict.message), failed))
-    status = with_facts(status, facts)
+    status = _with_facts(case, status, facts)
+    source = (resolved(status.source_digest or ""),)
     if facts.unsettled:
         message = "a run ended of which the ledger does not say how: that is found out first"
         void = unknown(ConditionType.PLANNED, Reason.SETTLING, message)
         return say(case, status, (*source, *under_way(Reason.SETTLING, message), void), again=0.0)
     return decide(case, found, status, (*source, *_told(case, facts)))
+
+
+def _source_after(case: MigrationCase, found: Found, verdict: Verdict) -> Said:
+    """Return what is said of the source after a look that failed; of an image it is not known where the files could not be read."""
+    if found.source_digest is not None:
+        return (resolved(found.source_digest),)
+    if verdict.reason in {Reason.SOURCE_NOT_FOUND, Reason.IMAGE_NOT_AVAILABLE}:
+        return (no(ConditionType.SOURCE_RESOLVED, verdict.reason, verdict.message),)
+    return looked_into(case, found, case.status)
+
+
+def _with_facts(case: MigrationCase, status: DatabaseMigrationStatus, facts: MigrationFacts) -> DatabaseMigrationStatus:
+    """Return *status* with what the ledger said, and which files an image held."""
+    status = with_facts(status, facts)
+    return status if case.migration.spec.source.image is None else replace(status, source_digest=facts.source_digest)
 
 
 def _told(case: MigrationCase, facts: MigrationFacts) -> Said:

@@ -84,7 +84,8 @@ class Found:
     """What the resource refers to, and is there."""
 
     database: Database
-    source_digest: str
+    source_digest: str | None
+    """Of all files; None: they lie in an image, and only a Job can look into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ class MigrationCase:
         """What the resource refers to, or the first of it that is missing and may come."""
         if self.seen.database is None:
             return missing(Reason.DATABASE_NOT_FOUND, "Database", self.migration.spec.database_ref.name)
+        if self.migration.spec.source.image is not None:
+            return Found(database=self.seen.database, source_digest=None)
         there = {one.metadata.name: one for one in self.seen.config_maps}
         for reference in self.migration.spec.source.config_map_refs:
             config_map = there.get(reference.name)
@@ -147,9 +150,10 @@ class MigrationCase:
         for reference in source.config_map_refs:
             yield from there[reference.name].files or ()
 
-    def is_planned(self, digest: str) -> bool:
-        """Return whether the plan in status, or why there is none, is about this spec and the source of *digest*."""
+    def is_planned(self, found: Found) -> bool:
+        """Return whether the plan in status, or why there is none, is about this spec and the source that was found."""
         planned = find(self.status.conditions, ConditionType.PLANNED)
         if planned is None or planned.status is ConditionStatus.UNKNOWN:
             return False
-        return planned.observed_generation == self.generation and self.status.source_digest == digest
+        is_same = found.source_digest in {None, self.status.source_digest}
+        return planned.observed_generation == self.generation and is_same

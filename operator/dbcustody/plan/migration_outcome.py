@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from dbcustody.api.migration import DatabaseMigrationStatus, StatedDrift, StatedMigrationPlan
     from dbcustody.facts import MigrationFacts
     from dbcustody.plan.actions import Action
-    from dbcustody.plan.migration_case import MigrationCase
+    from dbcustody.plan.migration_case import Found, MigrationCase
 
-    Found = Plan[DatabaseMigrationStatus]
+    Step = Plan[DatabaseMigrationStatus]
 
 MOST_MIGRATIONS: Final = 100
 """How many of a plan, and of its findings, status has room for; the hash is of all of them."""
@@ -81,6 +81,15 @@ def resolved(digest: str) -> Condition:
     return yes(
         ConditionType.SOURCE_RESOLVED, Reason.SOURCE_RESOLVED, f"the digest of all files is {digest[:_DIGEST_SHOWN]}"
     )
+
+
+def looked_into(case: MigrationCase, found: Found, status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
+    """Return what is said of the source that was *found*: of an image only what the last look that succeeded brought."""
+    if found.source_digest is not None:
+        return (resolved(found.source_digest),)
+    if case.is_planned(found) and status.source_digest is not None:
+        return (resolved(status.source_digest),)
+    return (unknown(ConditionType.SOURCE_RESOLVED, Reason.PENDING, "the image is looked into"),)
 
 
 def missing_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
@@ -166,7 +175,7 @@ def say(
     *,
     actions: tuple[Action, ...] = (),
     again: float | None = None,
-) -> Found:
+) -> Step:
     """Return the plan that says *said* of *status*, about the generation that stands in it."""
     conditions = merge(case.status.conditions, said, generation=status.observed_generation, now=case.now)
     return Plan(status=replace(status, conditions=conditions), actions=actions, look_again_seconds=again)

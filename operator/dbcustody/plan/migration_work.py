@@ -34,12 +34,14 @@ def run_job(case: MigrationCase, found: Found) -> dict[str, Any]:
     return _manifest(case, replace(_work(case, found, request), is_once=True), run.job_name)
 
 
-def _terms(case: MigrationCase, digest: str) -> MigrationTerms:
+def _terms(case: MigrationCase, digest: str | None) -> MigrationTerms:
     spec = case.migration.spec
     return MigrationTerms(
         source_digest=digest,
         inline=spec.source.inline,
         config_map_refs=spec.source.config_map_refs,
+        image=spec.source.image,
+        format=spec.source.format,
         policy=spec.policy,
         target_revision=spec.target_revision,
         resolutions=spec.resolutions,

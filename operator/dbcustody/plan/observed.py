@@ -13,6 +13,7 @@ from dbcustody.api.meta import Metadata, read_metadata
 from dbcustody.codec import parse_time
 from dbcustody.contract import REQUEST_VARIABLE, Verb, digest_of
 from dbcustody.naming import GROUP, LABEL_POLICY, LABEL_VERB
+from dbcustody.plan.image_source import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ ANNOTATION_BACKUP_UID: Final = f"{GROUP}/backup-uid"
 ANNOTATION_MANIFEST: Final = f"{GROUP}/manifest"
 """On a CronJob: the digest of what was applied, so that an equal one is not applied again."""
 SCHEDULED_TIMESTAMP: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+_SAID_LENGTH: Final = 300
 PHASES_OVER: Final = frozenset({"Failed", "Succeeded"})
 """A pod in one of these is over, though its container may still be told as running: its node was lost."""
 BY_HAND: Final = "cronjob.kubernetes.io/instantiate"
@@ -56,10 +58,12 @@ class SeenPod:
     ended_reason: str = ""
     ended_message: str = ""
     ended_time: datetime | None = None
+    lacks_source: str = ""
+    """Why the files that the worker is to find could not be copied; empty: they could, or none are to be."""
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> SeenPod:
-        """Return what the pod *body* says: of its one container, and of its throw-away server only why that does not start."""
+        """Return what the pod *body* says: of its one container, and of those before it only why they do not start, or failed."""
         status, metadata = body.get("status") or {}, body["metadata"]
         conditions = {one["type"]: one for one in status.get("conditions") or ()}
         state = next((one.get("state") or {} for one in status.get("containerStatuses") or ()), {})
@@ -87,7 +91,17 @@ class SeenPod:
             ended_reason=ended.get("reason") or "",
             ended_message=ended.get("message") or "",
             ended_time=_time(ended.get("finishedAt")),
+            lacks_source=_failure_before(status),
         )
+
+
+def _failure_before(status: Mapping[str, Any]) -> str:
+    """Return what a container said that had to end well before the worker's could start; empty: none ended badly."""
+    statuses = (one for one in status.get("initContainerStatuses") or () if one.get("name") in FILLERS)
+    ends = ((one.get("state") or {}).get("terminated") or {} for one in statuses)
+    failed: Mapping[str, Any] = next((end for end in ends if end.get("exitCode")), {})
+    said = " ".join((failed.get("message") or "").split())[:_SAID_LENGTH]
+    return said or (f"{failed.get('reason') or 'exit code'} {failed['exitCode']}" if failed else "")
 
 
 def _hindrance(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from dbcustody.contract import (
     opened_by,
 )
 from dbcustody.naming import LABEL_STORAGE, label_value
+from dbcustody.plan.image_source import source_mount, source_parts
 from dbcustody.plan.throwaway import server_parts, socket_mount
 
 if TYPE_CHECKING:
@@ -79,10 +80,17 @@ def _pod_spec(request: JobRequest, template: JobTemplate, image: str) -> Json:
         "volumes": [source for _, source in volumes] + [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
     if server:
-        spec["initContainers"] = server["initContainers"]
-        spec["volumes"] += server["volumes"]
-        spec["containers"][0]["volumeMounts"].append(socket_mount())
+        _add(spec, server, socket_mount())
+    if request.migration is not None and request.migration.image is not None:
+        _add(spec, source_parts(request.migration.image, image), source_mount())
     return spec | _placement(template)
+
+
+def _add(spec: Json, parts: Json, mount: Json) -> None:
+    """Add *parts* to the pod's *spec*, and *mount* to its worker."""
+    spec["initContainers"] = parts["initContainers"]
+    spec["volumes"] += parts["volumes"]
+    spec["containers"][0]["volumeMounts"].append(mount)
 
 
 def _container(request: JobRequest, template: JobTemplate, image: str, mounts: list[str]) -> Json:
