@@ -18,14 +18,8 @@ from typing import Any, Final
 from dbcustody.api.backup import Progress
 from dbcustody.api.database import DatabaseSpec
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import (
-    InlineFile,
-    MigrationPolicy,
-    MigrationProgress,
-    Resolution,
-    SourceFormat,
-    SourceImage,
-)
+from dbcustody.api.migration import MigrationPolicy, MigrationProgress, Resolution
+from dbcustody.api.migration_source import InlineFile, SourceFormat, SourceImage
 from dbcustody.api.policy import CaptureOptions, Retention
 from dbcustody.api.restore import Assertion, MissingRoles, OwnerMapping, Patterns, RestoreProgress, SideEffect
 from dbcustody.api.storage import BackupStorageSpec

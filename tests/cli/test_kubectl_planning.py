@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbcustody.adapters.kube import CONFIG_MAPS, EVENTS, ours
-from dbcustody.api.migration import InlineFile, MigrationSource, SeverityClass, StatedFinding
+from dbcustody.api.migration import SeverityClass, StatedFinding
+from dbcustody.api.migration_source import InlineFile, MigrationSource, SourceImage
 from dbcustody.api.restore import StatedObstacle
+from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.reason import Reason
 from tests.fakes.counter import Counter
 from tests.fakes.migration_plane import ALL_IN, FILE, PENDING, TO_DO, MigrationPlane, looked, migration, told
 from tests.gitops.bodies import body_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dbcustody.facts import MigrationFacts
 
 SQL = "select 1;\ndrop table people where name = 'x'"
@@ -150,3 +154,24 @@ def test_what_happened_is_told_in_order(capsys: pytest.CaptureFixture[str]) -> N
         ["2026-01-31T10:05:00Z", "backup", "Backup b is over"],
     ]
     assert any(line[1] == "Running" for line in lines)
+
+
+def test_of_an_image_the_sql_comes_from_a_checkout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Which is held against the digest of what was planned; without one it is said where the files lie."""
+    image = SourceImage(reference="example.org/shop:1", path="/app/migrations")
+    files = [(f"{FILE}.sql", file_digest(b"select 41;\n"))]
+    facts = replace(TO_DO, source_digest=source_digest(files))
+    found = Counter()
+    found.kube.have(body_of(looked(facts, of=migration(source=MigrationSource(image=image))).migration))
+    assert found.type("plan", "shop") == 2
+    assert (
+        "note: the files lie in the image example.org/shop:1, below /app/migrations; `--dir`" in capsys.readouterr().err
+    )
+    (tmp_path / "README.md").write_text("for people")
+    (tmp_path / f"{FILE}.sql").write_text("select 41;\n")
+    assert found.type("plan", "shop", "--dir", str(tmp_path)) == 2
+    out, err = capsys.readouterr()
+    assert ("    select 41;\n" in out, err) == (True, "")
+    (tmp_path / f"{FILE}.sql").write_text("select 42;\n")
+    assert found.type("plan", "shop", "--dir", str(tmp_path)) == 2
+    assert "note: the files are others than those that were planned" in capsys.readouterr().err

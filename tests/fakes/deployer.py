@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from dbcustody.api.database import Connection, DatabaseSpec
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import SourceImage
+from dbcustody.api.migration_source import SourceImage
 from dbcustody.contract import (
     ATTEMPT_VARIABLE,
     REQUEST_VARIABLE,

@@ -15,11 +15,11 @@ from dbcustody.api.migration import (
     DatabaseMigrationSpec,
     DatabaseMigrationStatus,
     MigrationApproval,
-    MigrationSource,
     RiskClass,
     StatedMigration,
     StatedMigrationPlan,
 )
+from dbcustody.api.migration_source import MigrationSource
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.codec import decode, encode
 from dbcustody.contract import JobRequest, JobResult, Verb, load_request

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dbcustody.api.migration import MigrationPolicy, SourceFormat
+from dbcustody.api.migration import MigrationPolicy
+from dbcustody.api.migration_source import SourceFormat
 from dbcustody.contract import Verb
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer

@@ -12,7 +12,6 @@ from dbcustody.adapters.postgres import BACKUP_LOCKS, DatabaseLock, connect
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt
 from dbcustody.api.migration import (
     FailOn,
-    InlineFile,
     LintWaiver,
     MigrationLint,
     MigrationPolicy,
@@ -20,6 +19,7 @@ from dbcustody.api.migration import (
     RiskClass,
     SeverityClass,
 )
+from dbcustody.api.migration_source import InlineFile
 from dbcustody.contract import Verb
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer

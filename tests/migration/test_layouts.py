@@ -57,7 +57,7 @@ def test_a_folder_of_two_tools_is_a_fault() -> None:
     found = recognise(["V1__a.sql", "1_a.up.sql"])
     assert isinstance(found, Fault)
     assert str(found).startswith(
-        "the folder has files as Flyway and golang-migrate name them; say which it is: --format flyway"
+        "the folder has files as Flyway and golang-migrate name them; say which it is: flyway, or golang-migrate"
     )
 
 

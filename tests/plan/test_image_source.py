@@ -7,15 +7,8 @@ from typing import Any, Final
 
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import (
-    MigrationGates,
-    MigrationPolicy,
-    MigrationRef,
-    MigrationSource,
-    PromotionGate,
-    SourceFormat,
-    SourceImage,
-)
+from dbcustody.api.migration import MigrationGates, MigrationPolicy, MigrationRef, PromotionGate
+from dbcustody.api.migration_source import MigrationSource, SourceFormat, SourceImage
 from dbcustody.contract import MOUNT_ROOT, Verb
 from dbcustody.reason import Reason
 from tests.fakes import seen

@@ -9,7 +9,8 @@ import pytest
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.database import Role, Roles
 from dbcustody.api.meta import ObjectRef
-from dbcustody.api.migration import InlineFile, MigrationPolicy, MigrationSource
+from dbcustody.api.migration import MigrationPolicy
+from dbcustody.api.migration_source import InlineFile, MigrationSource
 from dbcustody.contract import Verb, opened_by
 from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.plan.actions import DeleteJob

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbcustody.api.condition import Condition
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
+from dbcustody.api.migration_source import MigrationSource
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.codec import decode
 
@@ -80,46 +81,6 @@ class RiskClass(StrEnum):
     CAUTION = "Caution"
     DESTRUCTIVE = "Destructive"
     """It loses data."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InlineFile:
-    """A small migration that stands in the resource itself: the name of its file, and its text."""
-
-    name: str
-    sql: str
-
-
-class SourceFormat(StrEnum):
-    """Whose a set of files is."""
-
-    AUTO = "Auto"
-    """As they are named."""
-    SQL = "Sql"
-    ALEMBIC = "Alembic"
-    PRISMA = "Prisma"
-    FLYWAY = "Flyway"
-    GOLANG_MIGRATE = "GolangMigrate"
-    ATLAS = "Atlas"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceImage:
-    """A folder in an image of containers, such as that of the application itself; nothing in the image is run."""
-
-    reference: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationSource:
-    """Where the files lie; all of them together are one source, and no name may come twice."""
-
-    inline: tuple[InlineFile, ...] = ()
-    config_map_refs: tuple[ObjectRef, ...] = ()
-    image: SourceImage | None = None
-    """Instead of the others."""
-    format: SourceFormat = SourceFormat.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from dbcustody.api.migration import SourceFormat
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError, UnavailableError
 from dbcustody.migration.digest import file_digest, source_digest
-from dbcustody.migration.layout import Tool
-from dbcustody.migration.shape import Shape
-from dbcustody.migration.tree import AUTO, Tree, read_files
+from dbcustody.migration.tree import FORM_OF, Tree, read_files
 from dbcustody.naming import named
 from dbcustody.reason import Reason
 
@@ -24,15 +21,6 @@ if TYPE_CHECKING:
     from dbcustody.migration.layout import LaidFile
     from dbcustody.migration.script import Script
 
-_FORMS: Final[dict[SourceFormat, str]] = {
-    SourceFormat.AUTO: AUTO,
-    SourceFormat.SQL: Shape.SQL,
-    SourceFormat.ALEMBIC: Shape.ALEMBIC,
-    SourceFormat.PRISMA: Tool.PRISMA,
-    SourceFormat.FLYWAY: Tool.FLYWAY,
-    SourceFormat.GOLANG_MIGRATE: Tool.GOLANG_MIGRATE,
-    SourceFormat.ATLAS: Tool.ATLAS,
-}
 _FAULTS_TOLD: Final = 5
 _LOG = structlog.stdlib.get_logger("dbcustody.job")
 
@@ -51,7 +39,7 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     Raises UnavailableError (SourceNotFound) or, when a plan was agreed to, RefusedError (PlanChanged) for other files; RefusedError
     (SourceInvalid) naming the first faults.
     """
-    tree = read_files(files, _FORMS[terms.format])
+    tree = read_files(files, FORM_OF[terms.format])
     # beside its migrations a folder of an image may hold what differs from build to build; what is in a ConfigMap was put there
     counted = files if terms.image is None else tree.files
     digest = source_digest((file.path, file_digest(file.content)) for file in counted)

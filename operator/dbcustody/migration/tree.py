@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dbcustody.api.migration_source import SourceFormat
 from dbcustody.migration.alembic_source import VERSIONS, is_revision, read_alembic
 from dbcustody.migration.digest import is_migration
 from dbcustody.migration.fault import Fault
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 FORMS: Final = (AUTO, *(shape.value for shape in Shape), *(tool.value for tool in Tool))
+FORM_OF: Final[dict[SourceFormat, str]] = {
+    SourceFormat.AUTO: AUTO,
+    SourceFormat.SQL: Shape.SQL,
+    SourceFormat.ALEMBIC: Shape.ALEMBIC,
+    SourceFormat.PRISMA: Tool.PRISMA,
+    SourceFormat.FLYWAY: Tool.FLYWAY,
+    SourceFormat.GOLANG_MIGRATE: Tool.GOLANG_MIGRATE,
+    SourceFormat.ATLAS: Tool.ATLAS,
+}
+"""What a resource calls each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

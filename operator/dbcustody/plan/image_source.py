@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.contract import MOUNT_ROOT, Mount
 
 if TYPE_CHECKING:
-    from dbcustody.api.migration import SourceImage
+    from dbcustody.api.migration_source import SourceImage
 
 COPIER: Final = "copier"
 """The container that lays the program out, and the folder that it lies in."""

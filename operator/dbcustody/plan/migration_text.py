@@ -8,7 +8,6 @@ from dbcustody.api.migration import Way
 from dbcustody.migration.history import compare
 from dbcustody.migration.lint import judge
 from dbcustody.migration.planned import held_locks
-from dbcustody.migration.script import read_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,17 +16,17 @@ if TYPE_CHECKING:
     from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.lint import Judged
-    from dbcustody.migration.script import Script, SourceFile
+    from dbcustody.migration.script import Script
 
     Recipes = Mapping[tuple[str, str, int | None], Finding]
 
 
-def plan_lines(plan: StatedMigrationPlan, files: Iterable[SourceFile], *, pending: int) -> Iterator[str]:
+def plan_lines(plan: StatedMigrationPlan, source: Iterable[Script], *, pending: int) -> Iterator[str]:
     """Yield what *plan* will do, a line each: of each migration its locks, its SQL, what is risky, and SQL that does the same safely.
 
-    *files* are those of the source as they are now; how many migrations are *pending* is told where the plan has no room for all.
+    *source* is what its files hold as they are now; how many migrations are *pending* is told where the plan has no room for all.
     """
-    scripts = {script.name: script for script in read_scripts(files).scripts}
+    scripts = {script.name: script for script in source}
     judged = {one.script.name: one for one in judge(compare(tuple(scripts.values()), ()).pending, {})}
     is_back = plan.way is Way.BACK
     for one in plan.migrations:
@@ -39,7 +38,8 @@ def plan_lines(plan: StatedMigrationPlan, files: Iterable[SourceFile], *, pendin
             yield from _what_undoes(scripts[one.name])
         else:
             yield from _what_runs(judged[one.name], scripts[one.name])
-        yield from _risks(plan, f"{one.name}.sql", _recipes(judged.values()))
+        file = scripts[one.name].up.file if one.name in scripts else f"{one.name}.sql"
+        yield from _risks(plan, file, _recipes(judged.values()))
     if (more := pending - len(plan.migrations)) > 0 and not is_back:
         yield f"and {more} more"
     yield from (f"in the way: {one.reason}: {one.message}" for one in plan.obstacles)

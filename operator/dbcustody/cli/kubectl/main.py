@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -188,15 +189,21 @@ def deny_command(request: str, *, kind: str, plan_hash: str | None, reason: str 
 
 @kubectl_command.command("plan")
 @click.argument("place", metavar="NAME")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take the SQL from this folder, such as a checkout of what is in an image; it is said when it has other files.",
+)
 @in_cluster()
-def plan_command(place: str) -> Command:
+def plan_command(place: str, *, folder: Path | None) -> Command:
     """Show what the DatabaseMigration NAME (or pgmig/NAME) has pending: SQL, locks, risks, and what is in the way.
 
     0: nothing is pending; 2: something is; 3: and something is in its way.
     """
     from dbcustody.cli.kubectl.planning import plan  # noqa: PLC0415
 
-    return lambda session: plan(session, place)
+    return lambda session: plan(session, place, folder)
 
 
 @kubectl_command.command("timeline")

@@ -12,11 +12,13 @@ from dbcustody.api.meta import Kind
 from dbcustody.api.migration import DatabaseMigration
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.figures import table_text
+from dbcustody.cli.folder import read_folder
 from dbcustody.cli.kubectl.status import plain
 from dbcustody.codec import format_time
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.migration.digest import file_digest, is_migration, source_digest
-from dbcustody.migration.script import SourceFile
+from dbcustody.migration.digest import file_digest, source_digest
+from dbcustody.migration.layout import LaidFile
+from dbcustody.migration.tree import FORM_OF, read_files
 from dbcustody.naming import LABEL_REQUEST, label_value
 from dbcustody.plan.asking import read_place
 from dbcustody.plan.migration_case import files_of
@@ -25,11 +27,17 @@ from dbcustody.plan.timeline import timeline_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dbcustody.cli.kubectl.session import Session
+    from dbcustody.migration.script import Script
 
 
-async def plan(session: Session, place: str) -> int:
-    """Show what the DatabaseMigration at *place* has pending; returns 2, 0 where nothing is, 3 where something is in the way."""
+async def plan(session: Session, place: str, folder: Path | None = None) -> int:
+    """Show what the DatabaseMigration at *place* has pending; returns 2, 0 where nothing is, 3 where something is in the way.
+
+    Its SQL comes from *folder*; None: from where the source says.
+    """
     body = await _read(session, place)
     migration = DatabaseMigration.from_body(body)
     status, stated = migration.status, migration.status.plan
@@ -37,10 +45,8 @@ async def plan(session: Session, place: str) -> int:
     if stated is None:
         why = f": {ready.reason.value}: {ready.message}" if ready is not None else ""
         raise RefusedError(f"{place}: has told no plan yet{plain(why)}", reason=Reason.PENDING)
-    files = await _files(session, migration)
-    if source_digest((one.name, file_digest(one.content)) for one in files) != status.source_digest:
-        complain("the files are others than those that were planned", kind="note")
-    lines = plan_lines(stated, (one for one in files if is_migration(one.name)), pending=status.pending or 0)
+    scripts = await _scripts(session, migration, folder)
+    lines = plan_lines(stated, scripts, pending=status.pending or 0)
     has_work = bool(stated.migrations or stated.resolutions)
     if stated.resolutions:
         click.echo(plain(f"declared first: {', '.join(stated.resolutions)}"))
@@ -89,13 +95,28 @@ async def _read(session: Session, place: str) -> dict[str, Any]:
     return body
 
 
-async def _files(session: Session, migration: DatabaseMigration) -> list[SourceFile]:
+async def _scripts(session: Session, migration: DatabaseMigration, folder: Path | None) -> tuple[Script, ...]:
+    """Return the migrations of the source; it is told where their files are not to be had, or are not those that were planned."""
     source = migration.spec.source
-    found = [SourceFile(name=one.name, content=one.sql.encode()) for one in source.inline]
+    if folder is None and source.image is not None:
+        where = f"the files lie in the image {source.image.reference}, below {source.image.path}"
+        complain(f"{where}; `--dir` shows their SQL from a checkout", kind="note")
+        return ()
+    files = await _files(session, migration) if folder is None else ()
+    tree = read_files(files, FORM_OF[source.format]) if folder is None else read_folder(folder, FORM_OF[source.format])
+    counted = tree.files if folder is not None else files
+    if source_digest((one.path, file_digest(one.content)) for one in counted) != migration.status.source_digest:
+        complain("the files are others than those that were planned", kind="note")
+    return tree.scripts
+
+
+async def _files(session: Session, migration: DatabaseMigration) -> list[LaidFile]:
+    source = migration.spec.source
+    found = [LaidFile(path=one.name, content=one.sql.encode()) for one in source.inline]
     for reference in source.config_map_refs:
         body = await session.kube.get(CONFIG_MAPS, session.home, reference.name)
         if body is None:
             complain(f"ConfigMap {reference.name}: is not there", kind="note")
         else:
-            found += [SourceFile(name=name, content=content) for name, content in files_of(body)]
+            found += [LaidFile(path=name, content=content) for name, content in files_of(body)]
     return found
