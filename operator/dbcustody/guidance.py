@@ -240,7 +240,8 @@ GUIDANCE: dict[Reason, Guidance] = {
     ),
     Reason.SOURCE_RESOLVED: _good("SourceResolved"),
     Reason.SOURCE_NOT_FOUND: _unavailable(
-        "SourceResolved", "create the ConfigMap that the message names, with the label dbcustody.dev/migration-source"
+        "SourceResolved",
+        "create the ConfigMap that the message names, with the label dbcustody.dev/migration-source, or correct `spec.source.image`",
     ),
     Reason.PLANNED: _good("Planned"),
     Reason.APPLIED: _good("Applied"),
