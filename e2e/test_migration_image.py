@@ -30,7 +30,11 @@ MORE = {f"{SECOND}/migration.sql": "alter table newsletter add column age int;\n
 
 def image(cluster: Cluster, folder: Path, tag: str, files: Mapping[str, str]) -> str:
     """Put an image with *files* below /app/prisma on the node; beside them is a link that leads to another one. Returns its name."""
-    reference, layer, archive = f"localhost/shop-files-{folder.name}:{tag}", folder / f"{tag}-layer.tar", folder / f"{tag}.tar"
+    reference, layer, archive = (
+        f"localhost/shop-files-{folder.name}:{tag}",
+        folder / f"{tag}-layer.tar",
+        folder / f"{tag}.tar",
+    )
     with tarfile.open(layer, "w") as tar:
         for path, text in files.items():
             entry = tarfile.TarInfo(f"app/prisma/{path}")

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from scene.api import Api, Json
 
 OPERATOR_NAMESPACE: Final = "dbcustody"
-_KINDS: Final = ("databases", "backupstorages", "backuppolicies", "backups")
+_KINDS: Final = (
+    "databases",
+    "backupstorages",
+    "backuppolicies",
+    "backups",
+    "restorerequests",
+    "databasemigrations",
+)
 _LOG_LINES: Final = 25
 
 

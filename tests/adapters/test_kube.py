@@ -140,6 +140,13 @@ async def test_a_listing_goes_from_page_to_page(server: Server) -> None:
     assert {(one["query"]["labelSelector"], one["query"]["fieldSelector"]) for one in server.asked} == {("a=b", "c=d")}
 
 
+async def test_a_listing_of_nothing_may_have_no_list(server: Server) -> None:
+    """A real API server says null for the metadata of nothing; a listing that ends there would end the operator."""
+    server.answers = [(200, {"metadata": {}, "items": None})]
+    async with Kube(server.log_in) as kube:
+        assert [item async for item in kube.list(CONFIG_MAPS, only_metadata=True)] == []
+
+
 async def test_of_what_is_big_the_metadata_can_be_listed_alone(server: Server) -> None:
     """The API server is asked to leave out the rest; nothing else asks for a form."""
     server.answers = [(200, {"metadata": {}, "items": [{"n": 1}]})] * 2

@@ -145,7 +145,8 @@ class Kube:
             if answer is None:
                 raise UnavailableError(f"{resource.plural}.{resource.api_version}: is not served; apply the CRDs first")
             page = json.loads(answer)
-            for item in page["items"]:
+            # a list of metadata alone in which nothing is has null there, and no empty list
+            for item in page["items"] or ():
                 yield item
             token = page["metadata"].get("continue")
             if not token:
