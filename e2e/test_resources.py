@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     Json = Any
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("api")]
+IN_IMAGE = {
+    "image": {"reference": f"registry.example/shop@sha256:{64 * '0'}", "path": "/app/migrations"},
+    "format": "Prisma",
+}
 EVERY_KIND = pytest.mark.parametrize("kind", Kind, ids=str)
 
 
@@ -77,6 +81,7 @@ GOOD_CASES = [
         {**MIGRATION, "source": {"inline": [{"name": "20260131_120000_a.sql", "sql": "select 1"}]}},
         id="migrations of its own",
     ),
+    pytest.param(Kind.DATABASE_MIGRATION, {**MIGRATION, "source": IN_IMAGE}, id="migrations of an image"),
 ]
 
 
@@ -95,8 +100,20 @@ BAD_CASES = [
     pytest.param(
         Kind.DATABASE_MIGRATION,
         {**MIGRATION, "source": {}},
-        "must have at least one of `inline` and `configMapRefs`",
+        "must have either `image`, or `inline` or `configMapRefs` or both of them",
         id="migrations from nowhere",
+    ),
+    pytest.param(
+        Kind.DATABASE_MIGRATION,
+        {**MIGRATION, "source": {**IN_IMAGE, "configMapRefs": [{"name": "more"}]}},
+        "must have either `image`, or `inline` or `configMapRefs` or both of them",
+        id="migrations from two kinds of places",
+    ),
+    pytest.param(
+        Kind.DATABASE_MIGRATION,
+        {**MIGRATION, "source": {"image": {"reference": "shop:1", "path": "app/migrations"}}},
+        "spec.source.image.path",
+        id="migrations below no root",
     ),
     pytest.param(
         Kind.DATABASE_MIGRATION,
