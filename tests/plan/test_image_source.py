@@ -120,7 +120,28 @@ def test_an_image_that_cannot_be_read_is_told_and_looked_at_again() -> None:
     assert "`spec.source.image`: cp: can't stat '/app/migrations/.'" in one.message(PLANNED)
     one.passes(10)
     one.step()
-    assert one.verbs == ["plan-migration"] * 2
+    assert (one.verbs, one.word(SOURCE)) == (["plan-migration"] * 2, ("False", "SourceNotFound"))
+
+
+def test_what_was_in_the_last_image_is_not_said_of_one_that_cannot_be_read() -> None:
+    """Nor is a digest kept by which it might be promoted."""
+    one = looked(ALL_IN, of=migration(source=IN_IMAGE))
+    one.edit(source=replace(IN_IMAGE, image=replace(APPLICATION, path="/nowhere")))
+    one.step()
+    job = one.jobs[one.name]
+    one.jobs[one.name] = replace(job, outcome="Failed", finish_time=one.now, pods=(seen.pod(lacks_source="cp: no"),))
+    one.steps(2)
+    assert (one.word(SOURCE), one.migration.status.source_digest) == (("False", "SourceNotFound"), None)
+
+
+def test_a_later_look_that_fails_takes_nothing_back() -> None:
+    """The registry may be away for a while; what is known of the files stays known."""
+    one = looked(ALL_IN, of=migration(source=IN_IMAGE))
+    one.passes(3601)
+    one.step()
+    one.ends(told(None, Reason.CONNECTION_LOST, "gone"))
+    one.steps(2)
+    assert (one.word(SOURCE), one.migration.status.source_digest) == (("True", "SourceResolved"), "d")
 
 
 def test_files_that_are_wrong_are_no_missing_source() -> None:

@@ -159,7 +159,7 @@ def _is_looked_at(case: MigrationCase) -> Step:
     if examined.verdict is not None:
         step = _concluded(case, found, status, examined.verdict)
     elif _is_decided(case, found, examined):
-        step = decide(case, found, status, looked_into(case, found, status))
+        step = decide(case, found, status, looked_into(case, found))
     else:
         step = say(case, status, _looking(case, found, examined))
     again = [one for one in (examined.look_again_seconds, step.look_again_seconds) if one is not None]
@@ -218,7 +218,7 @@ def _is_decided(case: MigrationCase, found: Found, examined: Examined) -> bool:
 
 def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
     """Return what is said while a look goes on; one at a new spec or source makes what was planned before void."""
-    source = looked_into(case, found, case.status)
+    source = looked_into(case, found)
     if case.is_planned(found):
         return (*examined.said, *source)
     message = "the database is held against the source"
@@ -232,6 +232,9 @@ def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatu
     facts = result.migration if result is not None else None
     if result is None or result.exit_code is not ExitCode.DONE or facts is None:
         source, failed = _source_after(case, found, verdict), no(ConditionType.PLANNED, verdict.reason, verdict.message)
+        # what was found in another image says nothing of this one
+        is_other = found.source_digest is None and not case.is_planned(found)
+        status = replace(status, source_digest=None) if is_other else status
         return say(case, status, (*source, *failed_conditions(verdict.reason, verdict.message), failed))
     status = _with_facts(case, status, facts)
     source = (resolved(status.source_digest or ""),)
@@ -248,7 +251,7 @@ def _source_after(case: MigrationCase, found: Found, verdict: Verdict) -> Said:
         return (resolved(found.source_digest),)
     if verdict.reason in {Reason.SOURCE_NOT_FOUND, Reason.IMAGE_NOT_AVAILABLE}:
         return (no(ConditionType.SOURCE_RESOLVED, verdict.reason, verdict.message),)
-    return looked_into(case, found, case.status)
+    return looked_into(case, found)
 
 
 def _with_facts(case: MigrationCase, status: DatabaseMigrationStatus, facts: MigrationFacts) -> DatabaseMigrationStatus:

@@ -83,13 +83,13 @@ def resolved(digest: str) -> Condition:
     )
 
 
-def looked_into(case: MigrationCase, found: Found, status: DatabaseMigrationStatus) -> tuple[Condition, ...]:
-    """Return what is said of the source that was *found*: of an image only what the last look that succeeded brought."""
+def looked_into(case: MigrationCase, found: Found) -> tuple[Condition, ...]:
+    """Return what is said of the source that was *found*: of an image nothing new until a look has ended."""
     if found.source_digest is not None:
         return (resolved(found.source_digest),)
-    if case.is_planned(found) and status.source_digest is not None:
-        return (resolved(status.source_digest),)
-    return (unknown(ConditionType.SOURCE_RESOLVED, Reason.PENDING, "the image is looked into"),)
+    is_known = case.is_planned(found)
+    message = "the image is looked into"
+    return () if is_known else (unknown(ConditionType.SOURCE_RESOLVED, Reason.PENDING, message),)
 
 
 def missing_conditions(reason: Reason, message: str) -> tuple[Condition, ...]:
