@@ -10,13 +10,16 @@ from dbcustody.adapters.postgres.ledger import read_partial
 from dbcustody.api.migration import OnDrift
 from dbcustody.errors import UnavailableError
 from dbcustody.jobs.likeness import drift_of
+from dbcustody.jobs.migration import looked
 from dbcustody.migration.body import read_body
 from dbcustody.migration.drift import Drift
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.ledger import Partial
+    from dbcustody.adapters.postgres.session import Session
     from dbcustody.jobs.migration import MigrationOrder
+    from dbcustody.migration.history import History
 
 PASSING: Final = frozenset({Reason.LOCK_NOT_OBTAINED, Reason.SCHEMA_CHANGED})
 """Why a schema cannot be read for a moment: somebody works on it."""
@@ -57,15 +60,25 @@ def check_up(order: MigrationOrder) -> Checkup:
     Raises as `jobs.migration.look` does, after which it is asked.
     """
     with connect(order.target) as session:
-        unfinished = tuple(_unfinished(one) for one in read_partial(session))
-        if order.drift is OnDrift.IGNORE:
-            return Checkup(drift=None, unfinished=unfinished)
-        try:
-            return Checkup(drift=drift_of(session, order.exclude), unfinished=unfinished)
-        except UnavailableError as error:
-            if error.reason not in PASSING:
-                raise
-            return Checkup(drift=None, unfinished=unfinished, why_not=error.message)
+        return _checked(order, session)
+
+
+def look_and_check_up(order: MigrationOrder) -> tuple[History, Checkup]:
+    """Return how the database stands to the scripts, and beyond that, by one session; raises as `jobs.migration.look` does."""
+    with connect(order.target) as session:
+        return looked(order, session), _checked(order, session)
+
+
+def _checked(order: MigrationOrder, session: Session) -> Checkup:
+    unfinished = tuple(_unfinished(one) for one in read_partial(session))
+    if order.drift is OnDrift.IGNORE:
+        return Checkup(drift=None, unfinished=unfinished)
+    try:
+        return Checkup(drift=drift_of(session, order.exclude), unfinished=unfinished)
+    except UnavailableError as error:
+        if error.reason not in PASSING:
+            raise
+        return Checkup(drift=None, unfinished=unfinished, why_not=error.message)
 
 
 def _unfinished(partial: Partial) -> Unfinished:

@@ -60,8 +60,8 @@ def foresee(order: MigrationOrder, *, looks_always: bool = False) -> Foresight:
         if not heritage:
             require_runnable(forth)
         forth = tuple(previewed(script, metadata=order.metadata) for script in forth)
-        facts = read_facts(session, relations_of(forth))
-        major = read_server(session).major_version
+        facts = read_facts(session, relations_of(forth)) if forth else {}
+        major = read_server(session).major_version if forth else None
         drift = _drift(order, session) if looks_always or not prospect.aim.is_reached else None
     prospect = replace(prospect, aim=replace(prospect.aim, forth=forth))
     if drift is not None and not prospect.aim.is_reached:

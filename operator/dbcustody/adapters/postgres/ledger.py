@@ -29,13 +29,14 @@ left join dbcustody.outcome o on o.attempt = a.id where o.id is null order by a.
 """
 _LAST: Final = """left join lateral (
     select p.state, p.done from dbcustody.outcome p where p.attempt = a.id order by p.id desc limit 1) o on true"""
-_PARTIAL: Final = f"""
-select a.name, a.direction, a.body, o.done from dbcustody.attempt a {_LAST} where o.state = 'Partial' and not exists (
+_PARTIAL: Final = """
+select a.name, a.direction, a.body, o.done from dbcustody.outcome o join dbcustody.attempt a on a.id = o.attempt
+where o.state = 'Partial' and not exists (select from dbcustody.outcome n where n.attempt = o.attempt and n.id > o.id) and not exists (
     select from dbcustody.attempt l left join lateral (
         select p.state from dbcustody.outcome p where p.attempt = l.id order by p.id desc limit 1) p on true
     where l.revision = a.revision and l.id > a.id and p.state is distinct from 'Failed')
 order by a.id
-"""  # noqa: S608 - words of our own
+"""
 """What `migration.ledger.records` calls partial: an attempt that failed later changes nothing in that."""
 _BEGIN: Final = """
 with quickly as materialized (select pg_catalog.set_config('synchronous_commit', 'off', true))
