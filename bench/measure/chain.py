@@ -93,9 +93,9 @@ class Chain:
             words = _REVISION.format(number=number, parent=parent, statement=text)
             (self.folder / "alembic" / "versions" / f"{number:06d}_table.py").write_text(words)
 
-    def ours(self, verb: str) -> Taken:
-        """Run `dbcustody migrate` *verb* on the database `ours`."""
-        argv = [sys.executable, "-m", "dbcustody", "migrate", verb, "--dir", str(self.folder / "ours")]
+    def ours(self, verb: str, *options: str) -> Taken:
+        """Run `dbcustody migrate` *verb* with *options* on the database `ours`."""
+        argv = [sys.executable, "-m", "dbcustody", "migrate", verb, "--dir", str(self.folder / "ours"), *options]
         return self._run(argv, {"DATABASE_URL": f"{self.server.url('ours')}?sslmode=disable"})
 
     def alembic(self) -> Taken:
