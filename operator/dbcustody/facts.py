@@ -11,6 +11,7 @@ from datetime import datetime
 from dbcustody.api.backup import Artefact, BackupScope, TableTotals, Tool
 from dbcustody.api.database import Copy, Server
 from dbcustody.api.migration import StatedAttempt, StatedDrift, StatedMigrationPlan
+from dbcustody.api.migration_error import StatedError
 from dbcustody.api.policy import PlanEntry, Retained
 from dbcustody.api.restore import ChosenBackup, OldDatabase, RestoreChecks, StatedPlan
 from dbcustody.api.storage import Capabilities, FoundBackup, KeyUse
@@ -165,3 +166,5 @@ class MigrationFacts:
     """How the schema stands to its history; None: nobody looked, or could."""
     unsettled: bool = False
     """Whether a run ended, or goes on, of which the ledger does not say how it ended."""
+    last_error: StatedError | None = None
+    """What the server said when the last attempt failed; None: it did not, or an older Job does not tell."""

@@ -9,10 +9,12 @@ import pytest
 
 from dbcustody.adapters.kube import CONFIG_MAPS, EVENTS, ours
 from dbcustody.api.migration import SeverityClass, StatedFinding
+from dbcustody.api.migration_error import StatedError
 from dbcustody.api.migration_source import InlineFile, MigrationSource, SourceImage
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.reason import Reason
+from tests.fakes import seen
 from tests.fakes.counter import Counter
 from tests.fakes.migration_plane import ALL_IN, FILE, PENDING, TO_DO, MigrationPlane, looked, migration, told
 from tests.gitops.bodies import body_of
@@ -92,6 +94,18 @@ def test_inline_files_are_read_too(capsys: pytest.CaptureFixture[str]) -> None:
     found.type("plan", "shop")
     out, err = capsys.readouterr()
     assert ("    select 42;\n" in out, err) == (True, "")
+
+
+def test_what_was_refused_last_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Below the plan, and in its place in the timeline."""
+    words = {"message": "already there \x1b[2J", "constraint": "one_each"}
+    error = StatedError(sqlstate="23505", revision=FILE, line=3, time=seen.NOW, **words)
+    line = f"{FILE}: line 3: already there  [2J (SQLSTATE 23505, constraint one_each)"
+    found = counter(replace(TO_DO, last_error=error))
+    found.type("plan", "shop")
+    assert capsys.readouterr().out.splitlines()[-2] == f"refused last: {line}"
+    found.type("timeline", "shop")
+    assert ["refused", line] in [row.split(maxsplit=2)[1:] for row in capsys.readouterr().out.splitlines()]
 
 
 def test_nothing_pending_is_in_sync(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from dbcustody.api.migration import FailOn, LikenessClass, RiskClass, SeverityClass, StatedMigrationPlan, Way
+from dbcustody.api.migration import (
+    FailOn,
+    LikenessClass,
+    RiskClass,
+    SeverityClass,
+    StatedMigrationPlan,
+    Way,
+)
+from dbcustody.api.migration_error import StatedError
 from dbcustody.codec import encode
 from dbcustody.migration.aim import Aim, Declaration
 from dbcustody.migration.directive import Waiver
@@ -14,7 +23,13 @@ from dbcustody.migration.ledger import Attempt, State
 from dbcustody.migration.lint import judge
 from dbcustody.migration.planned import Policy, Prospect, make_plan
 from dbcustody.migration.script import SourceFile, read_scripts
-from dbcustody.migration.statedplan import MOST_OBSTACLES, stated_attempts, stated_drift, stated_plan
+from dbcustody.migration.statedplan import (
+    MOST_OBSTACLES,
+    stated_attempts,
+    stated_drift,
+    stated_error,
+    stated_plan,
+)
 
 A, B = "20260101_000000_a", "20260102_000000_b"
 FILES = {
@@ -152,3 +167,21 @@ def test_another_tools_history_and_drift_stand_in_the_way_of_what_runs() -> None
 def test_attempts_are_told_by_name() -> None:
     """The last ones, with how they ended."""
     assert [(one.name, one.state) for one in stated_attempts(history(FILES, attempt(State.FAILED)))] == [(A, "Failed")]
+
+
+def test_the_error_of_the_last_attempt_is_told_as_the_ledger_keeps_it() -> None:
+    """Of one in part as of one that left nothing; once anything else was tried, it is history."""
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    for state in (State.FAILED, State.PARTIAL):
+        last = replace(attempt(state), sqlstate="23505", finished=moment, reason="MigrationFailed")
+        assert stated_error(history(FILES, last)) == StatedError(sqlstate="23505", revision=A, time=moment)
+        for later in (State.APPLIED, State.STARTED, State.FAILED, State.RESOLVED_APPLIED):
+            assert stated_error(history(FILES, last, replace(attempt(later), ordinal=2))) is None
+
+
+def test_what_did_not_fail_by_the_servers_word_has_no_error() -> None:
+    """Nothing was tried; it is in; the server said nothing; it was cut short because the run was to stop."""
+    applied = replace(attempt(State.APPLIED), sqlstate="00000")
+    stopped = replace(attempt(State.FAILED), sqlstate="57014", reason="Interrupted")
+    assert stated_error(history()) is None
+    assert [stated_error(history(FILES, one)) for one in (applied, attempt(State.FAILED), stopped)] == [None] * 3

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dbcustody.api.migration import RiskClass, SeverityClass, StatedFinding, StatedMigration, StatedMigrationPlan, Way
+from dbcustody.api.migration import (
+    RiskClass,
+    SeverityClass,
+    StatedFinding,
+    StatedMigration,
+    StatedMigrationPlan,
+    Way,
+)
+from dbcustody.api.migration_error import StatedError
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.migration.layout import LaidFile
 from dbcustody.migration.lock import Mode
 from dbcustody.migration.tree import read_files
-from dbcustody.plan.migration_text import finding_line, plan_lines
+from dbcustody.plan.migration_text import error_line, finding_line, plan_lines
 
 NAME = "20260131_120000_amounts"
 FILES = [LaidFile(path=f"{NAME}.sql", content=b"alter table orders alter column amount type bigint")]
@@ -87,3 +95,17 @@ def test_a_finding_stands_with_its_file_whatever_that_is_called() -> None:
     )
     lines = list(plan_lines(stated, read_files(files).scripts, pending=1))
     assert "  line 1: Error change-type: m" in lines
+
+
+def test_an_error_is_one_line() -> None:
+    """With as much as is known of it."""
+    kept = StatedError(sqlstate="23505", revision=NAME)
+    told = replace(kept, statement_number=2, line=3, file=f"{NAME}.sql", schema="crm", table="people", message="no")
+    assert [
+        error_line(one)
+        for one in (kept, replace(told, constraint="one_each"), replace(told, line=None, table=None, column="email"))
+    ] == [
+        f"{NAME} (SQLSTATE 23505)",
+        f"{NAME}.sql: line 3, statement 2: no (SQLSTATE 23505, table crm.people, constraint one_each)",
+        f"{NAME}.sql: statement 2: no (SQLSTATE 23505, schema crm, column email)",
+    ]

@@ -39,13 +39,17 @@ def test_attempts_and_runs_are_part_of_what_happened() -> None:
                 {"name": "a", "state": "Applied", "finishTime": "2026-01-31T10:00:00Z"},
                 {"name": "b", "state": "Started"},
             ],
+            "lastError": {"sqlstate": "23505", "revision": "c", "line": 2, "time": "2026-01-31T09:30:00Z"},
             "run": {"jobName": "j", "reason": "Applied", "message": "in", "finishTime": "2026-01-31T10:00:01Z"},
         },
     }
     events = [{"metadata": {"creationTimestamp": "2026-01-31T09:00:00Z"}}]
     assert [(one.what, one.words) for one in timeline_of(body, events=events)] == [
         ("Event", ""),
+        ("refused", "c: line 2 (SQLSTATE 23505)"),
         ("Applied", "a"),
         ("Applied", "Job j: in"),
     ]
     assert timeline_of({"metadata": {}}) == ()
+    untimed = {"metadata": {}, "status": {"lastError": {"sqlstate": "23505", "revision": "c"}}}
+    assert timeline_of(untimed) == ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbcustody.api.condition import Condition
 from dbcustody.api.job_template import JobTemplate
 from dbcustody.api.meta import Metadata, ObjectRef, read_metadata
+from dbcustody.api.migration_error import StatedError
 from dbcustody.api.migration_source import MigrationSource
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.codec import decode
@@ -335,6 +336,8 @@ class DatabaseMigrationStatus:
     plan: StatedMigrationPlan | None = None
     history: tuple[StatedAttempt, ...] = ()
     """The last twenty attempts of the ledger, oldest first, whoever made them."""
+    last_error: StatedError | None = None
+    """None: the last attempt of the ledger did not fail, or not by the server's word."""
     drift: StatedDrift | None = None
     """None: it was not looked at, by `policy.drift`, or could not be."""
     unsettled: bool = False

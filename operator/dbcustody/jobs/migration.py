@@ -29,6 +29,7 @@ from dbcustody.jobs.likeness import require_alike, take_fingerprint, take_patien
 from dbcustody.jobs.mirroring import Mirror
 from dbcustody.jobs.mutation import Desk, carry_out
 from dbcustody.jobs.revision import runnable
+from dbcustody.jobs.tally import Tally
 from dbcustody.migration.aim import Declaration, aim_at, as_declared, contradicted, undeclared
 from dbcustody.migration.alembic_history import parents_of, with_alembic
 from dbcustody.migration.directive import Waiver
@@ -99,6 +100,8 @@ class MigrationOrder:
     stop: threading.Event = field(default_factory=threading.Event)
     say: Callable[[str], None] = lambda _: None
     chance: Callable[[], float] = random.random
+    tally: Tally = field(default_factory=Tally)
+    """What is noticed of the run beside its work, for whoever asked for it."""
 
     @property
     def policy(self) -> Policy:
@@ -329,6 +332,7 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                     exclude=order.exclude,
                     mirror=_mirror(order, session),
                     metadata=order.metadata,
+                    tally=order.tally,
                 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror, write_down
+from dbcustody.jobs.tally import Refused, Tally
 from dbcustody.migration.body import Body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
@@ -62,6 +63,8 @@ class Desk:
     """What keeps Alembic's own table in step; None: there is none to be kept."""
     metadata: str | None = None
     """Where the MetaData is by which revisions in Python name constraints; None: they name them themselves."""
+    tally: Tally = field(default_factory=Tally)
+    """What is noticed of the run beside its work."""
 
 
 def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool = True) -> None:
@@ -98,15 +101,18 @@ class _Failure:
     @property
     def place(self) -> str:
         """File and line, for people."""
+        return self.body.file if self.line is None else f"{self.body.file}: line {self.line}"
+
+    @property
+    def line(self) -> int | None:
+        """That of the file; None: it was refused at the end of the transaction, or by no line of a Python file."""
         ordinal, position = self.error.refusal.ordinal, self.error.refusal.position
         if self.body.is_python:
-            line = self.error.refusal.line
-            return self.body.file if line is None else f"{self.body.file}: line {line}"
+            return self.error.refusal.line
         if not ordinal:
-            return self.body.file
+            return None
         statement = self.body.statements[ordinal - 1]
-        line = statement.place.line + statement.text[: position or 0].count("\n")
-        return f"{self.body.file}: line {line}"
+        return statement.place.line + statement.text[: position or 0].count("\n")
 
 
 def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
@@ -276,6 +282,7 @@ def _has_passed(desk: Desk, failure: _Failure, tried: int) -> bool:
 def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
     """Write down that nothing of it is in, or that some may be, and raise *error*."""
     refusal = failure.error.refusal
+    desk.tally.refused = Refused(failure.attempt, failure.body.file, failure.line, refusal)
     state = State.PARTIAL if may_be_partial(failure.body) else State.FAILED
     ending = Ending(
         state=state,

@@ -18,6 +18,7 @@ from dbcustody.facts import MigrationFacts
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, migrate, refuses_drift, settled
 from dbcustody.jobs.migration_source import find_source
+from dbcustody.jobs.tally import told_by
 from dbcustody.jobs.tools import custody_id_of, database_of
 from dbcustody.jobs.verdict import fail, give
 from dbcustody.migration.aim import Declaration
@@ -25,7 +26,7 @@ from dbcustody.migration.directive import Waiver
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
-from dbcustody.migration.statedplan import stated_attempts, stated_drift, stated_plan
+from dbcustody.migration.statedplan import stated_attempts, stated_drift, stated_error, stated_plan
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -150,5 +151,6 @@ def _facts(order: MigrationOrder) -> MigrationFacts:
         current=history.applied[-1] if history.applied else None,
         history=stated_attempts(history),
         unsettled=bool(unsettled),
+        last_error=told_by(order.tally, stated_error(history), history),
         drift=stated_drift(drift),
     )

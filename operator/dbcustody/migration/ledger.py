@@ -55,6 +55,8 @@ class Attempt:
     was_allowed_out_of_order: bool = False
     reason: str | None = None
     """Why somebody declared it, or how it was found out; None where nobody said."""
+    sqlstate: str | None = None
+    """What the server called the error that ended it; None: no statement was refused, or another tool's history tells of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

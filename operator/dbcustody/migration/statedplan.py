@@ -15,10 +15,12 @@ from dbcustody.api.migration import (
     StatedMigrationPlan,
     Way,
 )
+from dbcustody.api.migration_error import StatedError
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.history import Kind
+from dbcustody.migration.ledger import State
 from dbcustody.migration.outlook import look_ahead
 from dbcustody.reason import Reason
 
@@ -36,6 +38,7 @@ MOST_TOLD: Final = 100
 """As many migrations, and findings, as are told; the hash of the plan is of all."""
 MOST_OBSTACLES: Final = 20
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
+_REFUSED: Final = frozenset({State.FAILED, State.PARTIAL})
 
 
 def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
@@ -87,6 +90,17 @@ def stated_attempts(history: History) -> tuple[StatedAttempt, ...]:
     return tuple(
         StatedAttempt(name=one.name, state=one.state.value, finish_time=one.finished) for one in history.recent
     )
+
+
+def stated_error(history: History) -> StatedError | None:
+    """Return what the ledger keeps of the server's word on the last attempt.
+
+    None: that did not fail, or not by the server's word; a statement that was cut short because the run was to stop had nothing wrong.
+    """
+    last = history.recent[-1] if history.recent else None
+    if last is None or last.sqlstate is None or last.state not in _REFUSED or last.reason == Reason.INTERRUPTED.value:
+        return None
+    return StatedError(sqlstate=last.sqlstate, revision=last.name, time=last.finished)
 
 
 def _stated_migration(judged: Judged) -> StatedMigration:

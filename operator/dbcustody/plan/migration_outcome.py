@@ -13,6 +13,7 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from dbcustody.api.condition import Condition
     from dbcustody.api.migration import DatabaseMigrationStatus, StatedDrift, StatedMigrationPlan
+    from dbcustody.api.migration_error import StatedError
     from dbcustody.facts import MigrationFacts
     from dbcustody.plan.actions import Action
     from dbcustody.plan.migration_case import Found, MigrationCase
@@ -24,6 +25,7 @@ MOST_MIGRATIONS: Final = 100
 MOST_FINDINGS: Final = 50
 MOST_OBSTACLES: Final = 20
 MESSAGE_LENGTH: Final = 1024
+NAME_LENGTH: Final = 253
 _DIGEST_SHOWN: Final = 16
 
 
@@ -36,9 +38,32 @@ def with_facts(status: DatabaseMigrationStatus, facts: MigrationFacts) -> Databa
         pending=facts.pending,
         plan=_bounded(facts.plan),
         history=facts.history,
+        last_error=_with_its_word(facts.last_error, status.last_error),
         drift=facts.drift,
         unsettled=facts.unsettled,
     )
+
+
+def _with_its_word(found: StatedError | None, before: StatedError | None) -> StatedError | None:
+    """Return *found*; where it is of the ledger alone, and of the failure that *before* tells, what the run itself told of that stays."""
+    if found is None:
+        return None
+    if found.message is None and before is not None:
+        is_same = (found.revision, found.sqlstate, found.time) == (before.revision, before.sqlstate, before.time)
+        return before if is_same else found
+    return replace(
+        found,
+        schema=_short_name(found.schema),
+        table=_short_name(found.table),
+        column=_short_name(found.column),
+        constraint=_short_name(found.constraint),
+        message=(found.message or "")[:MESSAGE_LENGTH] or None,
+    )
+
+
+def _short_name(name: str | None) -> str | None:
+    """Return *name* as far as status has room for it: code in the database may say anything where a name is told."""
+    return None if name is None else name[:NAME_LENGTH]
 
 
 def _bounded(plan: StatedMigrationPlan) -> StatedMigrationPlan:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from dbcustody.api.migration import StatedFinding, StatedMigrationPlan
+    from dbcustody.api.migration_error import StatedError
     from dbcustody.migration.body import Body
     from dbcustody.migration.finding import Finding
     from dbcustody.migration.lint import Judged
@@ -83,3 +84,19 @@ def finding_line(finding: StatedFinding) -> str:
     place = f"line {finding.line}: " if finding.line is not None else ""
     waived = " (waived)" if finding.waived else ""
     return f"{place}{finding.severity.value} {finding.rule}: {finding.message}{waived}"
+
+
+def error_line(error: StatedError) -> str:
+    """Return *error* in one line: where, what the server said, its code, and what it was about."""
+    line = f"line {error.line}" if error.line is not None else None
+    statement = f"statement {error.statement_number}" if error.statement_number is not None else None
+    place = ", ".join(filter(None, (line, statement)))
+    said = filter(None, (error.file or error.revision, place, error.message))
+    kind = "table" if error.table else "schema"
+    named = (
+        (kind, ".".join(filter(None, (error.schema, error.table)))),
+        ("column", error.column),
+        ("constraint", error.constraint),
+    )
+    about = (f"{what} {name}" for what, name in named if name)
+    return f"{': '.join(said)} ({', '.join((f'SQLSTATE {error.sqlstate}', *about))})"

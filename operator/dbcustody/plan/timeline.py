@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbcustody.codec import parse_time
+from dbcustody.api.migration_error import StatedError
+from dbcustody.codec import decode, parse_time
+from dbcustody.plan.migration_text import error_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,6 +43,8 @@ def _own(body: Mapping[str, Any]) -> Iterator[Happening]:
     yield from _at(body["metadata"].get("creationTimestamp"), "created", "")
     for one in status.get("history", ()):
         yield from _at(one.get("finishTime"), one["state"], one["name"])
+    if error := status.get("lastError"):
+        yield from _at(error.get("time"), "refused", error_line(decode(StatedError, error, "status.lastError")))
     for one in status.get("conditions", ()):
         words = f"{one['type']}={one['status']}"
         yield from _at(one.get("lastTransitionTime"), one["reason"], f"{words} {one.get('message', '')}".rstrip())

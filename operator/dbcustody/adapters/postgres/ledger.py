@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _OUTCOMES: Final = "dbcustody.attempt a left join dbcustody.outcome o on o.attempt = a.id"
 _ATTEMPTS: Final = f"""
-select distinct on (a.id) a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order, o.reason
+select distinct on (a.id) a.id, a.revision, a.name, coalesce(o.state, 'Started'), a.sha256, o.ended_at, a.allowed_out_of_order, o.reason,
+       o.sqlstate
 from {_OUTCOMES} order by a.id, o.id desc
 """  # noqa: S608 - words of our own
 """Of each attempt the last outcome; one join, for a history has hundreds of rows and nobody waits for it gladly."""
@@ -143,8 +144,9 @@ def read_attempts(session: Session) -> tuple[Attempt, ...]:
             finished=finished,
             was_allowed_out_of_order=allowed,
             reason=reason,
+            sqlstate=sqlstate,
         )
-        for ordinal, revision, name, state, sha256, finished, allowed, reason in rows
+        for ordinal, revision, name, state, sha256, finished, allowed, reason, sqlstate in rows
     )
 
 

@@ -55,8 +55,12 @@ class Refusal:
     """Which statement, from 1; 0: what was to be done after all of them, the commit among it."""
     sqlstate: str
     message: str
-    object: str | None = None
-    """What it was about, as far as the server tells: schema, table, column, constraint, type."""
+    schema: str | None = None
+    """What it was about, as far as the server tells; it names no table for what is wrong with the text of a statement."""
+    table: str | None = None
+    column: str | None = None
+    constraint: str | None = None
+    type: str | None = None
     position: int | None = None
     """Where in the statement, in characters from 0; None: not told."""
     line: int | None = None
@@ -66,6 +70,11 @@ class Refusal:
     def is_lock(self) -> bool:
         """Return whether a lock was not to be had, and nothing else was wrong."""
         return self.sqlstate in LOCK_STATES
+
+    @property
+    def object(self) -> str | None:
+        """Return what it was about in one word, for the ledger; None: the server named nothing."""
+        return ".".join(filter(None, (self.schema, self.table, self.column, self.constraint, self.type))) or None
 
 
 class StatementFailedError(RefusedError):
@@ -194,13 +203,16 @@ def failure_of(error: psycopg.Error, ordinal: int, *, line: int | None = None) -
     if error.sqlstate is None or error.sqlstate.startswith(_GONE):
         return explain(error, "run the migration", otherwise=Reason.CONNECTION_LOST)
     diag = error.diag
-    named = [diag.schema_name, diag.table_name, diag.column_name, diag.constraint_name, diag.datatype_name]
     position = diag.statement_position
     refusal = Refusal(
         ordinal=ordinal,
         sqlstate=error.sqlstate,
         message=redact(diag.message_primary or str(error)),
-        object=".".join(one for one in named if one) or None,
+        schema=diag.schema_name,
+        table=diag.table_name,
+        column=diag.column_name,
+        constraint=diag.constraint_name,
+        type=diag.datatype_name,
         position=int(position) - 1 if position else None,
         line=line,
     )

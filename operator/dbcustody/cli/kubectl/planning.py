@@ -22,7 +22,7 @@ from dbcustody.migration.tree import FORM_OF, read_files
 from dbcustody.naming import LABEL_REQUEST, label_value
 from dbcustody.plan.asking import read_place
 from dbcustody.plan.migration_case import files_of
-from dbcustody.plan.migration_text import plan_lines
+from dbcustody.plan.migration_text import error_line, plan_lines
 from dbcustody.plan.timeline import timeline_of
 from dbcustody.reason import Reason
 
@@ -53,6 +53,8 @@ async def plan(session: Session, place: str, folder: Path | None = None) -> int:
     click.echo("\n".join(_plain_lines(*lines)) if stated.migrations or stated.obstacles else "nothing is pending")
     if has_work:
         click.echo(f"plan: {stated.hash}")
+    if status.last_error is not None:
+        click.echo(plain(f"refused last: {error_line(status.last_error)}"))
     if ready is not None:
         click.echo(plain(f"Ready={ready.status.value} {ready.reason.value}: {ready.message}"))
     standing = Exit.NEEDS_CONFIRMATION if stated.obstacles else Exit.PENDING
