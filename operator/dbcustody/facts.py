@@ -168,3 +168,7 @@ class MigrationFacts:
     """Whether a run ended, or goes on, of which the ledger does not say how it ended."""
     last_error: StatedError | None = None
     """What the server said when the last attempt failed; None: it did not, or an older Job does not tell."""
+    lock_wait_seconds: float | None = None
+    """How long this run waited for locks on tables, giving way to others included; None: it carried nothing out, or is older than that."""
+    lock_aborts: int | None = None
+    """How often a statement of it gave a lock up, to be tried again; None likewise."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -21,11 +23,12 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.utils import INF, floatToGoString
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -132,6 +135,33 @@ def counter(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tu
     family = CounterMetricFamily(name, text, labels=tuple(labels))
     for row, value in rows:
         family.add_metric(row, value)
+    return family
+
+
+class Spread:
+    """How what was measured spreads over buckets, each from the bound before it to its own; what is beyond the last one has one, too."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = (*bounds, INF)
+        self._counts = [0] * len(self._bounds)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Put *value* into its bucket."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def buckets(self) -> list[tuple[str, float]]:
+        """Each bound as Prometheus writes it, with how many were not above it."""
+        return list(zip(map(floatToGoString, self._bounds), accumulate(self._counts), strict=True))
+
+
+def histogram(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tuple[str, ...], Spread]]) -> Metric:
+    """Return the histogram *name* with a spread for each row of labels."""
+    family = HistogramMetricFamily(name, text, labels=tuple(labels))
+    for row, spread in rows:
+        family.add_metric(row, buckets=spread.buckets, sum_value=spread.sum)
     return family
 
 

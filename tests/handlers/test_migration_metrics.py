@@ -9,10 +9,14 @@ import pytest
 
 from dbcustody.api.meta import Kind
 from dbcustody.api.migration import LikenessClass, MigrationApproval, StatedAttempt, StatedDrift
+from dbcustody.codec import decode
+from dbcustody.facts import MigrationFacts
 from dbcustody.handlers.counting import Bookkeeper
+from dbcustody.handlers.lock_waits import BUCKETS
 from dbcustody.handlers.migration_metrics import migration_metrics
-from dbcustody.handlers.world import Key, World
+from dbcustody.handlers.world import Key, Place, World
 from dbcustody.metrics import Metrics
+from dbcustody.plan.actions import Count
 from dbcustody.reason import Reason
 from tests.fakes import seen
 from tests.fakes.migration_plane import (
@@ -149,7 +153,7 @@ def test_runs_are_counted_and_failures_by_their_reason() -> None:
         (sample.name, sample.labels.get("reason", "")): sample.value
         for metric in books.sample()
         for sample in metric.samples
-        if sample.name.startswith("dbcustody_migration_")
+        if sample.name.startswith("dbcustody_migration_") and "_lock_" not in sample.name
     }
     assert samples == {
         ("dbcustody_migration_runs_total", ""): 2,
@@ -166,3 +170,75 @@ def test_what_is_not_known_of_drift_has_no_number(likeness: LikenessClass, told:
     """It is neither changed nor as it was."""
     drift = StatedDrift(likeness=likeness, fingerprint="0" * 32)
     assert values(looked(replace(ALL_IN, drift=drift)).migration).get("drift_detected") == told
+
+
+def locks_of(books: Bookkeeper) -> dict[tuple[str, str], float]:
+    """Return what is told of locks, by name and bucket."""
+    return {
+        (sample.name.removeprefix("dbcustody_migration_lock_"), sample.labels.get("le", "")): sample.value
+        for metric in books.sample()
+        for sample in metric.samples
+        if sample.name.startswith("dbcustody_migration_lock_")
+    }
+
+
+def books_of(plane: MigrationPlane) -> Bookkeeper:
+    """Return the books of an operator that did everything which was to be done for the resource of *plane*."""
+    books = Bookkeeper(Metrics())
+    books.world.migrations.put(plane.migration)
+    for action in plane.actions:
+        if isinstance(action, Count):
+            books.count_result(Key(Kind.DATABASE_MIGRATION, "team", "shop"), action.result)
+    return books
+
+
+def test_a_run_that_waited_is_counted_once_however_often_it_is_looked_at() -> None:
+    """In the bucket of its wait and all above it; looks, which carry nothing out, are in none."""
+    plane = looked()
+    facts = replace(ALL_IN, lock_wait_seconds=2.5, lock_aborts=3)
+    plane.ends(told(facts, Reason.APPLIED))
+    plane.steps(5)
+    plane.passes(4000)
+    plane.step()
+    plane.ends(told(ALL_IN))
+    plane.steps(3)
+    found = locks_of(books_of(plane))
+    assert (found["wait_seconds_count", ""], found["wait_seconds_sum", ""], found["aborts_total", ""]) == (1, 2.5, 3)
+    inside = {le: value for (name, le), value in found.items() if name == "wait_seconds_bucket"}
+    assert [float(le) for le, value in inside.items() if value] == [2.5, 5, 10, 30, 60, 120, 300, 600, float("inf")]
+    assert sorted(map(float, inside)) == [*BUCKETS, float("inf")]
+
+
+def test_a_run_that_failed_has_waited_too() -> None:
+    """One that waited longer than the longest bucket is above all of them."""
+    plane = looked()
+    plane.ends(told(replace(TO_DO, lock_wait_seconds=900.25, lock_aborts=30), Reason.LOCK_NOT_OBTAINED))
+    plane.step()
+    found = locks_of(books_of(plane))
+    assert (found["wait_seconds_bucket", "600.0"], found["wait_seconds_bucket", "+Inf"]) == (0, 1)
+    assert (found["wait_seconds_sum", ""], found["aborts_total", ""]) == (900.25, 30)
+
+
+def test_before_a_run_nobody_has_waited() -> None:
+    """It stands at 0, so that the first one is seen; what is gone is not told any more."""
+    books = books_of(looked())
+    assert set(locks_of(books).values()) == {0}
+    books.world.migrations.drop(Place("team", "shop"))
+    assert locks_of(books) == {}
+
+
+@pytest.mark.parametrize("said", [{}, {"lockWaitSeconds": None}])
+def test_an_older_job_does_not_tell_and_has_not_waited_for_nothing(said: dict[str, None]) -> None:
+    """Its result is understood; so is what a newer one tells besides, and no number of a Job lets a counter go down."""
+    plain = {"sourceDigest": "d", "applied": 1, "pending": 0, "plan": {"hash": "a"}, "lockDreams": [1]}
+    older = decode(MigrationFacts, plain | said)
+    assert (older.lock_wait_seconds, older.lock_aborts, older.last_error) == (None, None, None)
+    strange = replace(older, lock_wait_seconds=-5.0, lock_aborts=-1)
+    counts = []
+    for facts in (older, strange):
+        plane = looked()
+        plane.ends(told(facts, Reason.APPLIED))
+        plane.step()
+        found = locks_of(books_of(plane))
+        counts.append((found["wait_seconds_count", ""], found["wait_seconds_sum", ""], found["aborts_total", ""]))
+    assert counts == [(0, 0, 0), (1, 0, 0)]

@@ -9,6 +9,7 @@ from dbcustody.api.backup import Backup, Origin
 from dbcustody.api.meta import Kind
 from dbcustody.api.migration import DatabaseMigration
 from dbcustody.contract import Verb
+from dbcustody.handlers.lock_waits import LockWaits
 from dbcustody.handlers.world import Key, Place, World, keys_of
 from dbcustody.metrics import OBJECT, counter
 from dbcustody.naming import LABEL_POLICY
@@ -38,6 +39,7 @@ class Bookkeeper:
         self.world = World()
         self._runs: Counter[Key] = Counter()
         self._failures: Counter[tuple[Key, str]] = Counter()
+        self._lock_waits = LockWaits()
 
     def count_reconcile(self, key: Key, seconds: float, error: str | None) -> None:
         """Count one look at the resource *key*."""
@@ -53,6 +55,8 @@ class Bookkeeper:
         backup = self.world.get(key)
         if isinstance(backup, DatabaseMigration) and result.verb is Verb.MIGRATE:
             self._count_run(key, result, is_good=result.reason is Reason.APPLIED)
+            if result.migration is not None:
+                self._lock_waits.count(key, result.migration)
         if not isinstance(backup, Backup) or result.verb not in {Verb.BACKUP, Verb.SETTLE}:
             return
         if backup.spec.origin is Origin.IMPORTED:
@@ -79,6 +83,8 @@ class Bookkeeper:
             known = set(keys)
             reasons = [((*_place(key), why), count) for (key, why), count in self._failures.items() if key in known]
             yield counter(f"{family}_failures", f"{what} that failed, by reason.", (*OBJECT, "reason"), reasons)
+        kind = Kind.DATABASE_MIGRATION
+        yield from self._lock_waits.sample(list(keys_of(kind, self.world.shelf(kind))))
 
     def _accounts(self, backup: Backup) -> Iterator[Key]:
         namespace, database = backup.metadata.namespace, self.world.database_of(backup)

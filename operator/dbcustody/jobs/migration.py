@@ -320,7 +320,7 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
             )
             upgrade(session)
             with Lookout(session, beside, order.stop) as lookout:
-                yield Desk(
+                desk = Desk(
                     session=session,
                     beside=beside,
                     lookout=lookout,
@@ -334,6 +334,10 @@ def at_work(order: MigrationOrder) -> Iterator[Desk]:
                     metadata=order.metadata,
                     tally=order.tally,
                 )
+                try:
+                    yield desk
+                finally:
+                    order.tally.lock_wait_seconds += lookout.waited_seconds
 
 
 def _mirror(order: MigrationOrder, session: Session) -> Mirror | None:

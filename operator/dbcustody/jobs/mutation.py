@@ -236,13 +236,21 @@ def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
         if tried > desk.limits.lock_attempts:
             message = f"{body.file}: {older[0]} is still at work; end it, or run the migration later"
             error = UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
-        elif wait_for(desk.beside, older[0], seconds=pause_seconds(tried, desk.chance()), stop=desk.stop):
+        elif _has_gone(desk, older[0], pause_seconds(tried, desk.chance())):
             continue
         elif desk.stop.is_set():
             error = InterruptedRunError(f"{body.file}: was told to stop before it began")
         if error is not None:
             _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
             raise error
+
+
+def _has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
+    """Wait until *blocker* is out of the way, for at most *pause_seconds*, and return whether it is; None: for all that time."""
+    with desk.tally.waiting():
+        if blocker is not None:
+            return wait_for(desk.beside, blocker, seconds=pause_seconds, stop=desk.stop)
+        return not desk.stop.wait(pause_seconds)
 
 
 def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> int:
@@ -257,6 +265,7 @@ def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> int:
     if not refusal.is_lock:
         message = f"{failure.place}: {failure.error.message}{_HELPS.get(refusal.sqlstate, '')}"
         _give_up(desk, failure, RefusedError(message, reason=Reason.MIGRATION_FAILED))
+    desk.tally.lock_aborts += 1
     while not _has_passed(desk, failure, tried):
         tried += 1
     return tried
@@ -269,11 +278,7 @@ def _has_passed(desk: Desk, failure: _Failure, tried: int) -> bool:
         message = f"{failure.place}: no lock after {tried} tries; in the way: {who}"
         _give_up(desk, failure, UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED))
     desk.say(f"{failure.body.file}: gives way to {who}, try {tried} of {desk.limits.lock_attempts}")
-    pause, has_passed = pause_seconds(tried, desk.chance()), True
-    if failure.seen:
-        has_passed = wait_for(desk.beside, failure.seen[0], seconds=pause, stop=desk.stop)
-    else:
-        desk.stop.wait(pause)
+    has_passed = _has_gone(desk, next(iter(failure.seen), None), pause_seconds(tried, desk.chance()))
     if desk.stop.is_set():
         _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
     return has_passed

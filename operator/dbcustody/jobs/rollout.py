@@ -56,7 +56,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
     try:
         require_passed(foresee(order).plan)
         migrate(order)
-        facts = _facts(order)
+        facts = order.tally.on(_facts(order))
     except InterruptedRunError:
         raise
     except DbcustodyError as error:
@@ -69,7 +69,7 @@ def run(request: JobRequest, tools: Tools) -> JobResult:
 def _facts_after(order: MigrationOrder) -> MigrationFacts | None:
     """Return how the database stands after a run that failed; None: it does not answer."""
     try:
-        return _facts(order)
+        return order.tally.on(_facts(order))
     except DbcustodyError:
         _LOG.warning("the ledger could not be read after the run", exc_info=True)
         return None

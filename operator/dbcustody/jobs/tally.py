@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dbcustody.adapters.postgres.migrating import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dbcustody.api.migration_error import StatedError
+    from dbcustody.facts import MigrationFacts
     from dbcustody.migration.history import History
 
 
@@ -28,6 +33,23 @@ class Tally:
 
     refused: Refused | None = None
     """None: no statement ended it."""
+    lock_wait_seconds: float = 0.0
+    """How long it waited for those in its way: while a statement of it queued, and between two tries while it gave way to them."""
+    lock_aborts: int = 0
+    """How often a statement gave a lock up."""
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time that the block takes as waited for locks."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.lock_wait_seconds += time.monotonic() - begun
+
+    def on(self, facts: MigrationFacts) -> MigrationFacts:
+        """Return *facts* with what a run has waited."""
+        return replace(facts, lock_wait_seconds=round(self.lock_wait_seconds, 3), lock_aborts=self.lock_aborts)
 
 
 def told_by(tally: Tally, kept: StatedError | None, history: History) -> StatedError | None:

@@ -175,6 +175,7 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
             run_together(runner, words, limits=LIMITS, then=nothing)
         (blocker,) = watch.seen
         assert failed.value.refusal.is_lock
+        assert 0 < lookout.waited_seconds < 30
         assert str(blocker).startswith(f"reporting (pid {holder.info.backend_pid}, idle in transaction")
         assert [one.pid for one in find_older(beside, seconds=0)] == []
         assert not wait_for(beside, blocker, seconds=0, stop=threading.Event())

@@ -32,7 +32,9 @@ class Lookout:
         self._over, self._looking = threading.Event(), threading.Lock()
         self._watch: Watch | None = None
         self._cuts = False
-        self._since = self._next_cancel = 0.0
+        self._since = self._looked = self._next_cancel = 0.0
+        self.waited_seconds = 0.0
+        """How long somebody was in the way while it was on duty, as exact as it looks often."""
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
@@ -54,6 +56,7 @@ class Lookout:
         watch = Watch()
         with self._looking:
             self._watch, self._since = watch, time.monotonic()
+            self._looked = self._since
         try:
             yield watch
         finally:
@@ -86,5 +89,8 @@ class Lookout:
         if self._cuts and self._stop.is_set() and time.monotonic() >= self._next_cancel:
             self._next_cancel = time.monotonic() + _CANCEL_SECONDS
             cancel(self._session)
+        before, self._looked = self._looked, time.monotonic()
         with suppress(DbcustodyError):
-            watch.seen = find_blockers(self._beside, self._session.info.backend_pid) or watch.seen
+            if seen := find_blockers(self._beside, self._session.info.backend_pid):
+                watch.seen = seen
+                self.waited_seconds += self._looked - before
