@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from dbcustody.api.migration import FailOn, MigrationLint, MigrationPolicy
+from dbcustody.api.migration import FailOn, MigrationLint, MigrationPolicy, OnDrift
 from dbcustody.api.migration_error import StatedError
 from dbcustody.codec import encode
 from dbcustody.contract import Verb
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 BEGIN, NEXT = "20261101_120000_begin", "20261102_120000_next"
 VALUE: Final = "jane.canary@example.org"
+RAISED: Final = "code in the database raised an exception, whose words may hold values of rows; run the statement by hand to read them"
 TABLE: Final = f"""
 create schema crm;
 create table crm.people (id int primary key, email text);
@@ -66,7 +67,8 @@ def refused(
     """Return what is told of the error that a run of *text* ends with; no value of a row is in it, nor in anything else that is told."""
     deployer.sources["second"] = {f"{NEXT}.{ending}": text}
     lint = MigrationLint(fail_on=FailOn.NEVER)
-    policy = MigrationPolicy(allow_python=True, lint=lint, lock_timeout_milliseconds=200, lock_attempts=1)
+    limits = {"lock_timeout_milliseconds": 200, "lock_attempts": 1}
+    policy = MigrationPolicy(allow_python=True, lint=lint, drift=OnDrift.IGNORE, **limits)
     result = deployer.migrates(policy=policy)
     assert result.reason is ends, result.message
     assert VALUE not in str(encode(result)) + deployer.said
@@ -103,6 +105,44 @@ def test_a_value_that_the_server_quotes_is_left_out(deployer: Deployer) -> None:
     error = refused(deployer, "alter table crm.people alter column email type int using email::int;")
     assert (error.sqlstate, error.message) == ("22P02", 'invalid input syntax for type integer: "…"')
     assert (error.schema, error.table, error.column, error.constraint) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("raise exception 'nobody can say ''why'' yet';", "nobody can say '…' yet"),
+        ("raise exception '% is no address', (select min(email) from crm.people);", RAISED),
+        ("raise exception using message = 'no', table = (select min(email) from crm.people);", "no"),
+        ("assert false, (select min(email) from crm.people);", RAISED),
+        ("raise unique_violation using message = (select min(email) from crm.people), constraint = 'c';", RAISED),
+    ],
+)
+def test_what_code_raises_is_told_only_as_it_stands_in_the_file(deployer: Deployer, code: str, told: str) -> None:
+    """It quotes nothing, and may put a row into its words, or name one as a table."""
+    error = refused(deployer, f"do $$ begin {code} end $$;")
+    assert error.message == told
+    assert (error.schema, error.table, error.column, error.constraint) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("select crm.refuse();", "sql"),
+        ("-- dbcustody: idempotent because it looks first\ncall crm.refuse_by_itself();", "sql"),
+        ("from alembic import op\n\n\ndef upgrade():\n    op.execute('select crm.refuse()')\n", "py"),
+    ],
+)
+def test_what_code_in_the_database_raises_is_not_told(
+    server: PostgresServer, deployer: Deployer, text: str, ending: str
+) -> None:
+    """Nobody can tell its words from a row; whoever may read rows reads them by hand."""
+    body = "begin raise exception '% is no address', (select min(email) from crm.people); end"
+    server.execute(
+        f"create function crm.refuse() returns int language plpgsql as $$ {body} $$",
+        f"create procedure crm.refuse_by_itself() language plpgsql as $$ {body} $$",
+        database="shop",
+    )
+    assert refused(deployer, text, ending=ending).message == RAISED
 
 
 def test_what_is_refused_at_the_end_has_no_line(deployer: Deployer) -> None:

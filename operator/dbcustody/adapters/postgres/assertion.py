@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg import sql
 
-from dbcustody.adapters.postgres.failure import explain, make_error, redact
+from dbcustody.adapters.postgres.failure import explain, make_error, said_by
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def ask(session: Session, name: str, query: str, *, role: str | None) -> str | N
     except psycopg.Error as error:
         if session.closed or session.broken:
             raise explain(error, f"check {name}", otherwise=Reason.CONNECTION_LOST) from error
-        said = redact(error.diag.message_primary or str(error))
+        said = said_by(error)
         state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
         raise make_error(Reason.CHECKS_FAILED, f"check {name}: {said}{state}") from error
     return None if row[0] is None else str(row[0])

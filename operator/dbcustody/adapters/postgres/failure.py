@@ -131,6 +131,9 @@ _FEW_LINES: Final = 3
 """A complaint that is not the program's own, as the loader's about a missing library, is told whole when it is short."""
 _FROM_SERVER: Final = re.compile(r"^pg_\w+: detail: Error message from server: (?:ERROR: +)?", re.MULTILINE)
 _LONGEST: Final = 600
+_RAISING: Final = frozenset({"exec_stmt_raise", "exec_stmt_assert"})
+"""What of PL/pgSQL speaks for code in the database: it puts anything into a message, and quotes nothing."""
+_RAISED: Final = "code in the database raised an exception, whose words may hold values of rows; run the statement by hand to read them"
 
 
 def redact(text: str) -> str:
@@ -145,6 +148,22 @@ def redact(text: str) -> str:
     return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 1] + "…"
 
 
+def is_raised(error: psycopg.Error) -> bool:
+    """Return whether *error* is of code in the database that raised it: its words are no server's, nor are its names."""
+    return error.diag.source_function in _RAISING
+
+
+def said_by(error: psycopg.Error, text: str = "") -> str:
+    """Return what *error* may tell, which the statement *text* ended with.
+
+    What code in the database raised is told only where it stands in *text* as a literal: then nothing was put into it.
+    """
+    said = error.diag.message_primary or str(error)
+    if is_raised(error) and f"'{said}'" not in text.replace("''", "'"):
+        return _RAISED
+    return redact(said)
+
+
 def explain(error: psycopg.Error, what: str, *, otherwise: Reason = Reason.DUMP_FAILED) -> DbcustodyError:
     """Return *error*, which happened during *what*, as one of ours; what fits nothing gets the reason *otherwise*."""
     text = error.diag.message_primary or str(error)
@@ -152,7 +171,7 @@ def explain(error: psycopg.Error, what: str, *, otherwise: Reason = Reason.DUMP_
     if reason is None and isinstance(error, psycopg.OperationalError):
         reason = Reason.CONNECTION_LOST
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-    return make_error(reason or otherwise, f"{what}: {redact(text)}{state}")
+    return make_error(reason or otherwise, f"{what}: {said_by(error)}{state}")
 
 
 def explain_text(text: str, what: str, *, otherwise: Reason = Reason.DUMP_FAILED) -> DbcustodyError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from dbcustody.adapters.postgres.failure import explain, redact, translated
+from dbcustody.adapters.postgres.failure import explain, is_raised, said_by, translated
 from dbcustody.adapters.postgres.session import SETTLED, connect, watch_client
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
@@ -144,7 +144,7 @@ def run_together(
             then(session)
             session.execute("commit")
     except psycopg.Error as error:
-        raise failure_of(error, ordinal) from error
+        raise failure_of(error, ordinal, text=statements[ordinal - 1] if ordinal else "") from error
     finally:
         _undo(session)
         forget(session)
@@ -169,7 +169,7 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
         limit(session, limits, local=False)
         session.execute(statement.encode())
     except psycopg.Error as error:
-        raise failure_of(error, ordinal) from error
+        raise failure_of(error, ordinal, text=statement) from error
     finally:
         forget(session)
 
@@ -198,21 +198,24 @@ def limit(session: Session, limits: Limits, *, local: bool = True) -> None:
     )
 
 
-def failure_of(error: psycopg.Error, ordinal: int, *, line: int | None = None) -> Exception:
-    """Return what a failure of statement *ordinal* means, which the *line* of a Python file ran; without SQLSTATE a connection was lost."""
+def failure_of(error: psycopg.Error, ordinal: int, *, text: str = "", line: int | None = None) -> Exception:
+    """Return what a failure of statement *ordinal*, of *text*, means, which the *line* of a Python file ran.
+
+    Without SQLSTATE a connection was lost. What code in the database names is not told: it may be anything.
+    """
     if error.sqlstate is None or error.sqlstate.startswith(_GONE):
         return explain(error, "run the migration", otherwise=Reason.CONNECTION_LOST)
     diag = error.diag
-    position = diag.statement_position
+    position, is_named = diag.statement_position, not is_raised(error)
     refusal = Refusal(
         ordinal=ordinal,
         sqlstate=error.sqlstate,
-        message=redact(diag.message_primary or str(error)),
-        schema=diag.schema_name,
-        table=diag.table_name,
-        column=diag.column_name,
-        constraint=diag.constraint_name,
-        type=diag.datatype_name,
+        message=said_by(error, text),
+        schema=diag.schema_name if is_named else None,
+        table=diag.table_name if is_named else None,
+        column=diag.column_name if is_named else None,
+        constraint=diag.constraint_name if is_named else None,
+        type=diag.datatype_name if is_named else None,
         position=int(position) - 1 if position else None,
         line=line,
     )
