@@ -117,14 +117,14 @@ def test_it_goes_through_the_crd_and_back(error: StatedError) -> None:
     assert "lastError" not in body_of(looked().migration)["status"]
 
 
-def test_it_has_room_whatever_code_in_the_database_says() -> None:
-    """An exception may name anything as a table; no name and no word is longer than the CRD allows."""
+def test_it_has_room_whatever_is_named() -> None:
+    """No name and no word is longer than the CRD allows."""
     long = "x" * 5000
-    plane = failed(replace(TOLD, schema=long, table=long, column=long, constraint=long, message=long))
+    plane = failed(replace(TOLD, file=long, schema=long, table=long, column=long, constraint=long, message=long))
     Draft202012Validator(schema()).validate(body_of(plane.migration))
     found = plane.migration.status.last_error
     assert found is not None
-    lengths = {len(one or "") for one in (found.schema, found.table, found.column, found.constraint)}
+    lengths = {len(one or "") for one in (found.file, found.schema, found.table, found.column, found.constraint)}
     assert (lengths, len(found.message or "")) == ({NAME_LENGTH}, MESSAGE_LENGTH)
 
 

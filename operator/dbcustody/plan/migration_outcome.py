@@ -53,6 +53,7 @@ def _with_its_word(found: StatedError | None, before: StatedError | None) -> Sta
         return before if is_same else found
     return replace(
         found,
+        file=_short_name(found.file),
         schema=_short_name(found.schema),
         table=_short_name(found.table),
         column=_short_name(found.column),
@@ -62,7 +63,7 @@ def _with_its_word(found: StatedError | None, before: StatedError | None) -> Sta
 
 
 def _short_name(name: str | None) -> str | None:
-    """Return *name* as far as status has room for it: code in the database may say anything where a name is told."""
+    """Return *name* as far as status has room for it: files may lie deep, and servers be built for longer names."""
     return None if name is None else name[:NAME_LENGTH]
 
 
