@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from dbcustody.contract import Verb
 from dbcustody.reason import Reason
-from tests.fakes.control_plane import ControlPlane
+from tests.fakes.control_plane import NEVER, ControlPlane
 from tests.fakes.seen import backup, facts, result, with_metadata
-from tests.gitops.argocd import Health, Phase, Sync, hook_phase
+from tests.gitops.argocd import Health, Phase, Sync, health_of, hook_phase
 from tests.gitops.bodies import body_of
 from tests.gitops.lives import database_life
+from tests.gitops.rollout import WAITS_FOR, Rollout
 from tests.gitops.states import INSPECTED, STATES
 
 if TYPE_CHECKING:
@@ -121,3 +122,61 @@ def test_waves_of_ours_come_one_after_the_other() -> None:
 
     assert (seen, one.applied) == ([Phase.RUNNING] * 3, 2)
     assert one.look(live | {"policy": BODIES["BackupPolicy-new"]}) is Phase.SUCCEEDED
+
+
+def rolled_out(name: str | None = None, *, waits_for: str = "nothing") -> Rollout:
+    """Return a rollout whose first commit, of a ConfigMap *name* or of one that is named by its content, is in."""
+    found = Rollout(waits_for=waits_for)
+    found.commit({"20260131_120000_begin.sql": "select 1"}, name=name)
+    found.is_in_elsewhere()
+    found.is_backed_up()
+    goes_on(found)
+    return found
+
+
+def goes_on(rollout: Rollout, steps: int = 8) -> list[tuple[Phase, bool]]:
+    """Return what the sync says, and whether the app's wave is applied, at each of *steps*: a look, and a Job that ends well."""
+    seen = []
+    for _ in range(steps):
+        rollout.hears()
+        rollout.hears_of_sources()
+        rollout.works(dies_after=NEVER)
+        seen.append((rollout.looks_on(), rollout.is_let_go))
+        if rollout.at_work is not None:
+            rollout.ends("well")
+    return seen
+
+
+def test_the_app_comes_after_the_migrations_of_its_own_commit() -> None:
+    """A ConfigMap of another name is another spec: what was ready before lets nothing go, whether the operator has heard of it or not."""
+    rollout = rolled_out()
+    assert rollout.looks_on() is Phase.SUCCEEDED
+    rollout.commit(rollout.files | {"20260201_120000_more.sql": "select 2"})
+
+    assert health_of(body_of(rollout.plane.migration)).health is Health.PROGRESSING
+    assert (rollout.looks_on(), rollout.is_let_go) == (Phase.RUNNING, False)
+    seen = goes_on(rollout)
+    first = seen.index((Phase.SUCCEEDED, True))
+    assert seen[:first] == [(Phase.RUNNING, False)] * first
+    assert first > 2
+    assert rollout.ledger.has(rollout.files)
+
+
+def test_a_config_map_that_keeps_its_name_is_not_waited_for() -> None:
+    """What docs/gitops.md warns of: the resource stays as it is, and nobody can see in it that its files are others by now."""
+    rollout = rolled_out("shop-migrations")
+    rollout.commit(rollout.files | {"20260201_120000_more.sql": "select 2"}, name="shop-migrations")
+
+    assert (rollout.looks_on(), rollout.is_let_go) == (Phase.SUCCEEDED, True)
+    assert not rollout.ledger.has(rollout.files)
+
+
+@pytest.mark.parametrize("waits_for", sorted(WAITS_FOR.keys() - {"nothing"}))
+def test_the_app_waits_as_long_as_its_migration_does(waits_for: str) -> None:
+    """For a person, a backup or another environment: Suspended, however long it takes, and never a failure."""
+    rollout = Rollout(waits_for=waits_for)
+    rollout.around(is_stamped=True)
+    rollout.commit({"20260131_120000_begin.sql": "select 1"})
+
+    assert goes_on(rollout, 20) == [(Phase.RUNNING, False)] * 20
+    assert health_of(body_of(rollout.plane.migration)).health is Health.SUSPENDED
