@@ -78,6 +78,8 @@ class SwapLife:
     is_in_place: bool = False
     was_in_place: bool = False
     """Whether it was so before the request was filed: it is the same wish as one that was deleted."""
+    unseen_swaps: int = 0
+    """How many Jobs that swap were gone before an operator had looked: what it wrote down is as if it had died before it made them."""
 
     def asks(self, *, is_undo: bool, needs_person: bool, safety_backup: bool, was_in_place: bool) -> None:
         """Let a person file it."""
@@ -113,8 +115,9 @@ class SwapLife:
 
     @property
     def swaps(self) -> int:
-        """How many Jobs that swap were made."""
-        return sum(1 for one in self.plane.started if one["metadata"]["labels"][LABEL_VERB] == Verb.SWAP.value)
+        """How many Jobs that swap were made, but for those that are made again in their own name because nobody had seen them."""
+        made = sum(1 for one in self.plane.started if one["metadata"]["labels"][LABEL_VERB] == Verb.SWAP.value)
+        return made - self.unseen_swaps
 
     def looks(self, *, dies_after: int = NEVER, is_just_done: bool = False) -> None:
         """Let an operator look once; *is_just_done*: if it ends a swap, that had just been done."""
@@ -127,8 +130,9 @@ class SwapLife:
 
     def vanishes(self, *, is_just_done: bool) -> None:
         """Let somebody delete the last Job."""
-        job = self.plane.jobs.pop(self.plane.name)
+        job, seen_job = self.plane.jobs.pop(self.plane.name), self.plane.request.status.job_ref
         self.is_in_place |= job.verb is Verb.SWAP and is_just_done
+        self.unseen_swaps += job.verb is Verb.SWAP and (seen_job is None or seen_job.name != job.name)
 
     def endings(self) -> list[JobResult | None]:
         """Return what the last Job may truthfully end with; None: without a word. The first one is the good end."""

@@ -285,6 +285,26 @@ TestReplaced.settings = settings(
 )
 
 
+@pytest.mark.parametrize("is_just_done", [True, False])
+def test_a_swap_whose_job_vanishes_before_anybody_looks_comes_to_its_end(*, is_just_done: bool) -> None:
+    """Its Job is made again in its own name, and adopts a swap that is done; deleted once it was seen, the server is asked."""
+    life = SwapLife()
+    life.asks(is_undo=False, needs_person=False, safety_backup=True, was_in_place=False)
+    while not life.swaps:
+        life.goes_well()
+        life.looks()
+    life.vanishes(is_just_done=is_just_done)
+    life.looks()
+    assert (life.swaps, life.unseen_swaps, life.plane.verbs.count("swap")) == (1, 1, 1)
+    life.looks()
+    life.vanishes(is_just_done=False)
+    for _ in range(6):
+        life.looks()
+        life.goes_well()
+    assert (life.swaps, life.is_over) == (1, True)
+    assert is_true(life.plane.request.status.conditions, ConditionType.SUCCEEDED) is is_just_done
+
+
 def _early(status: RestoreRequestStatus) -> RestoreRequestStatus:
     """Success is said as soon as the data is restored, before the swap."""
     if not status.attempts or status.attempts[-1].reason != Reason.RESTORED:

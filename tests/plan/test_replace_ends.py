@@ -59,6 +59,42 @@ def test_a_swap_without_success_is_asked_for(ending: Any, *, was_swapped: bool) 
     assert (replicas(found), found.word(ConditionType.WORKLOADS_RESUMED)) == (3, ("True", "WorkloadsResumed"))
 
 
+def before_the_swap() -> RestorePlane:
+    """Return a plane on which the swap is written down, and its Job is what the operator makes next."""
+    found = at_restore()
+    found.ends(IS_READY)
+    found.steps(4)
+    pods_end(found)
+    while found.verbs[-1] != "swap":
+        found.step()
+    return found
+
+
+def test_a_swap_whose_job_nobody_saw_is_begun_again_in_its_own_name() -> None:
+    """To whoever looks it is as if the operator had died before it made the Job; the Job adopts a swap that was done already."""
+    died, deleted = before_the_swap(), before_the_swap()
+    died.step(dies_after=1)
+    deleted.step()
+    deleted.jobs.pop(deleted.name)
+    assert (deleted.request.status, deleted.jobs) == (died.request.status, died.jobs)
+
+    first = deleted.started[-1]
+    deleted.step()
+    assert (deleted.started[-1], deleted.verbs.count("swap")) == (first, 1)
+
+
+def test_a_swap_whose_job_was_seen_and_deleted_is_asked_for_and_not_begun_again() -> None:
+    """Even if that was the moment after it was made."""
+    found = before_the_swap()
+    found.steps(2)
+    found.jobs.pop(found.name)
+    before = len(found.started)
+    found.steps(3)
+    assert found.verbs[-2:] == ["swap", "settle-restore"]
+    assert found.request.status.attempts[-2].reason == "JobDeleted"
+    assert len(found.started) == before + 1
+
+
 def test_workloads_that_cannot_come_back_are_named() -> None:
     """After ten minutes the verdict is said all the same."""
     found = stuck(at_swap())
