@@ -1,7 +1,8 @@
 """A database of developers begins anew: dropped and made again as it was, or emptied where its role may not make one.
 
 Its owner, rights, settings and locale stay in either way, and so do the extensions that no migration creates: only a superuser may have
-been able to make them. What cannot be made again is found out before anything is dropped.
+been able to make them. What cannot be made again is found out before anything is dropped, and whoever is killed on the way has lost nothing
+else than contents.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ from dbcustody.adapters.postgres.demolition import (
     clear,
     create,
     disconnect,
-    drop,
-    install,
     read_contents,
     read_inhabitants,
 )
-from dbcustody.adapters.postgres.landing import create_database, hand_over
 from dbcustody.adapters.postgres.seedbook import find_operator
 from dbcustody.adapters.postgres.surroundings import read_database
 from dbcustody.codec import decode
-from dbcustody.errors import DbcustodyError, RefusedError
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.remaking import make_beside, take_left, take_place
 from dbcustody.migration.extension import made_extensions
 from dbcustody.reason import Reason
 from dbcustody.repository.catalogue import DatabaseFacts
@@ -74,9 +73,13 @@ def survey(order: MigrationOrder) -> Survey | None:
 
 
 def make_database(order: MigrationOrder) -> None:
-    """Make the database of *order*, which is not there; raises RefusedError (PrivilegesMissing) when the role may not."""
+    """Make the database of *order*, which is not there; raises RefusedError (PrivilegesMissing) when the role may not.
+
+    A reset that was killed when the old one was dropped already left one that is as that was: it takes the name.
+    """
     with connect(order.target.at(order.maintenance_database)) as session:
-        create(session, order.target.database)
+        if not take_left(session, order.target.database):
+            create(session, order.target.database)
 
 
 def renew(order: MigrationOrder, found: Survey, *, disconnects: bool) -> None:
@@ -90,10 +93,8 @@ def renew(order: MigrationOrder, found: Survey, *, disconnects: bool) -> None:
             clear(session, [one.name for one in found.contents.extensions if one not in found.kept])
             return
         facts = decode(DatabaseFacts, read_database(session))
-    _remake(order, facts, by_force=disconnects)
-    if found.kept:
-        with connect(order.target) as session:
-            install(session, found.kept)
+        make_beside(order, facts, found.kept)
+    take_place(order, facts.name, by_force=disconnects)
 
 
 @contextmanager
@@ -118,16 +119,3 @@ def _require_alone(session: Session, *, disconnects: bool) -> None:
         message = f"in use by {', '.join(map(str, others))}; nothing was dropped. End them, or say --disconnect"
         raise RefusedError(message, reason=Reason.SESSIONS_HELD)
     disconnect(session, others)
-
-
-def _remake(order: MigrationOrder, facts: DatabaseFacts, *, by_force: bool) -> None:
-    """Drop the database and make it again, with the owner, the rights, the settings and the locale of *facts*."""
-    name = facts.name
-    with connect(order.target.at(order.maintenance_database)) as session:
-        drop(session, name, by_force=by_force)
-        try:
-            create_database(session, name, facts, remark="dbcustody: is being made again by a reset")
-            hand_over(session, name, facts, with_ownership=True, comment=facts.comment)
-        except DbcustodyError as error:
-            message = f"database {name}: was dropped, and could not be made again: {error.message}; say the same again once it can"
-            raise RefusedError(message, reason=error.reason) from error

@@ -158,6 +158,15 @@ def create(session: Session, name: str) -> None:
         session.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
 
+def rename(session: Session, name: str, new_name: str, *, comment: str | None) -> None:
+    """Give the database *name*, in which nobody is, a new name and *comment*, both or neither."""
+    with translated(f"rename the database {name}", otherwise=Reason.MIGRATION_FAILED), session.transaction():
+        session.execute(
+            sql.SQL("alter database {} rename to {}").format(sql.Identifier(name), sql.Identifier(new_name))
+        )
+        session.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(new_name), sql.Literal(comment)))
+
+
 def clear(session: Session, going: Iterable[str]) -> None:
     """Drop everything in the database of *session* that its role owns, in one transaction: schemas, relations, types, routines.
 
