@@ -56,6 +56,18 @@ def test_from_nothing_to_the_newest_and_back(shell: Shell) -> None:
     assert (gone.returncode, shell.columns()) == (0, [])
 
 
+def test_the_last_that_stays_is_named_by_its_revision_too(shell: Shell) -> None:
+    """Its time alone; the beginning of one names none, and what begins so is told."""
+    shell.type("deploy")
+    refused = shell.type("rollback", "--to", "202611", "--yes")
+    still = shell.columns()
+    undone = shell.type("rollback", "--to", BEGIN[:15], "--yes")
+
+    words = f"migration 202611: is not in the database; name one in full, or by its revision: {BEGIN}, {AGE}"
+    assert (refused.returncode, words in refused.stderr, still) == (64, True, ["id", "age"]), refused.stderr
+    assert (undone.returncode, undone.stdout, shell.columns()) == (0, "1 migration undone\n", ["id"]), undone.stderr
+
+
 def test_without_a_way_back_nothing_is_undone(shell: Shell) -> None:
     """Not even what has one."""
     (shell.files / f"{BEGIN}.down.sql").unlink()

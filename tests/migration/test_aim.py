@@ -93,8 +93,24 @@ def test_without_a_way_back_nothing_is_undone() -> None:
 def test_a_target_that_is_no_file_is_told() -> None:
     """Nothing runs."""
     found = aim("20270101_000000_x", A)
-    assert "is not among the files" in found.obstacles[0]
+    choice = f"name one in full, or by its revision: {C}, {B}, {A}"
+    assert found.obstacles == (f"targetRevision 20270101_000000_x: is not among the files; {choice}",)
     assert found.forth == ()
+
+
+def test_the_beginning_of_one_is_not_aimed_at() -> None:
+    """Forth or back: what it names today may be another tomorrow."""
+    for present in ((), (A, B, C)):
+        found = aim("20260102", *present)
+        choice = f"name one in full, or by its revision: {B}"
+        assert found.obstacles == (f"targetRevision 20260102: is not among the files; {choice}",)
+        assert (found.forth, found.back) == ((), ())
+
+
+def test_back_to_one_by_its_revision() -> None:
+    """As by its name."""
+    assert aim(A[:15], A, B, C) == aim(A, A, B, C)
+    assert names(aim(A[:15], A, B, C).back) == [C, B]
 
 
 def declaration(name: str = A, state: State = State.RESOLVED_APPLIED, reason: str = "made by hand") -> Declaration:

@@ -108,7 +108,13 @@ def migrate_deploy_command(folder: Path, **more: Any) -> None:
 
 
 @migrate_group.command("rollback")
-@click.option("--to", "target", required=True, metavar="MIGRATION", help="The last that stays; `base`: none does.")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="MIGRATION",
+    help="The last that stays, by its name or its revision; `base`: none does.",
+)
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 @migrate_options.folder
 @migrate_options.drift

@@ -17,6 +17,7 @@ from dbcustody.migration.aim import Declaration
 from dbcustody.migration.drift import Drift, Likeness, Moment
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import Standing, State, records
+from dbcustody.migration.target import choice_of, find_target
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -31,11 +32,10 @@ _DECLARED = {State.RESOLVED_APPLIED: Standing.IN, State.RESOLVED_ROLLED_BACK: St
 def to_undo(order: MigrationOrder, history: History, target: str | None) -> tuple[Script, ...]:
     """Return the scripts that have to be undone, newest first, so that the migration *target* is the last that is in; None: none is.
 
-    Raises InvalidSpecError when it is not in, RefusedError (Irreversible) naming every one that has no way back, before anything is done.
+    It is named as `migration.target` says. Raises InvalidSpecError when it is not in, RefusedError (Irreversible) naming every one that
+    has no way back, before anything is done.
     """
-    if target is not None and target not in history.applied:
-        raise InvalidSpecError(f"migration {target}: is not in the database; name one that `status` shows as applied")
-    later = history.applied[history.applied.index(target) + 1 :] if target is not None else history.applied
+    later = history.applied[_place(history, target) + 1 :] if target is not None else history.applied
     by_name = {script.name: script for script in order.scripts}
     stuck = [name for name in later if name not in by_name or by_name[name].down is None]
     if stuck:
@@ -48,6 +48,14 @@ def to_undo(order: MigrationOrder, history: History, target: str | None) -> tupl
     if faults := [str(fault) for script in undone for fault in script.down_faults]:
         raise RefusedError(f"{'; '.join(faults)}; nothing was undone", reason=Reason.SOURCE_INVALID)
     return undone
+
+
+def _place(history: History, target: str) -> int:
+    known = dict(zip(history.applied, history.present, strict=True))
+    name = find_target(target, known)
+    if name is None:
+        raise InvalidSpecError(f"migration {target}: is not in the database; {choice_of(target, known)}")
+    return history.applied.index(name)
 
 
 def roll_back(order: MigrationOrder, target: str | None) -> History:

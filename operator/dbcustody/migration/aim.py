@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.migration.ledger import Attempt, Standing, State, records
 from dbcustody.migration.script import Script
+from dbcustody.migration.target import choice_of, find_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,12 +53,10 @@ def aim_at(target: str | None, scripts: Sequence[Script], history: History, *, m
     """
     if target is None:
         return Aim(forth=history.pending)
-    names = {known: script.name for script in scripts for known in (script.name, script.revision)}
-    if target != BASE and target not in names:
-        return Aim(
-            obstacles=(f"targetRevision {target}: is not among the files; name one of them, without its ending",)
-        )
-    name = names.get(target)
+    known = {script.name: script.revision for script in scripts}
+    name = find_target(target, known)
+    if target != BASE and name is None:
+        return Aim(obstacles=(f"targetRevision {target}: is not among the files; {choice_of(target, known)}",))
     if name is not None and name not in history.applied:
         order = [script.name for script in scripts]
         until = order.index(name)
