@@ -166,6 +166,24 @@ def test_a_role_that_may_make_no_database_empties_it(developer: Developer) -> No
     assert developer.ask("select extname::text from pg_extension order by 1") == ["hstore", "plpgsql"]
 
 
+def test_a_role_that_would_have_to_become_its_owner_first_empties_it(developer: Developer) -> None:
+    """It may make databases, and yet not drop this one as it is."""
+    developer.server.execute(
+        "drop role if exists aloof",
+        "create role aloof login createdb noinherit in role maker password 'aloof-pw'",
+        "alter database shop owner to maker",
+        "grant create on database shop to aloof",
+    )
+    developer.server.execute("grant all on schema public to aloof", database="shop")
+    url = f"{developer.server.url('shop', user='aloof', password='aloof-pw')}?sslmode=disable"
+    done = developer.run("migrate", "reset", "--yes", "--json", DATABASE_URL=url)
+    databases = developer.ask("select datname::text from pg_database where not datistemplate order by 1")
+    developer.server.execute("drop database shop with (force)", "drop role aloof")
+    assert (done.code, json.loads(done.out or "{}").get("reset"), databases) == (0, "Contents", ["postgres", "shop"]), (
+        done.err
+    )
+
+
 def test_a_database_that_is_not_there_is_made(developer: Developer) -> None:
     """Nothing is lost, so nothing is asked."""
     developer.server.execute("drop database shop")

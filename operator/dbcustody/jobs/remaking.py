@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.demolition import Installed, drop, install, rename
-from dbcustody.adapters.postgres.landing import comment_on, create_database, find_newborn, hand_over, read_database
+from dbcustody.adapters.postgres.landing import create_database, find_newborn, hand_over, read_database
 from dbcustody.errors import DbcustodyError, RefusedError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def make_beside(order: MigrationOrder, facts: DatabaseFacts, extensions: Iterabl
         try:
             with connect(order.target.at(new)) as inside:
                 install(inside, extensions)
-            hand_over(session, new, facts, with_ownership=True, comment=_UNFINISHED)
-            comment_on(session, new, f"{_COMPLETE}{json.dumps(facts.comment)}")
+            hand_over(session, new, facts, with_ownership=True, comment=f"{_COMPLETE}{json.dumps(facts.comment)}")
         except DbcustodyError:
             _drop_left(session, new)
             raise

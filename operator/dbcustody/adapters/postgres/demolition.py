@@ -25,7 +25,7 @@ select pg_database_size(current_database())::bigint,
        (select coalesce(sum(c.reltuples) filter (where c.reltuples > 0), 0)::bigint
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where c.relkind = 'r' and {_OURS} and n.nspname <> 'dbcustody'),
-       (select rolsuper or rolcreatedb and pg_has_role(datdba, 'member') from pg_roles where rolname = current_user)
+       (select rolsuper or rolcreatedb and pg_has_role(datdba, 'usage') from pg_roles where rolname = current_user)
 from pg_database where datname = current_database()
 """  # noqa: S608 - words of our own
 _INHABITANTS: Final = """
