@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.api.backup import BackupScope
@@ -16,16 +17,15 @@ from dbcustody.api.migration import (
     BackupGate,
     DatabaseMigration,
     DatabaseMigrationStatus,
-    InlineFile,
     MigrationApproval,
     MigrationGates,
     MigrationRef,
-    MigrationSource,
     PromotionGate,
     RiskClass,
     StatedMigration,
     StatedMigrationPlan,
 )
+from dbcustody.api.migration_source import InlineFile, MigrationSource, SourceImage
 from dbcustody.api.restore import StatedObstacle
 from dbcustody.contract import Verb
 from dbcustody.facts import MigrationFacts
@@ -65,6 +65,14 @@ _IN: Final = (yes(ConditionType.READY, Reason.APPLIED), yes(ConditionType.APPLIE
 
 Files = dict[str, str]
 """Their texts, by name."""
+
+
+class Lies(StrEnum):
+    """Where the files of a commit lie."""
+
+    IN_CONFIG_MAP = "ConfigMap"
+    IN_IMAGE = "Image"
+    INLINE = "Inline"
 
 
 def digest_of(files: Mapping[str, str]) -> str:
@@ -126,6 +134,7 @@ class Rollout:
     files: Files = field(default_factory=dict)
     """Those of the last commit."""
     config_maps: dict[str, Files] = field(default_factory=dict)
+    images: dict[str, Files] = field(default_factory=dict)
     stale: DatabaseMigration | None = None
     """What the operator still takes for the resource; None: it knows it as it is."""
     agreed: dict[str, bool] = field(default_factory=dict)
@@ -148,22 +157,35 @@ class Rollout:
 
     # --- the team
 
-    def commit(self, files: Files, *, is_inline: bool = False, name: str | None = None, **spec: Any) -> None:
-        """Let Git have *files*, *is_inline* or in the ConfigMap *name* (None: it is named by its content), and a sync of that begin."""
+    def commit(self, files: Files, *, lies: Lies = Lies.IN_CONFIG_MAP, name: str | None = None, **spec: Any) -> None:
+        """Let Git have *files*, under *name* where they lie outside (None: it is made of their content), and a sync of that begin."""
         self.files, name = files, name or f"shop-migrations-{digest_of(files)[:10]}"
-        if is_inline:
+        if lies is Lies.INLINE:
             source = MigrationSource(inline=tuple(InlineFile(name=one, sql=text) for one, text in files.items()))
+        elif lies is Lies.IN_IMAGE:
+            self.images[name] = files
+            source = MigrationSource(image=SourceImage(reference=name, path="/migrations"))
         else:
             self.config_maps[name] = files
             source = MigrationSource(config_map_refs=(ObjectRef(name=name),))
+        self._apply(source, spec)
+        self.sync = self._new_sync()
+
+    def _apply(self, source: MigrationSource, spec: Mapping[str, Any]) -> None:
         self.stale = self.stale or self.plane.migration
         if self.is_hook:
             self._is_made_anew()
-        before = self.plane.migration
-        after = replace(before.spec, source=source, **spec)
-        if after != before.spec:
+        before = self.plane.migration.spec
+        if replace(before, source=source, **spec) != before:
             self.plane.edit(source=source, **spec)
-        self.sync = self._new_sync()
+
+    @property
+    def lies(self) -> Lies:
+        """Where the files of the last commit lie."""
+        source = self.plane.migration.spec.source
+        if source.image is not None:
+            return Lies.IN_IMAGE
+        return Lies.INLINE if source.inline else Lies.IN_CONFIG_MAP
 
     def _is_made_anew(self) -> None:
         """Delete the resource, whose Jobs end with it, and create it of the same name."""
@@ -224,6 +246,8 @@ class Rollout:
     def given(self) -> Files | None:
         """The files that the Job at work was given; None: a ConfigMap of them is gone, and its pod never starts."""
         terms = self._terms
+        if terms.image is not None:
+            return self.images[terms.image.reference]
         names = [one.name for one in terms.config_map_refs]
         if any(name not in self.config_maps for name in names):
             return None

@@ -31,7 +31,7 @@ from tests.fakes.migration_plane import word
 from tests.gitops import argocd
 from tests.gitops.argocd import Health, Phase, health_of, script_of
 from tests.gitops.bodies import body_of
-from tests.gitops.rollout import WAITS_FOR, Rollout
+from tests.gitops.rollout import WAITS_FOR, Lies, Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,17 +64,17 @@ class RolledOut(RuleBasedStateMachine):
     def begin(self, *, waits_for: str, is_hook: bool, good_steps: int, is_helped: bool) -> None:
         """The first version of the application, which may have come a good way already."""
         self.rollout = Rollout(waits_for=waits_for, is_hook=is_hook)
-        self.team_adds_files(count=1, is_inline=False)
+        self.team_adds_files(count=1, lies=Lies.IN_CONFIG_MAP)
         self.all_goes_well(good_steps, is_helped=is_helped)
 
-    @rule(count=st.integers(1, 2), is_inline=st.booleans())
-    def team_adds_files(self, count: int, *, is_inline: bool) -> None:
+    @rule(count=st.integers(1, 2), lies=st.sampled_from(Lies))
+    def team_adds_files(self, count: int, lies: Lies) -> None:
         """A new version of the application needs them."""
         files = dict(self.rollout.files)
         for _ in range(count):
             self.number += 1
             files[f"2026013{self.number // 100000}_{self.number:06}_more.sql"] = f"select {self.number}"
-        self.rollout.commit(files, is_inline=is_inline)
+        self.rollout.commit(files, lies=lies)
 
     @rule()
     def team_edits_the_last_file(self) -> None:
@@ -92,8 +92,7 @@ class RolledOut(RuleBasedStateMachine):
     @rule(suspend=st.sampled_from([True, False, False]))
     def team_edits_the_spec(self, *, suspend: bool) -> None:
         """The files stay; perhaps nothing changes at all."""
-        is_inline = bool(self.rollout.plane.migration.spec.source.inline)
-        self.rollout.commit(self.rollout.files, is_inline=is_inline, suspend=suspend)
+        self.rollout.commit(self.rollout.files, lies=self.rollout.lies, suspend=suspend)
 
     @rule()
     def old_sources_are_pruned(self) -> None:

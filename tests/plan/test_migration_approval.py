@@ -168,3 +168,19 @@ def test_after_a_freeze_window_it_begins_by_itself() -> None:
     plane.passes(61)
     plane.step()
     assert plane.verbs == ["plan-migration", "migrate"]
+
+
+def test_a_no_does_not_speak_for_what_was_suspended_since() -> None:
+    """It waits because somebody wanted that; looked at again, the same plan is refused as before."""
+    plane = looked(of=asking())
+    plane.say(word(Decision.DENY))
+    plane.edit(suspend=True)
+    plane.steps(2)
+    assert plane.word(APPROVED) == ("Unknown", "PlanChanged")
+    assert plane.word(ConditionType.STALLED) == ("True", "Suspended")
+    plane.edit(suspend=False)
+    plane.step()
+    plane.ends(told(TO_DO))
+    plane.steps(2)
+    assert plane.word(APPROVED) == ("False", "Denied")
+    assert "migrate" not in plane.verbs

@@ -173,7 +173,9 @@ def _suspended(case: MigrationCase) -> Step:
         _examination(case, None), case.planning_jobs, case.now, manifest=lambda _: {}, what="nothing is looked at"
     )
     status = _with_examination(case, None, examined.exam)
-    return say(case, status, examined.said, actions=examined.actions, again=examined.look_again_seconds)
+    # nobody looks whether the plan is still the one that was refused
+    said = (*examined.said, *no_longer_refused(case))
+    return say(case, status, said, actions=examined.actions, again=examined.look_again_seconds)
 
 
 def _examination(case: MigrationCase, found: Found | None) -> Examination:
