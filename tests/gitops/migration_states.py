@@ -71,6 +71,14 @@ def _edited_after_a_no() -> Body:
     return body_of(plane.migration)
 
 
+def _suspended_after_a_no() -> Body:
+    plane = looked(of=asking())
+    plane.say(word(Decision.DENY))
+    plane.edit(suspend=True)
+    plane.steps(2)
+    return body_of(plane.migration)
+
+
 def _gated(*, promotion: bool = False, take_new: bool = False) -> MigrationPlane:
     """Return a plane that waits for another environment, or for a backup."""
     backup = None if promotion else BackupGate(policy_ref=ObjectRef(name="nightly"), take_new=take_new)
@@ -117,5 +125,6 @@ MIGRATION_STATES: Final = (
     State("DatabaseMigration-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(is_stamped=False)),
     State("DatabaseMigration-agreed-to", Health.PROGRESSING, lambda: _decided(word())),
     State("DatabaseMigration-denied", Health.DEGRADED, lambda: _decided(word(Decision.DENY))),
+    State("DatabaseMigration-suspended-after-a-no", Health.SUSPENDED, _suspended_after_a_no),
     State("DatabaseMigration-edited-after-a-no", Health.HEALTHY, _edited_after_a_no),
 )
