@@ -139,3 +139,11 @@ def test_a_word_goes_before_what_the_files_look_like(deployer: Deployer) -> None
     assert (unclear.reason, "say which it is" in unclear.message) == (Reason.SOURCE_INVALID, True)
     assert migrates(deployer, format=SourceFormat.FLYWAY).reason is Reason.APPLIED
     assert (tables(deployer), "1_other.up.sql" in deployer.said) == ({"people"}, True)
+
+
+def test_an_image_without_migrations_is_a_wrong_one(deployer: Deployer) -> None:
+    """A new database would be told to have everything, though the path is not the one that was meant."""
+    deployer.image = {"README.md": "for people", "src/app.sql": "select 1"}
+    result = does(deployer, Verb.PLAN_MIGRATION)
+    assert result.reason is Reason.SOURCE_NOT_FOUND
+    assert "no migration lies below /migrations in the image example.org/shop:1" in result.message

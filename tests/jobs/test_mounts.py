@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from dataclasses import replace
@@ -14,8 +15,9 @@ import pytest
 from dbcustody.adapters.objectstore import S3Store, VolumeStore
 from dbcustody.api.database import Connection, DatabaseSpec, Role, Roles, Tls
 from dbcustody.api.meta import ObjectRef, SecretKeyRef
+from dbcustody.api.migration_source import SourceImage
 from dbcustody.api.storage import S3, AddressingStyle, BackupStorageSpec, Encryption, Volume
-from dbcustody.contract import ATTEMPT_VARIABLE, JOB_NAME_VARIABLE, JobRequest, Mount, Verb
+from dbcustody.contract import ATTEMPT_VARIABLE, JOB_NAME_VARIABLE, JobRequest, MigrationTerms, Mount, Verb
 from dbcustody.errors import DbcustodyError, InvalidSpecError
 from dbcustody.jobs.mounts import CLIENTS_VARIABLE, client_folders, mounted_tools, read_credentials, read_folder
 from dbcustody.reason import Reason
@@ -253,3 +255,32 @@ def test_clients_are_where_they_are_said_to_be() -> None:
     """The variable wins; without it Debian's folders are taken."""
     assert client_folders({CLIENTS_VARIABLE: "/a:/b:"}) == (Path("/a"), Path("/b"))
     assert all(folder.name == "bin" for folder in client_folders({}))
+
+
+def test_of_an_image_plain_files_are_read_and_nothing_else(tmp_path: Path) -> None:
+    """A link would be followed beside the password, and a pipe be waited for."""
+    folder = tmp_path / Mount.SOURCE_IMAGE
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "migration.sql").write_text("select 1;")
+    (tmp_path / "secret").write_text(CANARY)
+    (folder / "b.sql").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "c.sql")
+    request = replace(
+        REQUEST, verb=Verb.PLAN_MIGRATION, migration=MigrationTerms(image=SourceImage(reference="i:1", path="/m"))
+    )
+    files = pod(tmp_path, request).sources()
+    assert [(one.path, one.content) for one in files] == [("a/migration.sql", b"select 1;")]
+
+
+@pytest.mark.parametrize("name", [b"a\nb.sql", b"\xff.sql"])
+def test_a_name_that_cannot_be_shown_is_refused(tmp_path: Path, name: bytes) -> None:
+    """It could pass for two files where their digests stand line by line."""
+    folder = tmp_path / Mount.SOURCE_IMAGE
+    folder.mkdir()
+    (folder / os.fsdecode(name)).write_text("select 1;")
+    request = replace(
+        REQUEST, verb=Verb.PLAN_MIGRATION, migration=MigrationTerms(image=SourceImage(reference="i:1", path="/m"))
+    )
+    with pytest.raises(DbcustodyError) as caught:
+        pod(tmp_path, request).sources()
+    assert (caught.value.reason, caught.value.message.isprintable()) == (Reason.SOURCE_INVALID, True)

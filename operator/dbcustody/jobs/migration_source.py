@@ -45,6 +45,11 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     digest = source_digest((file.path, file_digest(file.content)) for file in counted)
     if terms.source_digest not in {None, digest}:
         raise _other_files(verb, f"the files have the digest {digest}, and {terms.source_digest} is meant")
+    if terms.image is not None and not tree.files and not tree.faults:
+        where = f"below {terms.image.path} in the image {terms.image.reference}"
+        raise UnavailableError(
+            f"no migration lies {where}; correct `spec.source.image`", reason=Reason.SOURCE_NOT_FOUND
+        )
     if tree.faults:
         told = named([str(fault) for fault in tree.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)

@@ -24,7 +24,7 @@ from dbcustody.contract import (
     Mount,
     opened_by,
 )
-from dbcustody.errors import InvalidSpecError, UnavailableError
+from dbcustody.errors import InvalidSpecError, RefusedError, UnavailableError
 from dbcustody.jobs.custody import storage_of
 from dbcustody.jobs.tools import Tools, application_name, database_of, find_target
 from dbcustody.migration.layout import LaidFile
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 CLIENTS_VARIABLE: Final = "DBCUSTODY_CLIENTS"
 """Folders with PostgreSQL's clients, separated by colons; without it, where Debian puts them."""
 DEBIAN_CLIENTS: Final = Path("/usr/lib/postgresql")
+_SHOWN: Final = 200
 LARGEST_FILE_BYTES: Final = 1024 * 1024
 """Kubernetes allows no larger Secret."""
 _UNPLAIN: Final = re.compile(r"[^a-z0-9]")
@@ -186,10 +187,19 @@ def _mounted_sources(request: JobRequest, root: Path) -> tuple[LaidFile, ...]:
 
 
 def _copied_files(folder: Path) -> Iterator[LaidFile]:
-    """Yield what was copied out of an image; what is no plain file, such as a link that would lead out of the folder, is not read."""
+    """Yield what was copied out of an image; what is no plain file, such as a link that would lead out of the folder, is not read.
+
+    Raises RefusedError (SourceInvalid) for a name that nobody could show, or tell apart from others in a digest.
+    """
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            yield LaidFile(path=path.relative_to(folder).as_posix(), content=path.read_bytes())
+            name = path.relative_to(folder).as_posix()
+            if not name.isprintable():
+                shown = ascii(name)[:_SHOWN]
+                raise RefusedError(
+                    f"{shown}: is no name of a file that can be shown; rename it", reason=Reason.SOURCE_INVALID
+                )
+            yield LaidFile(path=name, content=path.read_bytes())
 
 
 def _mounted_ca(reference: SecretKeyRef | None, folder: Path) -> Path | None:
