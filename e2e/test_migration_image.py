@@ -50,12 +50,17 @@ def image(cluster: Cluster, folder: Path, tag: str, files: Mapping[str, str]) ->
 
 def wanted(reference: str, path: str = "/app/prisma") -> dict[str, Any]:
     """Return what is wanted of the files in an image."""
-    return spec(source={"image": {"reference": reference, "path": path}})
+    return spec(source={"image": at(reference, path)})
+
+
+def at(reference: str, path: str = "/app/prisma") -> dict[str, str]:
+    """Return where the files lie, in an image that no registry has."""
+    return {"reference": reference, "path": path, "pullPolicy": "IfNotPresent"}
 
 
 def to(tenant: Tenant, reference: str, path: str = "/app/prisma") -> None:
     """Have a person name another image or path."""
-    step = {"op": "replace", "path": "/spec/source/image", "value": {"reference": reference, "path": path}}
+    step = {"op": "replace", "path": "/spec/source/image", "value": at(reference, path)}
     tenant.api.patch(PLURAL, "shop", tenant.name, [step])
 
 

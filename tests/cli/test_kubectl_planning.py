@@ -189,3 +189,19 @@ def test_of_an_image_the_sql_comes_from_a_checkout(capsys: pytest.CaptureFixture
     (tmp_path / f"{FILE}.sql").write_text("select 42;\n")
     assert found.type("plan", "shop", "--dir", str(tmp_path)) == 2
     assert "note: the files are others than those that were planned" in capsys.readouterr().err
+
+
+def test_a_checkout_of_what_is_in_a_config_map_may_have_its_text_for_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It counts there, as every key does, whether the folder beside has it or not."""
+    (tmp_path / "README.md").write_text("for people")
+    (tmp_path / f"{FILE}.sql").write_text("select 1")
+    for files in ([f"{FILE}.sql"], [f"{FILE}.sql", "README.md"]):
+        body = body_of(looked().migration)
+        pairs = ((name, file_digest((tmp_path / name).read_bytes())) for name in files)
+        body["status"]["sourceDigest"] = source_digest(pairs)
+        found = Counter()
+        found.kube.have(body)
+        assert found.type("plan", "shop", "--dir", str(tmp_path)) == 2
+        assert capsys.readouterr().err == ""

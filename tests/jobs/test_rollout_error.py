@@ -145,6 +145,42 @@ def test_what_code_in_the_database_raises_is_not_told(
     assert refused(deployer, text, ending=ending).message == RAISED
 
 
+@pytest.mark.parametrize("way", ["postgres_fdw", "dblink"])
+def test_what_code_on_another_server_raises_is_not_told(server: PostgresServer, deployer: Deployer, way: str) -> None:
+    """It comes through as the words of an extension, and is somebody's code all the same."""
+    body = "begin raise exception '% is no address', (select min(email) from crm.people); end"
+    address = f"host {server.host!r}, port '{server.port}', dbname 'shop'"
+    place = f"host={server.host} port={server.port} dbname=shop user=postgres password={server.password}"
+    server.execute(
+        f"create function crm.refuse() returns int language plpgsql as $$ {body} $$",
+        "create view crm.refused as select crm.refuse() as number",
+        f"create extension {way} schema crm",
+        *(
+            (
+                f"create server itself foreign data wrapper postgres_fdw options ({address})",
+                f"create user mapping for current_user server itself options (user 'postgres', password '{server.password}')",
+                "create foreign table crm.far (number int) server itself options (schema_name 'crm', table_name 'refused')",
+            )
+            if way == "postgres_fdw"
+            else (
+                f"create view crm.far as select * from crm.dblink('{place}', 'select crm.refuse()') as t (number int)",  # noqa: S608 - words of our own
+            )
+        ),
+        database="shop",
+    )
+    assert refused(deployer, "select * from crm.far;").message == RAISED
+
+
+def test_python_that_puts_a_row_into_its_own_statement_tells_nothing(deployer: Deployer) -> None:
+    """The words that are raised stand in what it runs, and not in the file."""
+    text = (
+        "import sqlalchemy as sa\nfrom alembic import op\n\n\ndef upgrade():\n"
+        "    email = op.get_bind().scalar(sa.text('select min(email) from crm.people'))\n"
+        "    op.execute(sa.text(f\"do $$ begin raise exception '{email}'; end $$\"))\n"
+    )
+    assert refused(deployer, text, ending="py").message == RAISED
+
+
 def test_what_is_refused_at_the_end_has_no_line(deployer: Deployer) -> None:
     """A constraint that is looked at by the commit."""
     error = refused(

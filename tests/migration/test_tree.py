@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dbcustody.api.migration_source import SourceFormat
 from dbcustody.migration.fault import Fault
 from dbcustody.migration.layout import LaidFile, Tool
 from dbcustody.migration.shape import Shape
-from dbcustody.migration.tree import files_of, owner_of, read_files
+from dbcustody.migration.tree import FORMS, files_of, form_of, owner_of, read_files
 
 OURS = "20260131_120000_begin.sql"
 PRISMA = "20260131120000_begin/migration.sql"
@@ -81,6 +82,21 @@ def test_what_is_read_is_told_with_what_was_read() -> None:
     )
     alembic = read_files(laid(ALEMBIC, content=REVISION))
     assert ([one.revision for one in alembic.scripts], alembic.is_alembic) == (["1234abcd"], True)
+
+
+def test_what_stands_in_config_maps_is_ours_until_somebody_says_another() -> None:
+    """A name that was a fault does not run because somebody upgrades."""
+    assert form_of(SourceFormat.AUTO, in_image=False) == "sql"
+    assert form_of(SourceFormat.AUTO, in_image=True) == "auto"
+    assert {form_of(one, in_image=False) for one in SourceFormat if one is not SourceFormat.AUTO} == set(FORMS) - {
+        "auto"
+    }
+
+
+def test_what_a_tool_does_not_read_counts_for_nothing() -> None:
+    """The source is known by its migrations."""
+    found = read_files(laid("V1__begin.sql", "U1__begin.sql", "other.sql"), "flyway")
+    assert sorted(one.path for one in found.files) == ["U1__begin.sql", "V1__begin.sql"]
 
 
 def test_faults_are_told_and_nothing_is_to_be_run() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
+
 from dbcustody.api.condition import ConditionType
 from dbcustody.api.meta import ObjectRef
 from dbcustody.api.migration import MigrationGates, MigrationPolicy, MigrationRef, PromotionGate
-from dbcustody.api.migration_source import MigrationSource, SourceFormat, SourceImage
+from dbcustody.api.migration_source import MigrationSource, PullPolicy, SourceFormat, SourceImage
 from dbcustody.contract import MOUNT_ROOT, Verb
 from dbcustody.reason import Reason
 from tests.fakes import seen
@@ -40,7 +42,7 @@ def test_the_files_are_copied_by_a_program_of_ours() -> None:
     assert (laying["image"], laying["command"]) == (seen.IMAGE, ["cp", "/bin/busybox", program])
     assert copying["image"] == APPLICATION.reference
     assert copying["command"] == [program, "cp", "-rL", "/app/migrations/.", f"{MOUNT_ROOT}/source-image"]
-    assert "imagePullPolicy" not in copying
+    assert copying["imagePullPolicy"] == "Always"
     assert (one.asked().migration.image, one.asked().migration.format) == (APPLICATION, SourceFormat.PRISMA)  # type: ignore[union-attr]
 
 
@@ -74,6 +76,83 @@ def test_nothing_is_known_of_the_files_before_a_look() -> None:
     assert run.migration is not None
     assert (run.verb, run.migration.source_digest) == (Verb.MIGRATE, "f" * 64)
     assert (one.word(SOURCE), one.migration.status.source_digest) == (("True", "SourceResolved"), "f" * 64)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said", "pulls"),
+    [
+        ("example.org/shop:1.4", None, "Always"),
+        ("example.org/shop", None, "Always"),
+        (f"example.org/shop@sha256:{64 * '0'}", None, "IfNotPresent"),
+        ("example.org/shop:1.4", PullPolicy.IF_NOT_PRESENT, "IfNotPresent"),
+        (f"example.org/shop@sha256:{64 * '0'}", PullPolicy.ALWAYS, "Always"),
+    ],
+)
+def test_a_tag_is_asked_for_each_time(reference: str, said: PullPolicy | None, pulls: str) -> None:
+    """A node that has it would run yesterday's files for ever; what is loaded into the nodes can be said to be there."""
+    source = MigrationSource(image=SourceImage(reference=reference, path="/m", pull_policy=said))
+    one = MigrationPlane(migration=migration(source=source))
+    one.step()
+    assert pod(one)["initContainers"][1]["imagePullPolicy"] == pulls
+
+
+def test_the_folder_has_a_limit_that_holds() -> None:
+    """Of an emptyDir on disk it is only looked after once in a while."""
+    one = plane()
+    one.step()
+    (volume,) = (each for each in pod(one)["volumes"] if each["name"] == "source-image")
+    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+
+
+def test_nodes_with_different_images_are_not_gone_between_without_a_pause() -> None:
+    """Each look finds other files than the run before it: which is a failure of its, and is tried again later each time."""
+    one = looked(of=migration(source=IN_IMAGE))
+    for digest in ("a", "b"):
+        one.ends(told(None, Reason.PLAN_CHANGED, "other files"))
+        one.steps(2)
+        assert one.verbs[-1] == "settle-migration"
+        one.ends(told(replace(TO_DO, source_digest=digest)))
+        one.steps(2)
+        assert one.word(READY) == ("False", "PlanChanged")
+        runs = one.verbs.count("migrate")
+        one.passes(one.look_again_seconds or 0)
+        one.step()
+        assert one.verbs.count("migrate") == runs + 1
+    assert one.migration.status.run is not None
+    assert one.migration.status.run.failures == 2
+
+
+def without_image(one: MigrationPlane) -> None:
+    """Have the last Job's pod wait for an image."""
+    waits = seen.pod(waiting_reason="ErrImagePull", waiting_message="no such image", lacks_server=True)
+    one.jobs[one.name] = replace(one.jobs[one.name], active=1, pods=(waits,))
+
+
+def test_an_image_that_is_not_there_is_said_of_the_source() -> None:
+    """And it goes on by itself when it comes."""
+    one = plane()
+    one.step()
+    without_image(one)
+    one.step()
+    assert (one.word(READY), one.word(SOURCE)) == (("False", "ImageNotAvailable"),) * 2
+    one.ends(told(ALL_IN))
+    one.step()
+    assert (one.word(READY), one.word(SOURCE)) == (("True", "Applied"), ("True", "SourceResolved"))
+
+
+def test_a_run_that_waits_for_an_image_ends_when_the_spec_names_another() -> None:
+    """Nothing of it can have run; as long as the spec is the same it is waited for."""
+    one = looked(of=migration(source=IN_IMAGE))
+    waiting = one.name
+    without_image(one)
+    one.step()
+    assert (one.word(READY), waiting in one.jobs) == (("False", "ImageNotAvailable"), True)
+    one.edit(source=replace(IN_IMAGE, image=replace(APPLICATION, reference="example.org/shop:1.5")))
+    one.steps(2)
+    assert (waiting in one.jobs, one.verbs[-1]) == (False, "settle-migration")
+    one.ends(told(replace(TO_DO, source_digest="e")))
+    one.steps(2)
+    assert one.verbs[-1] == "migrate"
 
 
 def test_it_rests_once_all_is_in() -> None:
@@ -162,6 +241,8 @@ def test_a_tag_that_moved_is_another_plan() -> None:
     one.steps(2)
     assert one.verbs == ["plan-migration", "migrate", "settle-migration"]
     one.ends(told(replace(TO_DO, source_digest="a" * 64)))
+    one.step()
+    one.passes(one.look_again_seconds or 0)
     one.step()
     assert one.asked().migration.source_digest == "a" * 64  # type: ignore[union-attr]
     assert one.verbs[-1] == "migrate"

@@ -233,6 +233,7 @@ def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], directio
                 )
             desk.say(f"{script.name}: {'runs' if is_up else 'is undone'}")
             attempt = add_attempt(desk.session, intent_of(order, script, direction))
+            desk.tally.has_begun = True
             ends = State.APPLIED if is_up else State.ROLLED_BACK
             carry_out(desk, body, attempt, ends, leaves_print=leaves_print)
 

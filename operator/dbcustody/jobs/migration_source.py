@@ -10,7 +10,7 @@ import structlog
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError, UnavailableError
 from dbcustody.migration.digest import file_digest, source_digest
-from dbcustody.migration.tree import FORM_OF, Tree, read_files
+from dbcustody.migration.tree import Tree, form_of, read_files
 from dbcustody.naming import named
 from dbcustody.reason import Reason
 
@@ -39,17 +39,16 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     Raises UnavailableError (SourceNotFound) or, when a plan was agreed to, RefusedError (PlanChanged) for other files; RefusedError
     (SourceInvalid) naming the first faults.
     """
-    tree = read_files(files, FORM_OF[terms.format])
+    tree = read_files(files, form_of(terms.format, in_image=terms.image is not None))
     # beside its migrations a folder of an image may hold what differs from build to build; what is in a ConfigMap was put there
     counted = files if terms.image is None else tree.files
     digest = source_digest((file.path, file_digest(file.content)) for file in counted)
     if terms.source_digest not in {None, digest}:
         raise _other_files(verb, f"the files have the digest {digest}, and {terms.source_digest} is meant")
-    if terms.image is not None and not tree.files and not tree.faults:
+    if terms.image is not None and not (tree.scripts or tree.faults):
         where = f"below {terms.image.path} in the image {terms.image.reference}"
-        raise UnavailableError(
-            f"no migration lies {where}; correct `spec.source.image`", reason=Reason.SOURCE_NOT_FOUND
-        )
+        message = f"no migration lies {where}, among {len(files)} files; correct `spec.source`"
+        raise UnavailableError(message, reason=Reason.SOURCE_NOT_FOUND)
     if tree.faults:
         told = named([str(fault) for fault in tree.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)

@@ -14,6 +14,7 @@ from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.demolition import Installed, drop, install, rename
 from dbcustody.adapters.postgres.landing import create_database, find_newborn, hand_over, read_database
 from dbcustody.errors import DbcustodyError, RefusedError
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,8 +43,9 @@ def make_beside(order: MigrationOrder, facts: DatabaseFacts, extensions: Iterabl
         _drop_left(session, new)
         create_database(session, new, facts, remark=_UNFINISHED)
         try:
-            with connect(order.target.at(new)) as inside:
-                install(inside, extensions)
+            if wanted := tuple(extensions):
+                with connect(order.target.at(new)) as inside:
+                    install(inside, wanted)
             hand_over(session, new, facts, with_ownership=True, comment=f"{_COMPLETE}{json.dumps(facts.comment)}")
         except DbcustodyError:
             _drop_left(session, new)
@@ -59,13 +61,18 @@ def take_place(order: MigrationOrder, name: str, *, by_force: bool) -> None:
         try:
             drop(session, name, by_force=by_force)
         except DbcustodyError:
-            _drop_left(session, beside(name))
+            # where it is gone, another reset has dropped it, and the new one is what that is about to rename
+            if read_database(session, name) is not None:
+                _drop_left(session, beside(name))
             raise
         try:
-            take_left(session, name)
+            has_taken = take_left(session, name)
         except DbcustodyError as error:
             message = f"database {name}: was dropped, and {beside(name)} does not get its name: {error.message}; say the same again"
             raise RefusedError(message, reason=error.reason) from error
+        if not has_taken and read_database(session, name) is None:
+            message = f"database {name}: was dropped, and somebody has taken {beside(name)} away; make it by hand"
+            raise RefusedError(message, reason=Reason.DATABASE_MISSING)
 
 
 def take_left(session: Session, name: str) -> bool:

@@ -31,6 +31,8 @@ class Refused:
 class Tally:
     """One for each run; it grows while that goes on."""
 
+    has_begun: bool = False
+    """Whether anything was tried: what is refused before that has waited for nobody."""
     refused: Refused | None = None
     """None: no statement ended it."""
     lock_wait_seconds: float = 0.0
@@ -48,7 +50,9 @@ class Tally:
             self.lock_wait_seconds += time.monotonic() - begun
 
     def on(self, facts: MigrationFacts) -> MigrationFacts:
-        """Return *facts* with what a run has waited."""
+        """Return *facts* with what a run has waited; as they are where it tried nothing."""
+        if not self.has_begun:
+            return facts
         return replace(facts, lock_wait_seconds=round(self.lock_wait_seconds, 3), lock_aborts=self.lock_aborts)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 FORMS: Final = (AUTO, *(shape.value for shape in Shape), *(tool.value for tool in Tool))
-FORM_OF: Final[dict[SourceFormat, str]] = {
+_FORM_OF: Final[dict[SourceFormat, str]] = {
     SourceFormat.AUTO: AUTO,
     SourceFormat.SQL: Shape.SQL,
     SourceFormat.ALEMBIC: Shape.ALEMBIC,
@@ -35,13 +35,21 @@ FORM_OF: Final[dict[SourceFormat, str]] = {
 """What a resource calls each of them."""
 
 
+def form_of(said: SourceFormat, *, in_image: bool) -> str:
+    """Return what `owner_of` is told of a source that is *said* to be so.
+
+    What was put into ConfigMaps, one by one, is ours unless somebody says another: a name that was a fault is not to run one day.
+    """
+    return Shape.SQL if said is SourceFormat.AUTO and not in_image else _FORM_OF[said]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
     """What a folder holds: *scripts* in their order, and what is wrong with it; with faults nothing is to be run."""
 
     scripts: tuple[Script, ...] = ()
     files: tuple[LaidFile, ...] = ()
-    """Those that count: what else lies in the folder is nobody's."""
+    """Those that hold them: what else lies in the folder counts for nothing."""
     faults: tuple[Fault, ...] = ()
     is_alembic: bool = False
     layout: Layout | None = None
@@ -85,7 +93,9 @@ def read_tree(owner: Shape | Tool, files: Iterable[LaidFile]) -> Tree:
     if isinstance(owner, Tool):
         layout = lay_out(owner, given)
         scripts = () if layout.faults else layout.scripts
-        return Tree(scripts=scripts, files=given, faults=layout.faults, layout=layout)
+        read = {one.path for each in layout.migrations for one in (each.up, each.down) if one is not None}
+        counted = tuple(file for file in given if file.path in read)
+        return Tree(scripts=scripts, files=counted, faults=layout.faults, layout=layout)
     named = [SourceFile(name=file.name, content=file.content) for file in given]
     source = read_alembic(named) if owner is Shape.ALEMBIC else read_scripts(named)
     return Tree(scripts=source.scripts, files=given, faults=source.faults, is_alembic=owner is Shape.ALEMBIC)

@@ -24,7 +24,8 @@ FILLERS: Final = frozenset({COPIER, CONTAINER})
 """What has to end well before the worker can start."""
 _FOLDER: Final = f"{MOUNT_ROOT}/{Mount.SOURCE_IMAGE}"
 _COPY: Final = f"{MOUNT_ROOT}/{COPIER}/busybox"
-_SIZE: Final = "64Mi"
+SIZE: Final = "64Mi"
+"""How much may lie in the folder, all that is none of the migrations included."""
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "10m", "memory": "32Mi"},
     "limits": {"memory": "256Mi"},
@@ -41,9 +42,14 @@ def source_parts(source: SourceImage, image: str) -> Json:
     return {
         "initContainers": [
             laying | {"imagePullPolicy": "IfNotPresent"},
-            _container(CONTAINER, source.reference, copying, [program | {"readOnly": True}, files]),
+            _container(CONTAINER, source.reference, copying, [program | {"readOnly": True}, files])
+            | {"imagePullPolicy": source.pulls.value},
         ],
-        "volumes": [_volume(COPIER), _volume(Mount.SOURCE_IMAGE)],
+        "volumes": [
+            {"name": COPIER, "emptyDir": {"sizeLimit": SIZE}},
+            # in memory, where the limit holds for each write: elsewhere somebody looks once in a while, and ends the pod
+            {"name": Mount.SOURCE_IMAGE.value, "emptyDir": {"medium": "Memory", "sizeLimit": SIZE}},
+        ],
     }
 
 
@@ -54,10 +60,6 @@ def source_mount() -> Json:
 
 def _mount(*, is_read_only: bool) -> Json:
     return {"name": Mount.SOURCE_IMAGE.value, "mountPath": _FOLDER, "readOnly": is_read_only}
-
-
-def _volume(name: str) -> Json:
-    return {"name": str(name), "emptyDir": {"sizeLimit": _SIZE}}
 
 
 def _container(name: str, image: str, command: list[str], mounts: list[Json]) -> Json:

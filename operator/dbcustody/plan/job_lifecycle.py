@@ -144,7 +144,7 @@ def _why_lost(job: SeenJob) -> Reason:
 
 def _how_lost(job: SeenJob) -> str:
     pod = newest_pod(job)
-    if pod is not None and pod.lacks_source:
+    if pod is not None and pod.lacks_source and _why_lost(job) is Reason.SOURCE_NOT_FOUND:
         return f"the files could not be copied out of `spec.source.image`: {pod.lacks_source}"
     parts = [f"Job {job.name} ended without a result", job.outcome_message]
     if pod is not None and pod.exit_code is not None:

@@ -21,11 +21,12 @@ from dbcustody.plan.examination import (
     examine,
     tidy,
 )
-from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, judge
+from dbcustody.plan.job_lifecycle import POD_PATIENCE, Stand, deletion_of, judge
 from dbcustody.plan.migration_case import MigrationCase
 from dbcustody.plan.migration_gate import decide
 from dbcustody.plan.migration_outcome import (
     MESSAGE_LENGTH,
+    asks_nobody,
     held_up,
     looked_into,
     missing_conditions,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from dbcustody.plan.examination import Examined
     from dbcustody.plan.job_lifecycle import Verdict
     from dbcustody.plan.migration_case import Found, SeenMigration
+    from dbcustody.plan.observed import SeenJob
 
     Said = tuple[Condition, ...]
     Step = Plan[DatabaseMigrationStatus]
@@ -85,7 +87,7 @@ def _is_at_work(case: MigrationCase) -> Step | None:
         return _ended(case, run, verdict)
     status = replace(case.status, run=replace(run, created=True))
     if verdict.stand is Stand.BLOCKED:
-        return say(case, status, held_up(verdict.reason, verdict.message))
+        return _given_up(case, run, job, verdict) or say(case, status, held_up(verdict.reason, verdict.message))
     if verdict.stand is Stand.STARTING:
         said = under_way(Reason.RUNNING, "the pod is being started")
         return say(case, status, said, again=POD_PATIENCE.total_seconds())
@@ -93,6 +95,15 @@ def _is_at_work(case: MigrationCase) -> Step | None:
     progress = case.seen.progress or status.progress
     said = under_way(Reason.RUNNING, progress.summary if progress is not None else verdict.message)
     return say(case, replace(status, progress=progress), said, again=again)
+
+
+def _given_up(case: MigrationCase, run: MigrationRun, job: SeenJob, verdict: Verdict) -> Step | None:
+    """Return the plan that ends a run without an image once the spec is another: nothing of it can have run. None: it is waited for."""
+    if verdict.reason is not Reason.IMAGE_NOT_AVAILABLE or run.generation == case.generation:
+        return None
+    message = f"Job {job.name} waited for an image until the spec was another: {verdict.message}"
+    step = _over(case, replace(run, reason=Reason.JOB_DELETED.value, message=message[:MESSAGE_LENGTH]), None)
+    return replace(step, actions=(*step.actions, deletion_of(job)))
 
 
 def _has_no_job(case: MigrationCase, run: MigrationRun) -> Step:
@@ -173,8 +184,7 @@ def _suspended(case: MigrationCase) -> Step:
         _examination(case, None), case.planning_jobs, case.now, manifest=lambda _: {}, what="nothing is looked at"
     )
     status = _with_examination(case, None, examined.exam)
-    # nobody looks whether the plan is still the one that was refused
-    said = (*examined.said, *no_longer_refused(case))
+    said = (*examined.said, *asks_nobody(case))
     return say(case, status, said, actions=examined.actions, again=examined.look_again_seconds)
 
 
@@ -220,7 +230,7 @@ def _is_decided(case: MigrationCase, found: Found, examined: Examined) -> bool:
 
 def _looking(case: MigrationCase, found: Found, examined: Examined) -> Said:
     """Return what is said while a look goes on; one at a new spec or source makes what was planned before void."""
-    source = looked_into(case, found)
+    source = _source_now(found, examined) or looked_into(case, found)
     if case.is_planned(found):
         return (*examined.said, *source)
     message = "the database is held against the source"
@@ -247,11 +257,19 @@ def _concluded(case: MigrationCase, found: Found, status: DatabaseMigrationStatu
     return decide(case, found, status, (*source, *_told(case, facts)))
 
 
+def _source_now(found: Found, examined: Examined) -> Said:
+    """Return what is said of an image that cannot be had while a look waits for it; empty: it can, or it is none."""
+    reason, message = examined.trouble or (None, "")
+    if found.source_digest is not None or reason is not Reason.IMAGE_NOT_AVAILABLE:
+        return ()
+    return (no(ConditionType.SOURCE_RESOLVED, reason, message),)
+
+
 def _source_after(case: MigrationCase, found: Found, verdict: Verdict) -> Said:
     """Return what is said of the source after a look that failed; of an image it is not known where the files could not be read."""
     if found.source_digest is not None:
         return (resolved(found.source_digest),)
-    if verdict.reason in {Reason.SOURCE_NOT_FOUND, Reason.IMAGE_NOT_AVAILABLE}:
+    if verdict.reason is Reason.SOURCE_NOT_FOUND:
         return (no(ConditionType.SOURCE_RESOLVED, verdict.reason, verdict.message),)
     return looked_into(case, found)
 

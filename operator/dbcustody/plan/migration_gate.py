@@ -99,8 +99,14 @@ def _failed_before(
 
 
 def _is_same(case: MigrationCase, status: DatabaseMigrationStatus, run: MigrationRun) -> bool:
-    """Return whether *run* was of this very spec and source, and nobody asked for a new try since."""
-    return (run.source_digest, run.generation, run.check_now) == (status.source_digest, case.generation, case.check_now)
+    """Return whether *run* was of this very spec and source, and nobody asked for a new try since.
+
+    A run that found other files in its image than the look before it is of the same source, whatever the next look finds: nodes may have
+    different images under one name, and nobody is to go on between them without a pause.
+    """
+    has_flipped = case.migration.spec.source.image is not None and run.reason == Reason.PLAN_CHANGED
+    is_same = has_flipped or run.source_digest == status.source_digest
+    return is_same and (run.generation, run.check_now) == (case.generation, case.check_now)
 
 
 def _promote(

@@ -186,6 +186,12 @@ def nobody_asked(case: MigrationCase) -> tuple[Condition, ...]:
     return (yes(ConditionType.APPROVED, Reason.APPROVAL_NOT_REQUIRED, "nobody is asked"),)
 
 
+def asks_nobody(case: MigrationCase) -> tuple[Condition, ...]:
+    """Return what is said of a no while nothing is looked at: it stands, and is no failure; nothing where nobody said no."""
+    message = "nobody is asked while `spec.suspend` is true; the plan was refused"
+    return tuple(replace(one, reason=Reason.SUSPENDED, message=message) for one in no_longer_refused(case))
+
+
 def no_longer_refused(case: MigrationCase) -> tuple[Condition, ...]:
     """Return what is said of a no once the plan that it was for does not hold any more; nothing where nobody said no."""
     before = find(case.status.conditions, ConditionType.APPROVED)

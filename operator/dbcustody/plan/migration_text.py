@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     Recipes = Mapping[tuple[str, str, int | None], Finding]
 
 
-def plan_lines(plan: StatedMigrationPlan, source: Iterable[Script], *, pending: int) -> Iterator[str]:
+def plan_lines(plan: StatedMigrationPlan, source: Iterable[Script] | None, *, pending: int) -> Iterator[str]:
     """Yield what *plan* will do, a line each: of each migration its locks, its SQL, what is risky, and SQL that does the same safely.
 
-    *source* is what its files hold as they are now; how many migrations are *pending* is told where the plan has no room for all.
+    *source* is what its files hold as they are now; None: they are not at hand. How many migrations are *pending* is told where the plan
+    has no room for all.
     """
-    scripts = {script.name: script for script in source}
+    scripts = {script.name: script for script in source or ()}
     judged = {one.script.name: one for one in judge(compare(tuple(scripts.values()), ()).pending, {})}
     is_back = plan.way is Way.BACK
     for one in plan.migrations:
         words = f"{', irreversible' if one.irreversible else ''}{', is undone' if is_back else ''}"
         yield f"{one.name}: {one.risk.value}{words}"
         if one.name not in scripts:
-            yield "  its file is not in the source any more"
+            yield from () if source is None else ("  its file is not in the source any more",)
         elif is_back:
             yield from _what_undoes(scripts[one.name])
         else:

@@ -133,6 +133,10 @@ _FROM_SERVER: Final = re.compile(r"^pg_\w+: detail: Error message from server: (
 _LONGEST: Final = 600
 _RAISING: Final = frozenset({"exec_stmt_raise", "exec_stmt_assert"})
 """What of PL/pgSQL speaks for code in the database: it puts anything into a message, and quotes nothing."""
+_RAISING_FILES: Final = frozenset({"plpy_elog.c", "plpymodule.c", "plperl.c", "pltcl.c"})
+"""What of other languages does (PL/Python, PL/Perl, PL/Tcl)."""
+_PASSING_ON: Final = frozenset({"pgfdw_report_error", "pgfdw_report_internal", "dblink_res_error"})
+"""What passes on the words of another server (postgres_fdw, dblink), where code may have raised them."""
 _RAISED: Final = "code in the database raised an exception, whose words may hold values of rows; run the statement by hand to read them"
 
 
@@ -150,7 +154,8 @@ def redact(text: str) -> str:
 
 def is_raised(error: psycopg.Error) -> bool:
     """Return whether *error* is of code in the database that raised it: its words are no server's, nor are its names."""
-    return error.diag.source_function in _RAISING
+    diag = error.diag
+    return diag.source_function in _RAISING | _PASSING_ON or diag.source_file in _RAISING_FILES
 
 
 def said_by(error: psycopg.Error, text: str = "") -> str:

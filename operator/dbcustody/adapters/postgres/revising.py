@@ -192,7 +192,7 @@ def _failed(error: DBAPIError, body: Body, record: Record) -> BaseException:
     if original.sqlstate is None and not isinstance(original, psycopg.OperationalError):
         words = f"what it hands over is refused before it reaches the server: {words_of(original)}"
         return RefusedError(_placed(error, body, words), reason=Reason.MIGRATION_FAILED)
-    return failure_of(original, record.count, text="".join(record.texts[-1:]), line=line_of(error, body))
+    return failure_of(original, record.count, text=body.text, line=line_of(error, body))
 
 
 def _transaction_of(session: Session) -> str:

@@ -18,7 +18,7 @@ from dbcustody.codec import format_time
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.migration.layout import LaidFile
-from dbcustody.migration.tree import FORM_OF, read_files
+from dbcustody.migration.tree import form_of, read_files
 from dbcustody.naming import LABEL_REQUEST, label_value
 from dbcustody.plan.asking import read_place
 from dbcustody.plan.migration_case import files_of
@@ -97,19 +97,30 @@ async def _read(session: Session, place: str) -> dict[str, Any]:
     return body
 
 
-async def _scripts(session: Session, migration: DatabaseMigration, folder: Path | None) -> tuple[Script, ...]:
-    """Return the migrations of the source; it is told where their files are not to be had, or are not those that were planned."""
+async def _scripts(session: Session, migration: DatabaseMigration, folder: Path | None) -> tuple[Script, ...] | None:
+    """Return the migrations of the source; None: they lie where nobody can look from here, which is told.
+
+    It is told, too, when they are not those that were planned.
+    """
     source = migration.spec.source
     if folder is None and source.image is not None:
         where = f"the files lie in the image {source.image.reference}, below {source.image.path}"
         complain(f"{where}; `--dir` shows their SQL from a checkout", kind="note")
-        return ()
-    files = await _files(session, migration) if folder is None else ()
-    tree = read_files(files, FORM_OF[source.format]) if folder is None else read_folder(folder, FORM_OF[source.format])
-    counted = tree.files if folder is not None else files
-    if source_digest((one.path, file_digest(one.content)) for one in counted) != migration.status.source_digest:
+        return None
+    form = form_of(source.format, in_image=source.image is not None)
+    files = await _files(session, migration) if folder is None else _all_of(folder)
+    tree = read_files(files, form) if folder is None else read_folder(folder, form)
+    # of a ConfigMap every key counts, of an image its migrations alone
+    counted = [tree.files] if source.image is not None else [files, tree.files]
+    found = {source_digest((one.path, file_digest(one.content)) for one in given) for given in counted}
+    if migration.status.source_digest not in found:
         complain("the files are others than those that were planned", kind="note")
     return tree.scripts
+
+
+def _all_of(folder: Path) -> list[LaidFile]:
+    """Return the files right in *folder*, as `kubectl create configmap --from-file` takes them."""
+    return [LaidFile(path=one.name, content=one.read_bytes()) for one in sorted(folder.iterdir()) if one.is_file()]
 
 
 async def _files(session: Session, migration: DatabaseMigration) -> list[LaidFile]:
