@@ -193,7 +193,7 @@ async def a_restore_that_is_agreed_to(scene: Scene) -> None:
 
 LONG = (a_swap, a_swap_without_a_result, a_swap_that_is_deleted)
 LONG_STEP = 5
-"""Of long flows only every fifth request fails or loses its answer; each is the last one of a process."""
+"""Of long flows only every fifth request goes wrong; in the slow tests each is the last one of a process."""
 FLOWS = [
     a_swap,
     a_swap_without_a_result,
@@ -254,20 +254,21 @@ async def play(flow: Flow, fault: tuple[int, Fault] | None = None) -> Scene:
 
 
 def cases() -> Iterator[Any]:
-    """Yield each flow with each fault; what takes longest is left to the slow tests, but for one that is like it."""
+    """Yield each flow with each fault, at each request; of the long ones the slow tests take each, the others some."""
     for flow, fault in itertools.product(FLOWS, Fault):
-        is_slow = flow in LONG[1:] and fault is Fault.DIES
-        yield pytest.param(flow, fault, id=f"{flow.__name__}-{fault}", marks=pytest.mark.slow if is_slow else ())
+        name = f"{flow.__name__}-{fault}"
+        yield pytest.param(flow, fault, LONG_STEP if flow in LONG else 1, id=name)
+        if flow in LONG and fault is Fault.DIES:
+            yield pytest.param(flow, fault, 1, id=f"{name}-each", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("flow", "fault"), list(cases()))
-async def test_no_request_is_one_too_many(flow: Flow, fault: Fault) -> None:
+@pytest.mark.parametrize(("flow", "fault", "step"), list(cases()))
+async def test_no_request_is_one_too_many(flow: Flow, fault: Fault, step: int) -> None:
     """Whichever request goes wrong, the end is the same, every Job is created once, and none is left behind."""
     undisturbed = await play(flow)
     expected, requests = comparable(undisturbed, flow), len(undisturbed.kube.calls)
 
     different = {}
-    step = 1 if fault is Fault.DIES or flow not in LONG else LONG_STEP
     for number in range(0, requests, step):
         scene = await play(flow, (number, fault))
         assert scene.kube.fault is None, f"request {number} never came"
