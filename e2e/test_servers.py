@@ -73,6 +73,7 @@ def test_server_is_trusted_by_its_own_authority_only(newcomer: Tenant, storehous
     assert storehouse.check_all_whole() == {storehouse.backup_id("good")}
 
 
+@pytest.mark.slow
 def test_server_newer_than_every_client(newcomer: Tenant, operator: Deployment, storehouse: Storehouse) -> None:
     """With client 17 alone a PostgreSQL 18 is refused by inspection and backup, which name that client; with client 18 both succeed."""
     old = application_image(clients=(17,))
