@@ -126,9 +126,12 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print
         _require_invariants(session, body)
         _leave_print(desk, session, leaves_print=leaves_print)
 
+    has_to_look = leaves_print or bool(body.directives.invariants)
     try:
         with desk.lookout.cutting():
-            run_together(desk.session, texts, limits=_limits(desk, body), then=then, looks=looks)
+            run_together(
+                desk.session, texts, limits=_limits(desk, body), then=then, looks=looks if has_to_look else None
+            )
     except StatementFailedError:
         raise
     except DbcustodyError as error:
