@@ -142,12 +142,13 @@ def survey(order: MigrationOrder, session: Session) -> Prospect:
 
 def _prospect(order: MigrationOrder, session: Session, attempts: Sequence[Attempt]) -> Prospect:
     """Return the same of a database whose ledger has *attempts*: as it will be once what is declared stands in it."""
-    declared = undeclared(order.declarations, order.scripts, attempts)
+    said = order.declarations
+    declared = undeclared(said, order.scripts, attempts) if said else ()
     rows = as_declared(declared, order.scripts, attempts)
     history = compare(order.scripts, rows, allows_out_of_order=order.allows_out_of_order)
     history = with_alembic(history, heads_of(order, session), order.scripts)
     aim = aim_at(order.aim, order.scripts, history, may_go_back=order.may_go_back)
-    wrong = contradicted(order.declarations, order.scripts, attempts)
+    wrong = contradicted(said, order.scripts, attempts) if said else ()
     return Prospect(history=history, aim=replace(aim, declared=declared, obstacles=(*wrong, *aim.obstacles)))
 
 
