@@ -147,3 +147,18 @@ def test_an_image_without_migrations_is_a_wrong_one(deployer: Deployer) -> None:
     result = does(deployer, Verb.PLAN_MIGRATION)
     assert result.reason is Reason.SOURCE_NOT_FOUND
     assert "no migration lies below /migrations in the image example.org/shop:1" in result.message
+
+
+def test_a_format_of_which_no_file_is_was_not_meant(deployer: Deployer) -> None:
+    """In ConfigMaps likewise: those of ours may begin empty, and are not said to be another tool's then."""
+    deployer.image, deployer.sources = None, {"first": {"V1__begin.sql": "create table people (id int);"}}
+    result = deployer.does(Verb.PLAN_MIGRATION, format=SourceFormat.GOLANG_MIGRATE)
+    assert (result.reason, "no migration of GolangMigrate lies in the source, among 1 files" in result.message) == (
+        Reason.SOURCE_NOT_FOUND,
+        True,
+    )
+    deployer.sources = {"first": {"README.md": "for people"}}
+    assert deployer.does(Verb.PLAN_MIGRATION).reason is Reason.PLANNED
+    deployer.sources = {"first": {"V1__begin.sql": "create table people (id int);"}}
+    assert deployer.migrates(format=SourceFormat.FLYWAY).reason is Reason.APPLIED
+    assert tables(deployer) == {"people"}

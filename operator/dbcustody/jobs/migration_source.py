@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from dbcustody.api.migration_source import SourceFormat
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError, UnavailableError
 from dbcustody.migration.digest import file_digest, source_digest
@@ -45,10 +46,8 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     digest = source_digest((file.path, file_digest(file.content)) for file in counted)
     if terms.source_digest not in {None, digest}:
         raise _other_files(verb, f"the files have the digest {digest}, and {terms.source_digest} is meant")
-    if terms.image is not None and not (tree.scripts or tree.faults):
-        where = f"below {terms.image.path} in the image {terms.image.reference}"
-        message = f"no migration lies {where}, among {len(files)} files; correct `spec.source`"
-        raise UnavailableError(message, reason=Reason.SOURCE_NOT_FOUND)
+    if _is_meant_to_have_some(terms) and not (tree.scripts or tree.faults):
+        raise UnavailableError(_nothing_found(terms, len(files)), reason=Reason.SOURCE_NOT_FOUND)
     if tree.faults:
         told = named([str(fault) for fault in tree.faults], _FAULTS_TOLD, separator="; ", rest="more faults")
         raise RefusedError(f"{told}; nothing was run", reason=Reason.SOURCE_INVALID)
@@ -57,6 +56,21 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     for words in tree.layout.asides if tree.layout is not None else ():
         _LOG.info("a file is left out", what=words)
     return FoundSource(tree=tree, digest=digest)
+
+
+def _is_meant_to_have_some(terms: MigrationTerms) -> bool:
+    """Return whether a source without a migration is a mistake: a path or a format that is not the one that was meant.
+
+    ConfigMaps of ours may begin empty.
+    """
+    return terms.image is not None or terms.format not in {SourceFormat.AUTO, SourceFormat.SQL}
+
+
+def _nothing_found(terms: MigrationTerms, count: int) -> str:
+    of_whom = "" if terms.format is SourceFormat.AUTO else f" of {terms.format.value}"
+    image = terms.image
+    where = "in the source" if image is None else f"below {image.path} in the image {image.reference}"
+    return f"no migration{of_whom} lies {where}, among {count} files; correct `spec.source`"
 
 
 def _other_files(verb: Verb, message: str) -> RefusedError | UnavailableError:
