@@ -224,7 +224,8 @@ def test_what_is_in_in_part_says_so_and_the_ways_out(deployer: Deployer) -> None
         assert result.migration is not None
         assert result.migration.last_error is None
         assert [(one.name, one.state) for one in result.migration.history[-1:]] == [(NEXT, "Partial")]
-        (obstacle,) = result.migration.plan.obstacles
+        obstacle, statement = result.migration.plan.obstacles
+        assert statement.message == f"{NEXT}: statement 1 of 1 (line 4) ran to its end"
         assert obstacle.reason == "NeedsResolution"
         assert f"`dbcustody migrate resolve --applied {NEXT}` or `--rolled-back {NEXT}`" in obstacle.message
 

@@ -116,6 +116,16 @@ def test_differences_come_first_and_not_more_than_there_is_room() -> None:
     assert [one.reason for one in half.obstacles] == ["NeedsResolution", "LintFailed"]
 
 
+def test_which_statements_are_in_stands_right_behind_what_is_in_in_part() -> None:
+    """Before all that is only pending, for which there may be no room."""
+    found = history(FILES, attempt(State.PARTIAL))
+    prospect = Prospect(history=found, aim=Aim(forth=found.pending))
+    plan = make_plan(judge(found.pending, {}, waivers=()), prospect, Policy())
+    obstacles = stated_plan(plan, found, unfinished=["a: statement 1 of 1 (line 3) ran to its end"]).obstacles
+    assert [(one.reason, one.message[:14]) for one in obstacles[1:2]] == [("NeedsResolution", "a: statement 1")]
+    assert obstacles[2].reason == "LintFailed"
+
+
 def test_a_database_that_is_ahead_has_no_obstacles() -> None:
     """An older image came back."""
     known = replace(attempt(State.APPLIED), revision="20260102_000000", name=B, ordinal=0)

@@ -64,8 +64,7 @@ def drift_lines(drift: Drift) -> Iterator[str]:
 
 def _unfinished_lines(unfinished: Unfinished) -> Iterator[str]:
     for number, ran in enumerate(unfinished.statements, start=1):
-        how = "ran to its end" if ran.is_done else "was begun; how far it came, nothing in the catalogue shows"
-        yield f"  statement {number} of {len(unfinished.statements)} (line {ran.line}) {how}: {_short(ran.text)}"
+        yield f"  statement {number} of {len(unfinished.statements)} (line {ran.line}) {ran.how}: {_short(ran.text)}"
     yield f"  if all of it is in, or you finish it by hand: dbcustody migrate resolve --applied {unfinished.name} --reason ..."
     yield "    nothing runs, and the next deploy goes on after it"
     yield f"  if nothing of it is in, or you take it back:  dbcustody migrate resolve --rolled-back {unfinished.name} --reason ..."

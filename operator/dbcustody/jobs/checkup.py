@@ -34,6 +34,11 @@ class Ran:
     is_done: bool
     """Whether it came to its end; else nobody knows how far it came."""
 
+    @property
+    def how(self) -> str:
+        """What is known of its end, in words."""
+        return "ran to its end" if self.is_done else "was begun; how far it came, nothing in the catalogue shows"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
@@ -61,6 +66,17 @@ def check_up(order: MigrationOrder) -> Checkup:
     """
     with connect(order.target) as session:
         return _checked(order, session)
+
+
+def told_unfinished(order: MigrationOrder) -> tuple[str, ...]:
+    """Return of each statement of what is in in part whether it came to its end, by its line; its text may hold values."""
+    with connect(order.target) as session:
+        found = tuple(_unfinished(one) for one in read_partial(session))
+    return tuple(
+        f"{one.name}: statement {number} of {len(one.statements)} (line {ran.line}) {ran.how}"
+        for one in found
+        for number, ran in enumerate(one.statements, start=1)
+    )
 
 
 def look_and_check_up(order: MigrationOrder) -> tuple[History, Checkup]:

@@ -15,6 +15,7 @@ from dbcustody.api.migration import DeclaredState, MigrationProgress, MigrationS
 from dbcustody.contract import Verb
 from dbcustody.errors import DbcustodyError, InterruptedRunError, InvalidSpecError
 from dbcustody.facts import MigrationFacts
+from dbcustody.jobs.checkup import told_unfinished
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.migration import MigrationOrder, migrate, refuses_drift, settled
 from dbcustody.jobs.migration_source import find_source
@@ -142,15 +143,16 @@ def _facts(order: MigrationOrder) -> MigrationFacts:
     foreseen = foresee(order, looks_always=True)
     history, drift = foreseen.history, foreseen.drift
     refused = drift if drift is not None and refuses_drift(order, drift) else None
-    unsettled = {one.kind for one in history.differences} & {Kind.UNSETTLED}
+    kinds = {one.kind for one in history.differences}
+    unfinished = told_unfinished(order) if Kind.PARTIAL in kinds else ()
     return MigrationFacts(
         source_digest=order.source_digest or "",
         applied=len(history.applied),
         pending=len(foreseen.plan.aim.forth),
-        plan=stated_plan(foreseen.plan, history, heritage=foreseen.heritage, drift=refused),
+        plan=stated_plan(foreseen.plan, history, heritage=foreseen.heritage, drift=refused, unfinished=unfinished),
         current=history.applied[-1] if history.applied else None,
         history=stated_attempts(history),
-        unsettled=bool(unsettled),
+        unsettled=Kind.UNSETTLED in kinds,
         last_error=told_by(order.tally, stated_error(history), history),
         drift=stated_drift(drift),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.api.migration import (
@@ -54,11 +55,17 @@ def obstacles_of(history: History) -> tuple[Reason, tuple[str, ...]] | None:
 
 
 def stated_plan(
-    plan: MigrationPlan, history: History, *, heritage: Sequence[str] = (), drift: Drift | None = None
+    plan: MigrationPlan,
+    history: History,
+    *,
+    heritage: Sequence[str] = (),
+    drift: Drift | None = None,
+    unfinished: Sequence[str] = (),
 ) -> StatedMigrationPlan:
     """Return *plan*, of what *history* has pending, as status tells it; the worst findings first, and notes not at all.
 
-    *heritage* is what another tool has carried out and nobody took over, *drift* what forbids to run anything; None: nothing does.
+    *heritage* is what another tool has carried out and nobody took over, *drift* what forbids to run anything (None: nothing does), and
+    *unfinished* which statements are in of what is in in part.
     """
     findings = sorted(
         (one for one in plan.findings if one.severity > Severity.NOTE), key=lambda one: (one.waived is not None, -one.severity)
@@ -73,7 +80,7 @@ def stated_plan(
         irreversible=any(one.irreversible for one in migrations),
         findings=tuple(_stated_finding(one) for one in findings[:MOST_TOLD]),
         refused=len(plan.refusals),
-        obstacles=tuple(_obstacles(plan, history, heritage, drift))[:MOST_OBSTACLES],
+        obstacles=tuple(chain(_foreign(plan, heritage, drift), _own(plan, history, unfinished)))[:MOST_OBSTACLES],
         ahead=history.is_ahead,
     )
 
@@ -130,14 +137,16 @@ def _stated_finding(finding: Finding) -> StatedFinding:
     )
 
 
-def _obstacles(
-    plan: MigrationPlan, history: History, heritage: Sequence[str], drift: Drift | None
-) -> Iterator[StatedObstacle]:
+def _foreign(plan: MigrationPlan, heritage: Sequence[str], drift: Drift | None) -> Iterator[StatedObstacle]:
+    """Yield what others have done to the database."""
     if drift is not None and not plan.aim.is_reached:
         message = f"{drift.told}; take it back, or name {drift.found} as `policy.acceptedFingerprint`"
         yield StatedObstacle(reason=Reason.DRIFTED.value, message=message)
     yield from (StatedObstacle(reason=Reason.HISTORY_FOREIGN.value, message=one) for one in heritage)
+
+
+def _own(plan: MigrationPlan, history: History, unfinished: Sequence[str]) -> Iterator[StatedObstacle]:
     reason, told = obstacles_of(history) or (Reason.HISTORY_BROKEN, ())
-    yield from (StatedObstacle(reason=reason.value, message=message) for message in told)
+    yield from (StatedObstacle(reason=reason.value, message=message) for message in (*told, *unfinished))
     yield from (StatedObstacle(reason=Reason.TARGET_UNREACHABLE.value, message=one) for one in plan.aim.obstacles)
     yield from (StatedObstacle(reason=Reason.LINT_FAILED.value, message=str(one)) for one in plan.refusals)
