@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,15 @@ from ground.postgres import PostgresServer
 from tests.fakes.jobpod import connection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+
+@contextmanager
+def deploying(server: PostgresServer, folder: Path, **around: Any) -> Iterator[Deployer]:
+    """Yield who runs the Jobs of a resource with *around* (`sources`, `image`) against a new database, which goes afterwards."""
+    server.execute("create database shop")
+    yield Deployer(server=server, folder=folder, **around)
+    server.execute("drop database shop with (force)")
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ from dbcustody.contract import Verb
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from tests.fakes import forerunner
-from tests.fakes.deployer import Deployer
+from tests.fakes.deployer import Deployer, deploying
 from tests.fakes.forerunner import Forerunner
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def deployer(server: PostgresServer, tmp_path: Path) -> Iterator[Deployer]:
     """Return who runs the Jobs of a resource whose files lie in an image, against a new database."""
-    server.execute("create database shop")
-    yield Deployer(server=server, folder=tmp_path, image=dict(PRISMA))
-    server.execute("drop database shop with (force)")
+    with deploying(server, tmp_path, image=dict(PRISMA)) as found:
+        yield found
 
 
 def does(deployer: Deployer, verb: Verb, **terms: Any) -> JobResult:

@@ -272,8 +272,8 @@ def test_a_schema_that_is_locked_is_told_by_whoever_looks(server: PostgresServer
     migrator.migrate()
     with server.connect("shop") as other, other.transaction():
         other.execute("lock table people in access exclusive mode")
-        checkup = check_up(migrator.order())
-        ignored = check_up(migrator.order(drift=OnDrift.IGNORE))
+        _, checkup = check_up(migrator.order())
+        _, ignored = check_up(migrator.order(drift=OnDrift.IGNORE))
     assert (checkup.drift, "lock timeout" in checkup.why_not) == (None, True)
     assert (ignored.drift, ignored.why_not) == (None, "")
 

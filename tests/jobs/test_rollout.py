@@ -24,7 +24,7 @@ from dbcustody.api.migration_source import InlineFile
 from dbcustody.contract import Verb
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer
-from tests.fakes.deployer import Deployer
+from tests.fakes.deployer import Deployer, deploying
 from tests.fakes.migrator import Migrator
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def deployer(server: PostgresServer, tmp_path: Path) -> Iterator[Deployer]:
     """Return who runs the Jobs of a resource with two ConfigMaps against a new database."""
-    server.execute("create database shop")
-    yield Deployer(server=server, folder=tmp_path, sources={"first": FILES, "second": MORE})
-    server.execute("drop database shop with (force)")
+    with deploying(server, tmp_path, sources={"first": FILES, "second": MORE}) as found:
+        yield found
 
 
 def facts_of(result: JobResult) -> MigrationFacts:

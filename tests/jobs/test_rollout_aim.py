@@ -19,7 +19,7 @@ from dbcustody.api.migration import (
 from dbcustody.contract import Verb
 from dbcustody.reason import ExitCode, Reason
 from ground.postgres import PostgresServer
-from tests.fakes.deployer import Deployer
+from tests.fakes.deployer import Deployer, deploying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +50,8 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def deployer(server: PostgresServer, tmp_path: Path) -> Iterator[Deployer]:
     """Return who runs the Jobs of a resource against a new database."""
-    server.execute("create database shop")
-    yield Deployer(server=server, folder=tmp_path, sources={"first": FILES})
-    server.execute("drop database shop with (force)")
+    with deploying(server, tmp_path, sources={"first": FILES}) as found:
+        yield found
 
 
 def facts_of(result: JobResult) -> MigrationFacts:

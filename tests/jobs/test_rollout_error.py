@@ -13,7 +13,7 @@ from dbcustody.codec import encode
 from dbcustody.contract import Verb
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
-from tests.fakes.deployer import Deployer
+from tests.fakes.deployer import Deployer, deploying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +48,9 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def deployer(server: PostgresServer, tmp_path: Path) -> Iterator[Deployer]:
     """Return who runs the Jobs of a resource whose first migration is in, with rows that are a secret."""
-    server.execute("create database shop")
-    found = Deployer(server=server, folder=tmp_path, sources={"first": {f"{BEGIN}.sql": TABLE}})
-    assert found.migrates().reason is Reason.APPLIED
-    yield found
-    server.execute("drop database shop with (force)")
+    with deploying(server, tmp_path, sources={"first": {f"{BEGIN}.sql": TABLE}}) as found:
+        assert found.migrates().reason is Reason.APPLIED
+        yield found
 
 
 def error_of(result: JobResult) -> StatedError | None:

@@ -14,7 +14,7 @@ from dbcustody.contract import Verb
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.deployer import Deployer
+from tests.fakes.deployer import Deployer, deploying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +40,10 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def deployer(server: PostgresServer, tmp_path: Path) -> Iterator[Deployer]:
     """Return who runs the Jobs of a resource whose first migration is in."""
-    server.execute("create database shop")
     text = "create table people (id int primary key, email text);\n"
-    found = Deployer(server=server, folder=tmp_path, sources={"first": {f"{BEGIN}.sql": text}})
-    assert found.migrates().reason is Reason.APPLIED
-    yield found
-    server.execute("drop database shop with (force)")
+    with deploying(server, tmp_path, sources={"first": {f"{BEGIN}.sql": text}}) as found:
+        assert found.migrates().reason is Reason.APPLIED
+        yield found
 
 
 def patience(milliseconds: int, attempts: int) -> MigrationPolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbcustody.migration.digest import file_digest, is_migration, source_digest
+from dbcustody.migration.layout import LaidFile, digest_of
 
 
 def test_the_digest_of_a_source_is_of_names_and_bytes() -> None:
@@ -13,6 +14,13 @@ def test_the_digest_of_a_source_is_of_names_and_bytes() -> None:
     assert source_digest([one, two]) == source_digest([two, one])
     others = [[one], [one, one], [("b.sql", one[1]), two], []]
     assert len({source_digest(files) for files in (*others, [one, two])}) == 5
+
+
+def test_of_files_below_a_folder_the_whole_path_counts() -> None:
+    """In the folder of another tool all files have one name."""
+    first, second = (LaidFile(path=f"{one}/migration.sql", content=b"1") for one in ("a", "b"))
+    assert digest_of([first]) == source_digest([("a/migration.sql", file_digest(b"1"))])
+    assert digest_of([first]) != digest_of([second])
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a.sql", True), ("README.md", False), (".hidden.sql", False)])

@@ -63,8 +63,7 @@ def drift_lines(drift: Drift) -> Iterator[str]:
 
 
 def _unfinished_lines(unfinished: Unfinished) -> Iterator[str]:
-    for number, ran in enumerate(unfinished.statements, start=1):
-        yield f"  statement {number} of {len(unfinished.statements)} (line {ran.line}) {ran.how}: {_short(ran.text)}"
+    yield from (f"  {words}: {_short(text)}" for words, text in unfinished.told)
     yield f"  if all of it is in, or you finish it by hand: dbcustody migrate resolve --applied {unfinished.name} --reason ..."
     yield "    nothing runs, and the next deploy goes on after it"
     yield f"  if nothing of it is in, or you take it back:  dbcustody migrate resolve --rolled-back {unfinished.name} --reason ..."

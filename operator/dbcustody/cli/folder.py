@@ -32,7 +32,8 @@ def read_folder(folder: Path, form: str = AUTO) -> Tree:
     """
     if not folder.is_dir():
         raise InvalidSpecError(f"--dir: there is no folder {folder}")
-    return _read(folder, _owner(folder, form))
+    paths = _paths(folder)
+    return _read(folder, _owner(folder, paths, form), paths)
 
 
 def read_layout(folder: Path, form: str) -> Layout | None:
@@ -40,20 +41,21 @@ def read_layout(folder: Path, form: str) -> Layout | None:
 
     With *form* `auto` the names of the files decide. Raises RefusedError (SourceInvalid) with every fault of the folder itself.
     """
-    owner = _owner(folder, form)
-    return _read(folder, owner).layout if isinstance(owner, Tool) else None
+    paths = _paths(folder)
+    owner = _owner(folder, paths, form)
+    return _read(folder, owner, paths).layout if isinstance(owner, Tool) else None
 
 
-def _owner(folder: Path, form: str) -> Shape | Tool:
-    owner = owner_of(_paths(folder), form)
+def _owner(folder: Path, paths: Sequence[str], form: str) -> Shape | Tool:
+    owner = owner_of(paths, form)
     if isinstance(owner, Fault):
         raise _refused([owner], folder)
     return owner
 
 
-def _read(folder: Path, owner: Shape | Tool) -> Tree:
-    paths = files_of(owner, _paths(folder))
-    tree = read_tree(owner, [LaidFile(path=path, content=(folder / path).read_bytes()) for path in paths])
+def _read(folder: Path, owner: Shape | Tool, paths: Sequence[str]) -> Tree:
+    files = [LaidFile(path=path, content=(folder / path).read_bytes()) for path in files_of(owner, paths)]
+    tree = read_tree(owner, files)
     refuse(tree.faults, folder)
     asides = tree.layout.asides if tree.layout is not None else ()
     for words in asides[:_SHOWN]:

@@ -28,7 +28,7 @@ from dbcustody.cli.figures import table_text
 from dbcustody.cli.folder import python_template, read_folder, read_layout, time_after
 from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.jobs.checkup import look_and_check_up
+from dbcustody.jobs.checkup import check_up
 from dbcustody.jobs.foresight import foresee, require_passed
 from dbcustody.jobs.garbage import collect_rarely
 from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
@@ -95,7 +95,7 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     collect_rarely()
     order = order_of(environ, wish)
     risks = {} if as_json else {script.name: risk_of_body(script.up).label for script in order.scripts}
-    history, checkup = look_and_check_up(order)
+    history, checkup = check_up(order)
     others = heritage_of(order, history)
     if as_json:
         content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}

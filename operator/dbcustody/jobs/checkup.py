@@ -16,6 +16,8 @@ from dbcustody.migration.drift import Drift
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dbcustody.adapters.postgres.ledger import Partial
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.jobs.migration import MigrationOrder
@@ -34,11 +36,6 @@ class Ran:
     is_done: bool
     """Whether it came to its end; else nobody knows how far it came."""
 
-    @property
-    def how(self) -> str:
-        """What is known of its end, in words."""
-        return "ran to its end" if self.is_done else "was begun; how far it came, nothing in the catalogue shows"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
@@ -46,6 +43,14 @@ class Unfinished:
 
     name: str
     statements: tuple[Ran, ...]
+
+    @property
+    def told(self) -> Iterator[tuple[str, str]]:
+        """Of each statement in words which it is and whether it came to its end, and its text."""
+        count = len(self.statements)
+        for number, ran in enumerate(self.statements, start=1):
+            how = "ran to its end" if ran.is_done else "was begun; how far it came, nothing in the catalogue shows"
+            yield f"statement {number} of {count} (line {ran.line}) {how}", ran.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,34 +64,23 @@ class Checkup:
     """Why it could not be looked at."""
 
 
-def check_up(order: MigrationOrder) -> Checkup:
-    """Return how the database stands; nothing is written. A schema that somebody locks is told, and no reason to fail.
+def check_up(order: MigrationOrder) -> tuple[History, Checkup]:
+    """Return how the database stands to the scripts, and beyond that, by one session; nothing is written.
 
-    Raises as `jobs.migration.look` does, after which it is asked.
+    A schema that somebody locks is told, and no reason to fail. Raises as `jobs.migration.look` does.
     """
     with connect(order.target) as session:
-        return _checked(order, session)
+        return looked(order, session), _checked(order, session)
 
 
 def told_unfinished(order: MigrationOrder) -> tuple[str, ...]:
     """Return of each statement of what is in in part whether it came to its end, by its line; its text may hold values."""
     with connect(order.target) as session:
-        found = tuple(_unfinished(one) for one in read_partial(session))
-    return tuple(
-        f"{one.name}: statement {number} of {len(one.statements)} (line {ran.line}) {ran.how}"
-        for one in found
-        for number, ran in enumerate(one.statements, start=1)
-    )
-
-
-def look_and_check_up(order: MigrationOrder) -> tuple[History, Checkup]:
-    """Return how the database stands to the scripts, and beyond that, by one session; raises as `jobs.migration.look` does."""
-    with connect(order.target) as session:
-        return looked(order, session), _checked(order, session)
+        return tuple(f"{one.name}: {words}" for one in _read_unfinished(session) for words, _ in one.told)
 
 
 def _checked(order: MigrationOrder, session: Session) -> Checkup:
-    unfinished = tuple(_unfinished(one) for one in read_partial(session))
+    unfinished = _read_unfinished(session)
     if order.drift is OnDrift.IGNORE:
         return Checkup(drift=None, unfinished=unfinished)
     try:
@@ -95,6 +89,10 @@ def _checked(order: MigrationOrder, session: Session) -> Checkup:
         if error.reason not in PASSING:
             raise
         return Checkup(drift=None, unfinished=unfinished, why_not=error.message)
+
+
+def _read_unfinished(session: Session) -> tuple[Unfinished, ...]:
+    return tuple(_unfinished(one) for one in read_partial(session))
 
 
 def _unfinished(partial: Partial) -> Unfinished:

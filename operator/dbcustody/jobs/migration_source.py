@@ -10,7 +10,7 @@ import structlog
 from dbcustody.api.migration_source import SourceFormat
 from dbcustody.contract import Verb
 from dbcustody.errors import RefusedError, UnavailableError
-from dbcustody.migration.digest import file_digest, source_digest
+from dbcustody.migration.layout import digest_of
 from dbcustody.migration.tree import Tree, form_of, read_files
 from dbcustody.naming import named
 from dbcustody.reason import Reason
@@ -42,8 +42,7 @@ def find_source(verb: Verb, terms: MigrationTerms, files: Sequence[LaidFile]) ->
     """
     tree = read_files(files, form_of(terms.format, in_image=terms.image is not None))
     # beside its migrations a folder of an image may hold what differs from build to build; what is in a ConfigMap was put there
-    counted = files if terms.image is None else tree.files
-    digest = source_digest((file.path, file_digest(file.content)) for file in counted)
+    digest = digest_of(files if terms.image is None else tree.files)
     if terms.source_digest not in {None, digest}:
         raise _other_files(verb, f"the files have the digest {digest}, and {terms.source_digest} is meant")
     if _is_meant_to_have_some(terms) and not (tree.scripts or tree.faults):

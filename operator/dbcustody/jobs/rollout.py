@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from dbcustody.contract import JobRequest, JobResult, MigrationTerms
     from dbcustody.jobs.tools import Tools
 
-_FAULTS_TOLD: Final = 5
 _WAITING_WORDS: Final = (": gives way to ", "waits for ")
 _RUNS: Final = UUID("5b1f4a1e-6c86-4a53-9d0c-0f6f4f6d2b0e")
 """A namespace of UUIDs, for the runs of attempts that are not called by one."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.migration.body import Body, read_body
+from dbcustody.migration.digest import file_digest, source_digest
 from dbcustody.migration.directive import Directives
 from dbcustody.migration.fault import Fault
 from dbcustody.migration.reading import checksum
@@ -51,6 +52,11 @@ class LaidFile:
     def name(self) -> str:
         """The path without the folders before it."""
         return self.path.rpartition("/")[2]
+
+
+def digest_of(files: Iterable[LaidFile]) -> str:
+    """Return the digest by which *files* are known as a source; see `migration.digest`."""
+    return source_digest((file.path, file_digest(file.content)) for file in files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dbcustody.contract import MOUNT_ROOT, Mount
+from dbcustody.plan.restricted import RESTRICTED
 
 if TYPE_CHECKING:
     from dbcustody.api.migration_source import SourceImage
@@ -68,11 +69,7 @@ def _container(name: str, image: str, command: list[str], mounts: list[Json]) ->
         "image": image,
         "command": command,
         "resources": _RESOURCES,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": RESTRICTED,
         # what the program complains of stands in its log alone
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,

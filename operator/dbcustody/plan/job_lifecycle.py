@@ -128,7 +128,8 @@ def _ended_in_silence(job: SeenJob, _: datetime) -> Verdict | None:
     """Speak when the Job is over and left no result; what is known of its end is kept for whoever finds nothing either."""
     if not job.is_finished:
         return None
-    return Verdict(stand=Stand.LOST, reason=_why_lost(job), message=_how_lost(job))
+    reason = _why_lost(job)
+    return Verdict(stand=Stand.LOST, reason=reason, message=_how_lost(job, reason))
 
 
 def _why_lost(job: SeenJob) -> Reason:
@@ -142,9 +143,9 @@ def _why_lost(job: SeenJob) -> Reason:
     return Reason.SOURCE_NOT_FOUND if pod is not None and pod.lacks_source else Reason.JOB_LOST
 
 
-def _how_lost(job: SeenJob) -> str:
+def _how_lost(job: SeenJob, reason: Reason) -> str:
     pod = newest_pod(job)
-    if pod is not None and pod.lacks_source and _why_lost(job) is Reason.SOURCE_NOT_FOUND:
+    if pod is not None and reason is Reason.SOURCE_NOT_FOUND:
         return f"the files could not be copied out of `spec.source.image`: {pod.lacks_source}"
     parts = [f"Job {job.name} ended without a result", job.outcome_message]
     if pod is not None and pod.exit_code is not None:

@@ -267,9 +267,7 @@ def _source_now(found: Found, examined: Examined) -> Said:
 
 def _source_after(case: MigrationCase, found: Found, verdict: Verdict) -> Said:
     """Return what is said of the source after a look that failed; of an image it is not known where the files could not be read."""
-    if found.source_digest is not None:
-        return (resolved(found.source_digest),)
-    if verdict.reason is Reason.SOURCE_NOT_FOUND:
+    if found.source_digest is None and verdict.reason is Reason.SOURCE_NOT_FOUND:
         return (no(ConditionType.SOURCE_RESOLVED, verdict.reason, verdict.message),)
     return looked_into(case, found)
 

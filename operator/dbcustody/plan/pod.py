@@ -22,6 +22,7 @@ from dbcustody.contract import (
 )
 from dbcustody.naming import LABEL_STORAGE, label_value
 from dbcustody.plan.image_source import source_mount, source_parts
+from dbcustody.plan.restricted import RESTRICTED
 from dbcustody.plan.throwaway import server_parts, socket_mount
 
 if TYPE_CHECKING:
@@ -101,11 +102,7 @@ def _container(request: JobRequest, template: JobTemplate, image: str, mounts: l
         "args": ["job", request.verb.value],
         "env": _environment(request),
         "resources": encode(template.resources) if template.resources is not None else DEFAULT_RESOURCES,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": RESTRICTED,
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dbcustody.api.policy import CaptureOptions, Level, Scratch
 from dbcustody.contract import MOUNT_ROOT, TEST_SERVER_SAID, TEST_SUPERUSER, Mount, Verb
 from dbcustody.plan.job_lifecycle import Stand, judge, newest_pod
+from dbcustody.plan.restricted import RESTRICTED
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -157,12 +158,7 @@ def _container(wanted: Verification) -> Json:
         "command": ["/bin/sh", "-c", _SCRIPT, SERVER],
         "args": arguments,
         "resources": RESOURCES,
-        "securityContext": {
-            "runAsUser": SERVER_USER,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": {"runAsUser": SERVER_USER, **RESTRICTED},
         "volumeMounts": [
             {"name": SERVER, "mountPath": _SOCKETS},
             {"name": DATA, "mountPath": _DATA_FOLDER},

@@ -16,8 +16,7 @@ from dbcustody.cli.folder import read_folder
 from dbcustody.cli.kubectl.status import plain
 from dbcustody.codec import format_time
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.migration.digest import file_digest, source_digest
-from dbcustody.migration.layout import LaidFile
+from dbcustody.migration.layout import LaidFile, digest_of
 from dbcustody.migration.tree import form_of, read_files
 from dbcustody.naming import LABEL_REQUEST, label_value
 from dbcustody.plan.asking import read_place
@@ -112,8 +111,7 @@ async def _scripts(session: Session, migration: DatabaseMigration, folder: Path 
     tree = read_files(files, form) if folder is None else read_folder(folder, form)
     # of a ConfigMap every key counts, of an image its migrations alone
     counted = [tree.files] if source.image is not None else [files, tree.files]
-    found = {source_digest((one.path, file_digest(one.content)) for one in given) for given in counted}
-    if migration.status.source_digest not in found:
+    if migration.status.source_digest not in {digest_of(given) for given in counted}:
         complain("the files are others than those that were planned", kind="note")
     return tree.scripts
 
