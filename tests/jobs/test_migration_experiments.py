@@ -255,7 +255,8 @@ def test_x17_the_locks_that_are_foretold_are_taken(server: PostgresServer, migra
             runner,
             [text],
             limits=Limits(),
-            then=lambda _: seen.extend(row[0] for row in server.execute(query, database="shop")),
+            last=None,
+            looks=lambda _: seen.extend(row[0] for row in server.execute(query, database="shop")),
         )
 
     assert (str(lock.relation), "AccessExclusiveLock" in seen) == ("people", True)

@@ -17,9 +17,9 @@ from uuid import UUID
 from dbcustody.adapters.postgres import MIGRATION_LOCKS, DatabaseLock, PostgresTarget, connect, translated
 from dbcustody.adapters.postgres.alembic_version import VersionTable, read_heads
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
-from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt, read_attempts, read_partial
+from dbcustody.adapters.postgres.ledger import Direction, Intent, read_attempts, read_partial
 from dbcustody.adapters.postgres.lookout import Lookout
-from dbcustody.adapters.postgres.migrating import end_run, open_runner
+from dbcustody.adapters.postgres.migrating import end_run, forget, open_runner
 from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
@@ -27,7 +27,7 @@ from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.declaration import write_declared
 from dbcustody.jobs.likeness import require_alike, take_fingerprint, take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror
-from dbcustody.jobs.mutation import Desk, carry_out
+from dbcustody.jobs.mutation import Desk, begin, carry_out
 from dbcustody.jobs.revision import runnable
 from dbcustody.jobs.tally import Tally
 from dbcustody.migration.aim import Declaration, aim_at, as_declared, contradicted, undeclared
@@ -226,17 +226,17 @@ def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], directio
     together = [body.is_transactional for body in bodies]
     for number, (script, body) in enumerate(zip(scripts, bodies, strict=True), start=1):
         # what may stay in in part is told by what it changed since, so that a fingerprint stands right before it
-        leaves_print = number == count or not together[number]
+        goes_on = number < count and together[number]
         with _print_left(desk, is_needed=number > 1 and body.is_transactional and together[number - 2]):
             if order.stop.is_set():
                 raise InterruptedRunError(
                     f"{script.name}: was told to stop before it {'began' if is_up else 'was undone'}"
                 )
             desk.say(f"{script.name}: {'runs' if is_up else 'is undone'}")
-            attempt = add_attempt(desk.session, intent_of(order, script, direction))
+            attempt = begin(desk, body, intent_of(order, script, direction))
             desk.tally.has_begun = True
             ends = State.APPLIED if is_up else State.ROLLED_BACK
-            carry_out(desk, body, attempt, ends, leaves_print=leaves_print)
+            carry_out(desk, body, attempt, ends, goes_on=goes_on)
 
 
 @contextmanager
@@ -246,6 +246,7 @@ def _print_left(desk: Desk, *, is_needed: bool) -> Iterator[None]:
         yield
     except DbcustodyError:
         if is_needed and not desk.session.closed:
+            forget(desk.session)
             with suppress(DbcustodyError):
                 if not read_partial(desk.session):
                     write_print(desk, take_patiently(desk), Moment.AFTER)

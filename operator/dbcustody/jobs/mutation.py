@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import add_print
-from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
+from dbcustody.adapters.postgres.ledger import Ending, Step, add_attempt, add_step, outcome_row
 from dbcustody.adapters.postgres.lookout import Lookout
-from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone, run_together
+from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_alone, run_together, start_attempt
 from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for
 from dbcustody.adapters.postgres.probing import clear, find
 from dbcustody.adapters.postgres.session import Session
@@ -31,6 +31,7 @@ from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.ledger import Intent
     from dbcustody.adapters.postgres.revising import Record
 
 OLD_SECONDS: Final = 1.0
@@ -67,22 +68,30 @@ class Desk:
     """What is noticed of the run beside its work."""
 
 
-def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool = True) -> None:
-    """Run *body*, of which *attempt* is written down, and write down that it came to *ends*, and what the schema is then.
+def begin(desk: Desk, body: Body, intent: Intent) -> int:
+    """Write down that *body* is tried, in a session in which nothing of what ran before is left; returns its place in the ledger."""
+    if body.is_transactional and _is_sql(body):
+        return start_attempt(desk.session, intent, _limits(desk, body))
+    forget(desk.session)
+    return add_attempt(desk.session, intent)
 
-    Without *leaves_print* the latter is left to what follows at once, where what runs may run in one transaction.
+
+def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool = False) -> None:
+    """Run *body*, of which *attempt* was begun by `begin`, and write down that it came to *ends*, and what the schema is then.
+
+    When it *goes_on* at once with what runs in one transaction, the latter is left to that.
 
     Raises RefusedError (MigrationFailed) with file, line and the server's word, UnavailableError (LockNotObtained) naming who was in the
     way, InterruptedRunError; then nothing of it is in, which is written down, too. Raises UnavailableError (ConnectionLost) when only the
     next run can know.
     """
-    by_code = _by_python if body.is_python and not body.statements else _together
-    run = by_code if body.is_transactional else _alone
+    together = _together if _is_sql(body) else _by_python
+    run = together if body.is_transactional else _alone
     tried = 1
     while True:
         try:
             with desk.lookout.on_duty() as watch:
-                run(desk, body, attempt, ends, leaves_print=leaves_print)
+                run(desk, body, attempt, ends, goes_on=goes_on)
         except StatementFailedError as error:
             tried = 1 + _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
         else:
@@ -115,22 +124,31 @@ class _Failure:
         return statement.place.line + statement.text[: position or 0].count("\n")
 
 
-def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
+def _is_sql(body: Body) -> bool:
+    """Return whether statements are sent, and no function is called."""
+    return bool(body.statements) or not body.is_python
+
+
+def _together(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
     texts = [statement.text for statement in body.statements]
     ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=_ran(body))
 
-    def then(session: Session) -> None:
-        write_down(session, attempt, ending, desk.mirror)
-
     def looks(session: Session) -> None:
         _require_invariants(session, body)
-        _leave_print(desk, session, leaves_print=leaves_print)
+        if desk.mirror is not None:
+            write_down(session, attempt, ending, desk.mirror)
+        _leave_print(desk, session, goes_on=goes_on)
 
-    has_to_look = leaves_print or bool(body.directives.invariants)
+    has_to_look = desk.mirror is not None or not goes_on or bool(body.directives.invariants)
     try:
         with desk.lookout.cutting():
             run_together(
-                desk.session, texts, limits=_limits(desk, body), then=then, looks=looks if has_to_look else None
+                desk.session,
+                texts,
+                limits=_limits(desk, body),
+                looks=looks if has_to_look else None,
+                last=None if desk.mirror is not None else outcome_row(attempt, ending),
+                goes_on=goes_on,
             )
     except StatementFailedError:
         raise
@@ -140,7 +158,7 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print
         raise
 
 
-def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
+def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
     """Call the function of *body* in one transaction; what it ran is written down with its outcome."""
     from dbcustody.adapters.postgres.revising import CommittedWithinError, run_revision  # noqa: PLC0415 - SQL needs it not
 
@@ -148,7 +166,7 @@ def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_prin
         _require_invariants(session, body)
         ending = Ending(state=ends, done=ran.count, actor=desk.actor, ran=ran.text)
         write_down(session, attempt, ending, desk.mirror)
-        _leave_print(desk, session, leaves_print=leaves_print)
+        _leave_print(desk, session, goes_on=goes_on)
 
     try:
         with desk.lookout.cutting():
@@ -162,9 +180,9 @@ def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_prin
         raise
 
 
-def _leave_print(desk: Desk, session: Session, *, leaves_print: bool) -> None:
-    """Write down what the schema is, in the transaction that made it so."""
-    if leaves_print:
+def _leave_print(desk: Desk, session: Session, *, goes_on: bool) -> None:
+    """Write down what the schema is, in the transaction that made it so, unless that is left to what comes next."""
+    if not goes_on:
         add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
 
 
@@ -191,9 +209,9 @@ def _limits(desk: Desk, body: Body) -> Limits:
     return desk.limits if budget is None else replace(desk.limits, statement_timeout_seconds=ceil(budget))
 
 
-def _alone(desk: Desk, body: Body, attempt: int, ends: State, *, leaves_print: bool) -> None:
+def _alone(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
     """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
-    del leaves_print  # it takes long anyway, and nothing takes it back
+    del goes_on  # it takes long anyway, and nothing takes it back
     (statement,) = body.statements
     trace = trace_of(statement.terms)
     _wait_for_old_ones(desk, body, attempt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.cancellation import cancelled_by
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_together
-from dbcustody.adapters.postgres.seedbook import add_seed, read_seeds
+from dbcustody.adapters.postgres.seedbook import read_seeds, seed_row
 from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.migration import at_work
 from dbcustody.migration.patience import Limits
@@ -17,7 +17,6 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbcustody.adapters.postgres.session import Session
     from dbcustody.jobs.migration import MigrationOrder
     from dbcustody.jobs.mutation import Desk
     from dbcustody.migration.body import Body
@@ -57,13 +56,10 @@ def sow(order: MigrationOrder, seeds: Sequence[Body], *, again: bool) -> Seeded:
 
 def _run(order: MigrationOrder, desk: Desk, seed: Body) -> None:
     """Run *seed* and write it down, together or not at all."""
-
-    def then(session: Session) -> None:
-        add_seed(session, order.run, (seed.file, seed.checksum, seed.text), (order.tool, order.actor))
-
+    row = seed_row(order.run, (seed.file, seed.checksum, seed.text), (order.tool, order.actor))
     try:
         with cancelled_by(order.stop, desk.session):
-            run_together(desk.session, [one.text for one in seed.statements], limits=_LIMITS, then=then)
+            run_together(desk.session, [one.text for one in seed.statements], limits=_LIMITS, last=row)
     except StatementFailedError as error:
         raise _told(order, seed, error) from error
 

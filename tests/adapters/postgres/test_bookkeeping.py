@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from dbcustody.adapters.postgres.bookkeeping import newest_version, read_version, require_known, upgrade
+from dbcustody.adapters.postgres.bookkeeping import newest_version, read_version, require_known, upgrade, written_out
 from dbcustody.adapters.postgres.ledger import (
     Direction,
     Ending,
@@ -91,6 +92,34 @@ def test_it_is_made_and_made_once(session: Session) -> None:
     assert (before, read_version(session)) == (None, newest_version())
     assert session.execute("select database_uuid, made_at from dbcustody.marker").fetchall() == first
     assert (session.autocommit, session.info.transaction_status) == (True, psycopg.pq.TransactionStatus.IDLE)
+
+
+SHAPE = """
+select c.oid::regclass::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, col_description(c.oid, attnum),
+       obj_description(c.oid, 'pg_class'), (select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = c.oid and adnum = attnum),
+       array(select pg_get_constraintdef(oid) from pg_constraint where conrelid = c.oid order by conname),
+       array(select pg_get_indexdef(indexrelid) from pg_index where indrelid = c.oid order by 1),
+       array(select pg_get_triggerdef(oid) from pg_trigger where tgrelid = c.oid and not tgisinternal order by 1)
+from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+where c.relnamespace = 'dbcustody'::regnamespace and c.relkind = 'r' order by 1, a.attnum
+"""
+CODE = "select pg_get_functiondef(oid) from pg_proc where pronamespace = 'dbcustody'::regnamespace order by 1"
+
+
+def test_a_new_one_is_made_whole_as_alembic_makes_it(server: PostgresServer, session: Session) -> None:
+    """By what Alembic writes of all its revisions now: the same tables, code and words as one revision after the other."""
+    folder = Path(__file__).parents[3] / "migrations"
+    upgrade(session)
+    server.execute("create database other")
+    with connect(replace(target_of(server), database="other")) as other:
+        upgrade(other, to="0001")
+        upgrade(other)
+        found = [(one.execute(SHAPE).fetchall(), one.execute(CODE).fetchall()) for one in (session, other)]
+    server.execute("drop database other with (force)")
+
+    assert (folder / "whole.sql").read_text() == written_out()
+    assert found[0] == found[1]
+    assert (len(found[0][0]) > 40, len(found[0][1])) == (True, 1)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from psycopg.pq import TransactionStatus
 
+from dbcustody.adapters.postgres import migrating
+from dbcustody.adapters.postgres.bookkeeping import upgrade
+from dbcustody.adapters.postgres.ledger import Direction, Ending, Intent, outcome_row, read_attempts
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import (
     StatementFailedError,
@@ -18,11 +22,13 @@ from dbcustody.adapters.postgres.migrating import (
     open_runner,
     run_alone,
     run_together,
+    start_attempt,
 )
 from dbcustody.adapters.postgres.obstruction import find_older, wait_for
 from dbcustody.adapters.postgres.session import connect
 from dbcustody.adapters.postgres.target import PostgresTarget
-from dbcustody.errors import RefusedError, UnavailableError
+from dbcustody.errors import DbcustodyError, RefusedError, UnavailableError
+from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgres
 LIMITS = Limits()
+ENDING = Ending(state=State.APPLIED, done=1, actor="somebody")
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +79,11 @@ def runner(target: PostgresTarget) -> Iterator[Session]:
         yield session
 
 
-def nothing(_: Session) -> None:
-    """Do nothing after the statements."""
+def intent(body: str) -> Intent:
+    """Return what is about to be tried."""
+    return Intent(
+        run=uuid4(), revision="a", name="a", direction=Direction.UP, sha256="a" * 64, body=body, tool="test", actor="somebody"
+    )  # fmt: skip
 
 
 def waiting(server: PostgresServer, run: UUID) -> bool:
@@ -90,10 +100,6 @@ def tables(server: PostgresServer) -> set[str]:
 
 def test_all_of_it_is_in_with_what_is_written_down(server: PostgresServer, runner: Session) -> None:
     """In one transaction; names are found as the role finds them, whatever the text set for itself."""
-
-    def then(session: Session) -> None:
-        session.execute("insert into public.noted select current_user::text")
-
     run_together(
         runner,
         [
@@ -103,10 +109,10 @@ def test_all_of_it_is_in_with_what_is_written_down(server: PostgresServer, runne
             "set local search_path to nowhere",
         ],
         limits=LIMITS,
-        then=then,
+        last=(b"insert into public.noted select current_user::text || %s", ("'s",)),
     )
 
-    assert server.execute("select word from public.noted", database="shop") == [("postgres",)]
+    assert server.execute("select word from public.noted", database="shop") == [("postgres's",)]
     server.execute("drop role other")
 
 
@@ -120,10 +126,10 @@ def test_what_one_sets_for_the_session_is_gone_for_the_next(server: PostgresServ
         "set work_mem to '5MB'",
         "set session role pg_read_all_data",
     ]
-    run_together(runner, sets, limits=LIMITS, then=nothing)
+    run_together(runner, sets, limits=LIMITS, last=None)
     found = [runner.execute(names).fetchone()]
     with pytest.raises(StatementFailedError):
-        run_together(runner, ["set work_mem to '6MB'", "slect 1"], limits=LIMITS, then=nothing)
+        run_together(runner, ["set work_mem to '6MB'", "slect 1"], limits=LIMITS, last=None)
     found.append(runner.execute(names).fetchone())
     run_alone(runner, "set search_path to other", ordinal=1, limits=LIMITS)
     found.append(runner.execute(names).fetchone())
@@ -132,27 +138,70 @@ def test_what_one_sets_for_the_session_is_gone_for_the_next(server: PostgresServ
     assert server.execute("select to_regnamespace('other') is not null", database="shop") == [(True,)]
 
 
+def test_what_is_left_is_taken_back_with_the_next_intent(server: PostgresServer, runner: Session) -> None:
+    """One message: the next one is written down, whatever letters it has, and its transaction is open, with its limits and no other."""
+    names = "select current_user::text, current_setting('search_path'), current_setting('client_encoding'), current_setting('work_mem')"
+    upgrade(runner)
+    before = runner.execute(names).fetchone()
+    sets = [
+        "set search_path to nowhere",
+        "set work_mem to '5MB'",
+        "set client_encoding to latin1",
+        "set role pg_read_all_data",
+    ]
+    run_together(runner, sets, limits=LIMITS, last=None, goes_on=True)
+    left = runner.execute("show work_mem").fetchone()
+    attempt = start_attempt(runner, intent("create table noted (word text default '\u2603')"), LIMITS)
+    begun = runner.execute(names).fetchone(), runner.execute("show lock_timeout").fetchone()
+    run_together(runner, ["create table noted ()"], limits=LIMITS, last=outcome_row(attempt, ENDING))
+
+    assert (left, begun) == (("5MB",), (before, ("500ms",)))
+    body = "select body from dbcustody.attempt a join dbcustody.outcome o on o.attempt = a.id where state = 'Applied'"
+    assert server.execute(body, database="shop") == [("create table noted (word text default '\u2603')",)]
+    assert tables(server) == {"people", "noted"}
+
+
+def test_what_cannot_be_written_down_is_not_begun(runner: Session) -> None:
+    """No transaction is left open, and no intent without a place."""
+    with pytest.raises(DbcustodyError, match="write down what is tried"):
+        start_attempt(runner, intent("select 1"), LIMITS)
+    assert runner.info.transaction_status is TransactionStatus.IDLE
+
+
+def test_a_server_that_cannot_look_after_its_client_is_asked_without(
+    runner: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on platforms of which PostgreSQL says so: then the transaction is left to be opened."""
+    upgrade(runner)
+    monkeypatch.setattr(migrating, "_FORGOTTEN", f"{migrating._FORGOTTEN}; set work_mem to '1kB'")
+    attempt = start_attempt(runner, intent("select 1"), LIMITS)
+
+    assert runner.info.transaction_status is TransactionStatus.IDLE
+    run_together(runner, ["select 1"], limits=LIMITS, last=outcome_row(attempt, ENDING))
+    assert [one.state for one in read_attempts(runner)] == [State.APPLIED]
+
+
 def test_what_fails_leaves_nothing(server: PostgresServer, runner: Session) -> None:
     """The statement is named with its place and the object, and no value is told."""
     called: list[Session] = []
     words = ["create table noted ()", "insert into people values (1, 'secret@example.org')"]
 
     with pytest.raises(StatementFailedError) as failed:
-        run_together(runner, words, limits=LIMITS, then=called.append)
+        run_together(runner, words, limits=LIMITS, last=None, looks=called.append)
 
     refusal = failed.value.refusal
     assert (refusal.ordinal, refusal.sqlstate, refusal.object) == (2, "23505", "public.people.people_pkey")
     assert (tables(server), called) == ({"people"}, [])
     assert "secret" not in str(failed.value)
     with pytest.raises(StatementFailedError) as wrong:
-        run_together(runner, ["select 1", "slect 2"], limits=LIMITS, then=nothing)
+        run_together(runner, ["select 1", "slect 2"], limits=LIMITS, last=None)
     assert (wrong.value.refusal.ordinal, wrong.value.refusal.position) == (2, 0)
 
 
 def test_what_is_written_down_fails_with_it(server: PostgresServer, runner: Session) -> None:
     """A migration that cannot be recorded did not happen."""
     with pytest.raises(StatementFailedError) as failed:
-        run_together(runner, ["create table noted ()"], limits=LIMITS, then=lambda one: one.execute("slect 1") and None)
+        run_together(runner, ["create table noted ()"], limits=LIMITS, last=(b"slect 1", ()))
 
     assert (failed.value.refusal.ordinal, tables(server)) == (0, {"people"})
 
@@ -172,7 +221,7 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
             lookout.on_duty() as watch,
             pytest.raises(StatementFailedError) as failed,
         ):
-            run_together(runner, words, limits=LIMITS, then=nothing)
+            run_together(runner, words, limits=LIMITS, last=None)
         (blocker,) = watch.seen
         assert failed.value.refusal.is_lock
         assert 0 < lookout.waited_seconds < 30
@@ -181,7 +230,7 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
         assert not wait_for(beside, blocker, seconds=0, stop=threading.Event())
         threading.Timer(0.5, holder.execute, args=("commit",)).start()
         assert wait_for(beside, blocker, seconds=60, stop=threading.Event())
-        run_together(runner, words, limits=LIMITS, then=nothing)
+        run_together(runner, words, limits=LIMITS, last=None)
     holder.close()
 
 
@@ -219,7 +268,8 @@ def test_a_connection_that_is_cut_is_no_refusal(server: PostgresServer, runner: 
             runner,
             ["create table noted ()"],
             limits=LIMITS,
-            then=lambda _: server.execute(cut) and runner.execute("select 1") and None,
+            last=None,
+            looks=lambda _: server.execute(cut) and runner.execute("select 1") and None,
         )
 
     assert (lost.value.reason, tables(server)) == (Reason.CONNECTION_LOST, {"people"})
@@ -249,7 +299,7 @@ host, port, password, run = sys.argv[1:]
 target = PostgresTarget(host=host, port=port, database="shop", user="postgres", password=password, sslmode="disable")
 session = open_runner(target, UUID(run))
 limits = Limits(lock_timeout_milliseconds=0)
-run_together(session, ["alter table people add column born date"], limits=limits, then=lambda _: None)
+run_together(session, ["alter table people add column born date"], limits=limits, last=None)
 """
 
 

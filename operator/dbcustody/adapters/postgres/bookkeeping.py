@@ -1,12 +1,14 @@
 """Our own schema in a managed database, made and brought up to date by Alembic.
 
 Alembic keeps what it is at in variables of the process (a second upgrade in another thread goes into the first one's database), so this
-is called by processes that work on one database, and never by the operator. It is loaded when a ledger has to be made or changed: with
-SQLAlchemy it takes most of a second, and whoever only asks what is pending is not to wait for it.
+is called by processes that work on one database, and never by the operator. With SQLAlchemy it takes long to load, and a pipeline that
+migrates an empty database each time is not to wait for it: a ledger is made whole by the SQL that Alembic has written of all revisions
+(`migrations/whole.sql`), and Alembic is loaded for one that has to be changed.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "dbcustody"
 _TABLE: Final = "ledger_version"
+_WHOLE: Final = "whole.sql"
+_IS_MISSING: Final = f"select pg_catalog.to_regnamespace('{SCHEMA}') is null".encode()
+_SCHEMA_FIRST: Final = f"create schema {SCHEMA}".encode()
 _PACKAGED: Final = Path(__file__).parents[2] / "ledger_migrations"
 _IN_A_CHECKOUT: Final = Path(__file__).parents[4] / "migrations"
 
@@ -67,8 +72,22 @@ def upgrade(session: Session, *, to: str = "head") -> None:
     """
     version = read_version(session)
     require_known(version)
-    if version != (newest_version() if to == "head" else to):
+    if version is None and to == "head":
+        _make(session)
+    elif version != (newest_version() if to == "head" else to):
         _run(session, scripts(), to)
+
+
+def _make(session: Session) -> None:
+    """Make the whole of it at once."""
+    words = (_folder() / _WHOLE).read_text(encoding="utf-8")
+    try:
+        with session.transaction():
+            if session.execute(_IS_MISSING).fetchone() == (True,):
+                session.execute(_SCHEMA_FIRST)
+            session.execute(words.encode())
+    except psycopg.Error as error:
+        raise _explained(error) from error
 
 
 def _run(session: Session, found: ScriptDirectory, to: str) -> None:
@@ -83,14 +102,9 @@ def _run(session: Session, found: ScriptDirectory, to: str) -> None:
     session.autocommit = False
     try:
         with engine.connect() as connection, connection.begin():
-            if connection.exec_driver_sql(f"select to_regnamespace('{SCHEMA}') is null").scalar_one():
-                connection.exec_driver_sql(f"create schema {SCHEMA}")
-            options: dict[str, Any] = {
-                "fn": lambda revision, _: found._upgrade_revs(to, revision),  # noqa: SLF001 - what Alembic's own command calls
-                "version_table": _TABLE,
-                "version_table_schema": SCHEMA,
-            }
-            context = MigrationContext.configure(connection, opts=options)
+            if connection.exec_driver_sql(_IS_MISSING.decode()).scalar_one():
+                connection.exec_driver_sql(_SCHEMA_FIRST.decode())
+            context = MigrationContext.configure(connection, opts=_options(found, to))
             with Operations.context(context):
                 context.run_migrations()
     except DBAPIError as error:
@@ -98,6 +112,28 @@ def _run(session: Session, found: ScriptDirectory, to: str) -> None:
     finally:
         session.rollback()
         session.autocommit = True
+
+
+def _options(found: ScriptDirectory, to: str) -> dict[str, Any]:
+    """Return what Alembic is told: what its own command `upgrade` calls, and the table of its versions."""
+    return {
+        "fn": lambda revision, _: found._upgrade_revs(to, revision),  # noqa: SLF001 - what Alembic's own command calls
+        "version_table": _TABLE,
+        "version_table_schema": SCHEMA,
+    }
+
+
+def written_out() -> str:
+    """Return the SQL that makes the ledger whole, in a schema that is there, as Alembic writes it (`alembic upgrade head --sql`)."""
+    from alembic.operations import Operations  # noqa: PLC0415 - see the module's docstring
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+
+    text = io.StringIO()
+    options = _options(scripts(), "head") | {"as_sql": True, "output_buffer": text}
+    context = MigrationContext.configure(dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, opts=options)
+    with Operations.context(context):
+        context.run_migrations()
+    return text.getvalue()
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -57,6 +57,11 @@ values (%s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 
 
+Said = tuple[bytes, tuple[object, ...]]
+"""A statement, with `%s` for each of its values."""
+TRIED: Final = "write down what is tried"
+
+
 class Direction(StrEnum):
     """What was wanted of a migration."""
 
@@ -181,7 +186,14 @@ def read_unsettled(session: Session) -> tuple[Unsettled, ...]:
 
 def add_attempt(session: Session, intent: Intent) -> int:
     """Write down what is about to be tried; returns its place in the ledger."""
-    values = (
+    with translated(TRIED, otherwise=Reason.MIGRATION_FAILED):
+        rows = session.execute(*attempt_row(intent)).fetchall()
+    return int(rows[0][0])
+
+
+def attempt_row(intent: Intent) -> Said:
+    """Return the statement that writes *intent* down and returns its place in the ledger, to be sent along with others."""
+    return _BEGIN.encode(), (
         intent.run,
         intent.revision,
         intent.name,
@@ -195,9 +207,6 @@ def add_attempt(session: Session, intent: Intent) -> int:
         intent.tool,
         intent.actor,
     )
-    with translated("write down what is tried", otherwise=Reason.MIGRATION_FAILED):
-        rows = session.execute(_BEGIN.encode(), values).fetchall()
-    return int(rows[0][0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,5 +239,10 @@ def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
 
     Raises what psycopg raises: whoever runs it within the work's transaction must know which statement failed.
     """
+    session.execute(*outcome_row(attempt, ending))
+
+
+def outcome_row(attempt: int, ending: Ending) -> Said:
+    """Return the statement that does so, to be sent along with others."""
     told = (ending.sqlstate, ending.object, ending.reason, ending.actor, ending.ended, ending.ran)
-    session.execute(_END.encode(), (attempt, ending.state.value, ending.done, *told))
+    return _END.encode(), (attempt, ending.state.value, ending.done, *told)

@@ -14,7 +14,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbcustody.adapters.postgres.failure import explain, is_raised, said_by, translated
-from dbcustody.adapters.postgres.session import SETTLED, connect, watch_client
+from dbcustody.adapters.postgres.ledger import TRIED, add_attempt, attempt_row
+from dbcustody.adapters.postgres.session import CANNOT_WATCH, SETTINGS, apply, connect, setting_words, watching
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
+    from dbcustody.adapters.postgres.ledger import Intent, Said
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.adapters.postgres.target import PostgresTarget
     from dbcustody.migration.patience import Limits
@@ -31,14 +33,14 @@ IDLE_MILLISECONDS: Final = 60_000
 """A runner that stands still in the middle of a transaction (a stopped process) does not keep its locks for ever."""
 LOCK_STATES: Final = frozenset({"55P03", "40P01"})
 """lock_not_available and deadlock_detected: nothing is in, and trying again can help."""
-_SETTLED: Final = f"""
-reset search_path;
-select set_config('standard_conforming_strings', 'on', false),
-       set_config('idle_in_transaction_session_timeout', '{IDLE_MILLISECONDS}', false);
-"""
-"""Names are found as the role finds them, and literals are read as they were when the files were cut into statements."""
-_FORGOTTEN: Final = f"reset role; reset all; {SETTLED} {_SETTLED}"
-"""One message: it is sent after every migration."""
+_SETTINGS: Final = SETTINGS | {
+    "standard_conforming_strings": "on",
+    "idle_in_transaction_session_timeout": str(IDLE_MILLISECONDS),
+}
+"""Literals are read as they were when the files were cut into statements."""
+_RESET: Final = "reset role; reset all; "
+"""Names are found as the role finds them."""
+_FORGOTTEN: Final = _RESET + setting_words(_SETTINGS | watching(CHECK_INTERVAL_MILLISECONDS))
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQLSTATE of a connection that is lost, and of a server that stops."""
 _END: Final = """
@@ -101,7 +103,7 @@ def open_runner(target: PostgresTarget, run: UUID) -> Session:
     session = connect(replace(target, application=application_of(run)))
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
-            watch_client(session, _SETTLED, CHECK_INTERVAL_MILLISECONDS)
+            apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
             _require_writable(session, target)
     except BaseException:
         session.close()
@@ -116,38 +118,69 @@ def end_run(session: Session, run: UUID) -> int:
         return len(rows.fetchall())
 
 
+def start_attempt(session: Session, intent: Intent, limits: Limits) -> int:
+    """Write down what is about to be tried, and open its transaction for `run_together`; returns its place in the ledger.
+
+    What statements before it have set for the session is taken back first. All of that is one message: small migrations take less time
+    than a few words to the server and back.
+    """
+    insert, values = attempt_row(intent)
+    words = f"begin; {_FORGOTTEN}; {insert.decode()}; commit; {_begin(limits)}"
+    with translated(TRIED, otherwise=Reason.MIGRATION_FAILED):
+        try:
+            answer = psycopg.ClientCursor(session).execute(words.encode(), values)
+        except CANNOT_WATCH:
+            _undo(session)
+            forget(session)
+            return add_attempt(session, intent)
+        except psycopg.Error:
+            _undo(session)
+            raise
+        return next(int(one.fetchall()[0][0]) for one in answer.results() if one.statusmessage == "INSERT 0 1")
+
+
 def run_together(
     session: Session,
     statements: Sequence[str],
     *,
     limits: Limits,
-    then: Callable[[Session], None],
+    last: Said | None,
     looks: Callable[[Session], None] | None = None,
+    goes_on: bool = False,
 ) -> None:
-    """Run *statements*, what *looks* at what they did, and *then*, in one transaction, or nothing.
+    """Run *statements*, what *looks* at what they did, and *last*, in one transaction, or nothing.
 
-    *then* is sent together with the commit, so it must not ask for anything that it waits for.
+    The transaction may be open, by `start_attempt`. With *goes_on* what the statements have set for the session is left, to be taken back
+    by what comes next.
     Raises StatementFailedError, after which nothing is in; when the connection is lost, UnavailableError: then only the ledger knows.
     """
-    ordinal = 0
+    ordinal, is_left, encoding = 0, False, session.info.encoding
     try:
-        session.execute(_begin(limits).encode())
+        if session.info.transaction_status is TransactionStatus.IDLE:
+            session.execute(_begin(limits).encode())
         for number, text in enumerate(statements, start=1):
             ordinal = number
             session.execute(text.encode())
         ordinal = 0
+        if session.info.encoding != encoding:
+            session.execute("reset client_encoding")
         if looks is not None:
             session.execute("reset role")
             looks(session)
-        with session.pipeline():
-            session.execute("reset role")
-            then(session)
-            session.execute("commit")
+        _commit(session, last)
+        is_left = goes_on
     except psycopg.Error as error:
         raise failure_of(error, ordinal, text=statements[ordinal - 1] if ordinal else "") from error
     finally:
         _undo(session)
-        forget(session)
+        if not is_left:
+            forget(session)
+
+
+def _commit(session: Session, last: Said | None) -> None:
+    """Commit, with *last* as the last statement before it; one message, with the values in it."""
+    words, values = last or (b"select", ())
+    psycopg.ClientCursor(session).execute(b"reset role; %b; commit" % words, values)
 
 
 def _begin(limits: Limits) -> str:
@@ -177,7 +210,7 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
 def forget(session: Session) -> None:
     """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
     with suppress(psycopg.Error):
-        watch_client(session, _FORGOTTEN, CHECK_INTERVAL_MILLISECONDS)
+        apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
 
 
 def _require_writable(session: Session, target: PostgresTarget) -> None:

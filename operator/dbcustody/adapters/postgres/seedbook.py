@@ -10,6 +10,7 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from dbcustody.adapters.postgres.ledger import Said
     from dbcustody.adapters.postgres.session import Session
 
 _LAST: Final = "select distinct on (name) name, sha256 from dbcustody.seed order by name, id desc"
@@ -23,12 +24,12 @@ def read_seeds(session: Session) -> dict[str, str]:
         return dict(session.execute(_LAST).fetchall())
 
 
-def add_seed(session: Session, run: UUID, seed: tuple[str, str, str], by: tuple[str, str]) -> None:
-    """Write down that *seed* (name, checksum, text) is in, done *by* a tool and an actor; it counts when the transaction is committed.
+def seed_row(run: UUID, seed: tuple[str, str, str], by: tuple[str, str]) -> Said:
+    """Return the statement that writes down that *seed* (name, checksum, text) is in, done *by* a tool and an actor.
 
-    Raises what psycopg raises: whoever runs it within the seed's transaction must know that it failed.
+    It is sent along with the commit of the seed's own transaction.
     """
-    session.execute(_ADD, (run, *seed, *by))
+    return _ADD.encode(), (run, *seed, *by)
 
 
 def find_operator(session: Session) -> str | None:

@@ -12,6 +12,8 @@ from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbcustody.adapters.postgres.target import PostgresTarget
     from dbcustody.errors import DbcustodyError
 
@@ -26,7 +28,8 @@ _WATCHED_CLIENT: Final = {
     "tcp_user_timeout": "120000",
 }
 """How the server notices within two minutes that we vanished with our whole node, and lets go of our locks; by itself it takes hours."""
-_SETTINGS: Final = _WATCHED_CLIENT | {
+SETTINGS: Final = _WATCHED_CLIENT | {
+    "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -37,16 +40,11 @@ _SETTINGS: Final = _WATCHED_CLIENT | {
     "TimeZone": "UTC",
     "extra_float_digits": "1",
 }
-"""Whatever role, database or server say: nothing of ours is cut short, nothing of a hostile schema is called, nothing is left out."""
-SETTLED: Final = "".join(
-    (
-        "select pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('statement_timeout', '0', false);",
-        "select pg_catalog.set_config(w.name, w.value, false) from (values ",
-        ", ".join(f"('{name}', '{value}')" for name, value in _SETTINGS.items()),
-        ") as w(name, value) where pg_catalog.current_setting(w.name, true) is not null;",
-    )
-)
-"""All of that in one message, whose statements are carried out one after the other: what finds no name yet needs none."""
+"""Whatever role, database or server say: nothing of ours is cut short, and nothing is left out."""
+_OWN_SETTINGS: Final = {"search_path": "pg_catalog"} | SETTINGS
+"""Nothing of a hostile schema is called, either."""
+CANNOT_WATCH: Final = (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject)
+"""What a server says that cannot look after its client."""
 _ORDER: Final = "ABBAAABABB"
 """Which of two open sessions asks for its backend; a pooler that hands out backends in turn cannot keep step with it."""
 
@@ -122,21 +120,37 @@ def _answered(text: str) -> bool:
 
 
 def settle(session: Session) -> None:
-    """Apply every setting that this server knows; it is asked for each, so that none is guessed by version."""
-    watch_client(session, SETTLED, CHECK_INTERVAL_MILLISECONDS)
+    """Apply every setting that this server knows."""
+    apply(session, _OWN_SETTINGS, CHECK_INTERVAL_MILLISECONDS)
 
 
-def watch_client(session: Session, words: str, milliseconds: int) -> None:
-    """Run *words*, and let the server look that often whether its client is there while it works, where its platform can.
+def apply(session: Session, settings: Mapping[str, str], milliseconds: int, *, first: str = "") -> None:
+    """Run the words that come *first*, apply *settings*, and let the server look that often whether its client is there while it works.
 
-    It is one message and one transaction: where it cannot, none of it counts, and the words are said again without.
+    It is one message and one transaction: where the server's platform cannot look after its client, none of it counts, and all is said
+    again without.
     """
     try:
-        session.execute(
-            f"{words} select pg_catalog.set_config('client_connection_check_interval', '{milliseconds:d}', false)".encode()
-        )
-    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        session.execute(words.encode())
+        session.execute(f"{first}{setting_words({**settings, **watching(milliseconds)})}".encode())
+    except CANNOT_WATCH:
+        session.execute(f"{first}{setting_words(settings)}".encode())
+
+
+def watching(milliseconds: int) -> dict[str, str]:
+    """Return the setting by which the server looks that often whether its client is there while it works, where its platform can."""
+    return {"client_connection_check_interval": str(milliseconds)}
+
+
+def setting_words(settings: Mapping[str, str]) -> str:
+    """Return the statement that applies each of *settings* that the server knows; it is asked for each, so that none is guessed by version.
+
+    Every name in it is found whatever the search path is.
+    """
+    rows = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    return (
+        f"select pg_catalog.set_config(w.name, w.value, false) from (values {rows}) as w(name, value) "  # noqa: S608 - our own words
+        "where pg_catalog.current_setting(w.name, true) is not null"
+    )
 
 
 def _refuse_transaction_pooler(session: Session, target: PostgresTarget) -> None:
