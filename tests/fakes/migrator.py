@@ -39,11 +39,11 @@ from dbcustody.jobs.migration import migrate
 from tests.fakes.migrator import Migrator
 from ground.postgres import PostgresServer
 
-_execute, _count = psycopg.Connection.execute, 0
+_execute, _count = psycopg.Cursor.execute, 0
 at, when = int(sys.argv[4]), sys.argv[5]
 def execute(self, *arguments, **options):
     global _count
-    if not self.info.parameter_status("application_name").startswith("dbcustody migrate"):
+    if not self.connection.info.parameter_status("application_name").startswith("dbcustody migrate"):
         return _execute(self, *arguments, **options)
     _count += 1
     if (_count, when) == (at, "before"):
@@ -53,9 +53,9 @@ def execute(self, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     print("statement", _count, file=sys.stderr, flush=True)
     return result
-psycopg.Connection.execute = execute
+psycopg.Cursor.execute = execute
 migrator = Migrator.reached(sys.argv[1], folder=Path(sys.argv[2]))
-migrate(migrator.order(run=UUID(sys.argv[3])))
+migrate(migrator.order(run=UUID(sys.argv[3]), owner=sys.argv[6] or None))
 """
 
 
@@ -121,13 +121,15 @@ class Migrator:
         """Carry out what is pending."""
         return migrate(self.order(**changes))
 
-    def start(self, folder: Path, *, run: UUID, at: int = 0, when: str = "before") -> subprocess.Popen[str]:
-        """Start a process that migrates, and kills itself around a statement of its runner (0: of none)."""
+    def start(
+        self, folder: Path, *, run: UUID, at: int = 0, when: str = "before", owner: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start a process that migrates for *owner* (empty: for nobody), and kills itself around a statement of its runner (0: of none)."""
         folder.mkdir(exist_ok=True)
         for name, text in self.files.items():
             (folder / name).write_text(text)
         words = f"{self.target.host} {self.target.port} {self.target.password} {self.target.database}"
-        argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when]
+        argv = [sys.executable, "-c", _PROCESS, words, str(folder), str(run), str(at), when, owner]
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=variables)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import psycopg
 import pytest
 
-from dbcustody.adapters.postgres import BACKUP_LOCKS, DatabaseLock, connect
+from dbcustody.adapters.postgres import BACKUP_LOCKS, MIGRATION_LOCKS, DatabaseLock, connect
 from dbcustody.adapters.postgres.ledger import Direction, Intent, add_attempt
+from dbcustody.adapters.postgres.migrating import application_of
 from dbcustody.api.migration import (
     FailOn,
     LintWaiver,
@@ -249,6 +252,20 @@ def test_what_a_dead_run_left_is_settled_without_running_anything(server: Postgr
     assert (seen.unsettled, settled.unsettled) == (True, False)
     assert (settled.applied, settled.pending, settled.plan.obstacles) == (2, 1, ())
     assert server.execute("select to_regclass('more')::text", database="shop") == [(None,)]
+
+
+def test_what_an_earlier_job_of_the_resource_keeps_at_work_is_ended(server: PostgresServer, deployer: Deployer) -> None:
+    """Its node is gone, and the server has not noticed: the Job of another resource is not touched."""
+    target = Migrator.of(server, {}).target
+    owners = [hashlib.sha256(uid).hexdigest()[:8] for uid in (b"uid-other", b"uid-shop")]
+    other, own = [connect(replace(target, application=application_of(uuid4(), owner))) for owner in owners]
+    with other, own, DatabaseLock(own, custody_id="team.shop", maintenance_database="postgres") as lock:
+        lock.acquire(MIGRATION_LOCKS, wait_seconds=0, stop=threading.Event())
+        done = deployer.migrates()
+        with pytest.raises(psycopg.OperationalError):
+            own.execute("select 1")
+        assert other.execute("select 1").fetchone() == (1,)
+    assert (done.reason, facts_of(done).applied) == (Reason.APPLIED, 2)
 
 
 def test_a_busy_database_is_waited_for_and_then_left(server: PostgresServer, deployer: Deployer) -> None:

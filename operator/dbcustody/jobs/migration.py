@@ -19,7 +19,7 @@ from dbcustody.adapters.postgres.alembic_version import VersionTable, read_heads
 from dbcustody.adapters.postgres.bookkeeping import read_version, require_known, upgrade
 from dbcustody.adapters.postgres.ledger import Direction, Intent, read_attempts, read_partial
 from dbcustody.adapters.postgres.lookout import Lookout
-from dbcustody.adapters.postgres.migrating import end_run, forget, open_runner
+from dbcustody.adapters.postgres.migrating import end_earlier, forget, open_runner
 from dbcustody.api.migration import FailOn, OnDrift
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
@@ -62,8 +62,11 @@ class MigrationOrder:
     """Of a source without faults, in their order."""
     run: UUID
     """Nobody else's: the sessions of this run are known by it."""
-    dead_run: UUID | None = None
-    """A run whose process is known to be dead: whatever its sessions still do is ended."""
+    owner: str | None = None
+    """Whose run it is, in eight letters, where never two of them go on at once: what sessions of another one still do is ended.
+
+    None: whoever else migrates is waited for.
+    """
     actor: str
     tool: str
     limits: Limits = field(default_factory=Limits)
@@ -310,9 +313,9 @@ def settled(order: MigrationOrder) -> History:
 @contextmanager
 def at_work(order: MigrationOrder) -> Iterator[Desk]:
     """Yield a desk whose session holds the lock of migrations, in a database whose ledger is up to date."""
-    with open_runner(order.target, order.run) as session, connect(order.target) as beside:
-        if order.dead_run is not None:
-            end_run(beside, order.dead_run)
+    with open_runner(order.target, order.run, order.owner) as session, connect(order.target) as beside:
+        if order.owner is not None and (ended := end_earlier(beside, order.run, order.owner)):
+            order.say(f"ended what an earlier run had left at work: sessions: {ended}")
         lock = DatabaseLock(session, custody_id=order.custody_id, maintenance_database=order.maintenance_database)
         with lock:
             lock.acquire(

@@ -5,6 +5,7 @@ The same engine as the command line's; what a Job adds is that files, plan and o
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
@@ -85,6 +86,7 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
         scripts=source.tree.scripts,
         is_alembic=source.tree.is_alembic,
         run=_run_of(tools.attempt),
+        owner=_owner_of(request),
         actor=f"DatabaseMigration {request.namespace}/{request.name}",
         tool=f"dbcustody {dbcustody.__version__}",
         limits=Limits(
@@ -135,6 +137,11 @@ def _run_of(attempt: str) -> UUID:
         return UUID(attempt)
     except ValueError:
         return uuid5(_RUNS, attempt)
+
+
+def _owner_of(request: JobRequest) -> str | None:
+    """Return the resource of this cluster whose run it is: the operator makes its next Job when the last one has ended."""
+    return hashlib.sha256(request.owner_uid.encode()).hexdigest()[:8] if request.owner_uid else None
 
 
 def _facts(order: MigrationOrder) -> MigrationFacts:

@@ -18,7 +18,7 @@ from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.migrating import (
     StatementFailedError,
     application_of,
-    end_run,
+    end_earlier,
     open_runner,
     run_alone,
     run_together,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgres
 LIMITS = Limits()
+OWNER = "5f0c1a2b"
 ENDING = Ending(state=State.APPLIED, done=1, actor="somebody")
 
 
@@ -89,7 +90,7 @@ def intent(body: str) -> Intent:
 def waiting(server: PostgresServer, run: UUID) -> bool:
     """Return whether a session of *run* waits for a lock."""
     words = "select application_name from pg_stat_activity where wait_event_type = 'Lock'"
-    return (application_of(run),) in server.execute(words)
+    return (application_of(run, OWNER),) in server.execute(words)
 
 
 def tables(server: PostgresServer) -> set[str]:
@@ -295,9 +296,9 @@ from uuid import UUID
 from dbcustody.adapters.postgres.migrating import open_runner, run_together
 from dbcustody.adapters.postgres.target import PostgresTarget
 from dbcustody.migration.patience import Limits
-host, port, password, run = sys.argv[1:]
+host, port, password, run, owner = sys.argv[1:]
 target = PostgresTarget(host=host, port=port, database="shop", user="postgres", password=password, sslmode="disable")
-session = open_runner(target, UUID(run))
+session = open_runner(target, UUID(run), owner)
 limits = Limits(lock_timeout_milliseconds=0)
 run_together(session, ["alter table people add column born date"], limits=limits, last=None)
 """
@@ -309,7 +310,7 @@ def test_a_runner_that_is_killed_leaves_no_statement_behind(
 ) -> None:
     """SIGKILL while it waits for a lock: its backend goes, and what it waited to do is never done."""
     run = uuid4()
-    argv = [sys.executable, "-c", _ORPHAN, server.host, str(server.port), server.password, str(run)]
+    argv = [sys.executable, "-c", _ORPHAN, server.host, str(server.port), server.password, str(run), OWNER]
     with server.connect("shop") as holder:
         holder.execute("begin")
         holder.execute("lock table public.people in access share mode")
@@ -318,7 +319,10 @@ def test_a_runner_that_is_killed_leaves_no_statement_behind(
             process.kill()
         if how == "by the next run":
             with connect(target) as next_one:
-                assert [end_run(next_one, run), end_run(next_one, run)] == [1, 0]
+                own, another = uuid4(), "0" * 8
+                found = [end_earlier(next_one, own, another), end_earlier(next_one, run, OWNER)]
+                found += [end_earlier(next_one, own, OWNER), end_earlier(next_one, own, OWNER)]
+                assert found == [0, 0, 1, 0]
         assert wait_until(lambda: not waiting(server, run), 60)
         holder.execute("commit")
 

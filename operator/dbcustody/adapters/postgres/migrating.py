@@ -45,7 +45,7 @@ _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQLSTATE of a connection that is lost, and of a server that stops."""
 _END: Final = """
 select pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
-where datname = current_database() and application_name = %s and pid <> pg_backend_pid()
+where datname = current_database() and application_name like %s and application_name <> %s and pid <> pg_backend_pid()
 """
 
 
@@ -90,17 +90,20 @@ class StatementFailedError(RefusedError):
         self.refusal = refusal
 
 
-def application_of(run: UUID) -> str:
-    """Return how the sessions of *run* call themselves, so that they can be told from all others."""
-    return f"dbcustody migrate {run}"
+def application_of(run: UUID | str, owner: str | None = None) -> str:
+    """Return how the sessions of *run* call themselves, so that they can be told from all others.
+
+    With *owner*, eight letters, also those of all runs of which never two go on at once; a name has room for 63.
+    """
+    return f"dbcustody migrate {run} {owner}" if owner else f"dbcustody migrate {run}"
 
 
-def open_runner(target: PostgresTarget, run: UUID) -> Session:
-    """Return a session for the statements of a migration, which finds names as its role does.
+def open_runner(target: PostgresTarget, run: UUID, owner: str | None = None) -> Session:
+    """Return a session for the statements of a migration by *run* of *owner*, which finds names as its role does.
 
     Raises as `connect` does, and RefusedError (NotWritable) on a standby or where writing is forbidden.
     """
-    session = connect(replace(target, application=application_of(run)))
+    session = connect(replace(target, application=application_of(run, owner)))
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
             apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
@@ -111,10 +114,13 @@ def open_runner(target: PostgresTarget, run: UUID) -> Session:
     return session
 
 
-def end_run(session: Session, run: UUID) -> int:
-    """End the sessions that *run*, whose process is known to be dead, may have left behind; returns how many there were."""
+def end_earlier(session: Session, run: UUID, owner: str) -> int:
+    """End what other runs of *owner* than *run* have left behind, whose processes are known to be dead; returns how many sessions.
+
+    The server may not know that they are: a process that was stopped, or a node that is gone, keeps its locks for as long as it likes.
+    """
     with translated("end what a dead run left behind", otherwise=Reason.CONNECTION_LOST):
-        rows = session.execute(_END.encode(), (application_of(run),))
+        rows = session.execute(_END.encode(), (application_of("%", owner), application_of(run, owner)))
         return len(rows.fetchall())
 
 
