@@ -20,6 +20,8 @@ from tests.fakes.migrator import Migrator, states
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dbcustody.migration.history import History
+
 pytestmark = pytest.mark.postgres
 BEGIN, NEXT = "20261101_120000_begin", "20261102_120000_next"
 PEOPLE = "create table people (id int primary key, email text);\ninsert into people values (1, 'a'), (2, 'a');\n"
@@ -163,6 +165,34 @@ def test_an_idle_transaction_in_the_way(server: PostgresServer, knows: str) -> N
 
     assert look(worker.order()).applied == (NEXT,)
     server.execute("reassign owned by clerk to postgres", "drop owned by clerk", database="shop")
+
+
+def test_a_role_whose_transactions_are_repeatable_reads(server: PostgresServer, migrator: Migrator) -> None:
+    """Somebody changed a row that it had begun to look at: the whole of it is done once more, on the rows as they are then."""
+    server.execute("alter role postgres set default_transaction_isolation to 'repeatable read'")
+    migrator.files[f"{NEXT}.sql"] = (
+        "select count(*) from people;\n"
+        "do $$ begin while exists (select from pg_locks where locktype = 'advisory' and objid = 9) loop "
+        "perform pg_sleep(0.02); end loop; end $$;"
+        "\nupdate people set email = email || '!';"
+    )
+    history: list[History] = []
+    runner = threading.Thread(target=lambda: history.append(migrator.migrate()))
+    waits = "select 1 from pg_stat_activity where query like 'do %objid = 9%'"
+    try:
+        with server.connect("shop") as other:
+            other.execute("select pg_advisory_lock(9)")
+            runner.start()
+            assert wait_until(lambda: server.execute(waits) != [], 60)
+            other.execute("update people set email = 'b' where id = 1")
+            other.execute("select pg_advisory_unlock(9)")
+            runner.join()
+    finally:
+        server.execute("alter role postgres reset default_transaction_isolation")
+
+    assert server.execute("select email from people order by id", database="shop") == [("b!",), ("a!",)]
+    assert [one.pending for one in history] == [()]
+    assert migrator.said[-1:] == [f"{NEXT}.sql: gives way to somebody who just let go, try 1 of 5"]
 
 
 def test_reindexing_a_partitioned_table_says_how(migrator: Migrator) -> None:

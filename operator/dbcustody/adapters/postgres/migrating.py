@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 CHECK_INTERVAL_MILLISECONDS: Final = 2000
 IDLE_MILLISECONDS: Final = 60_000
 """A runner that stands still in the middle of a transaction (a stopped process) does not keep its locks for ever."""
-LOCK_STATES: Final = frozenset({"55P03", "40P01"})
-"""lock_not_available and deadlock_detected: nothing is in, and trying again can help."""
+LOCK_STATES: Final = frozenset({"55P03", "40P01", "40001"})
+"""lock_not_available, deadlock_detected, serialization_failure: others were faster, nothing is in, and trying again can help.
+
+Manual, "Serialization Failure Handling": an application has to repeat what ended so, whole.
+"""
 _SETTINGS: Final = SETTINGS | {
     "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": str(IDLE_MILLISECONDS),
@@ -70,7 +73,7 @@ class Refusal:
 
     @property
     def is_lock(self) -> bool:
-        """Return whether a lock was not to be had, and nothing else was wrong."""
+        """Return whether others were in the way or faster, and nothing else was wrong."""
         return self.sqlstate in LOCK_STATES
 
     @property
