@@ -137,3 +137,17 @@ create trigger append_only before update or delete or truncate on dbcustody.seed
 
 UPDATE dbcustody.ledger_version SET version_num='0004' WHERE dbcustody.ledger_version.version_num = '0003';
 
+-- Running upgrade 0004 -> 0005
+
+alter table dbcustody.attempt add column approval text, add column backup text;
+
+alter table dbcustody.outcome add column statement integer check (statement > 0);
+
+comment on column dbcustody.attempt.approval is 'who agreed to the plan, by the word of whoever asked for the run; null: nobody was asked';
+
+comment on column dbcustody.attempt.backup is 'the verified backup that was there before, with its place in the write-ahead log; null: none was asked for';
+
+comment on column dbcustody.outcome.statement is 'which statement was refused, from 1; null: none was, or it was refused at the end of the transaction';
+
+UPDATE dbcustody.ledger_version SET version_num='0005' WHERE dbcustody.ledger_version.version_num = '0004';
+

@@ -171,6 +171,10 @@ class MigrationTerms:
     resolutions: tuple[Resolution, ...] = ()
     plan_hash: str | None = None
     """The plan that is to be carried out, and no other; None for who only looks, or settles."""
+    approval: str | None = None
+    """Who agreed to that plan, for the ledger; None: nobody was asked."""
+    backup: str | None = None
+    """Which backup was there before, for the ledger; None: none was asked for."""
     lock_wait_seconds: int = 60
     """How long whoever else works on the database is waited for."""
 

@@ -77,7 +77,8 @@ def test_what_was_planned_is_carried_out_once(server: PostgresServer, deployer: 
     ]
     assert server.execute("select to_regnamespace('dbcustody')::text", database="shop") == [(None,)]
 
-    done = deployer.does(Verb.MIGRATE, plan_hash=told.plan.hash)
+    agreed = {"approval": "ivan approved plan a (Approval yes)", "backup": "monday at 0/1757B088"}
+    done = deployer.does(Verb.MIGRATE, plan_hash=told.plan.hash, **agreed)
     assert (done.reason, done.exit_code) == (Reason.APPLIED, ExitCode.DONE)
     assert (facts_of(done).applied, facts_of(done).pending, facts_of(done).current) == (2, 0, AGE)
     assert facts_of(done).plan.risk is None
@@ -85,9 +86,11 @@ def test_what_was_planned_is_carried_out_once(server: PostgresServer, deployer: 
     assert again == replace(facts_of(done), lock_wait_seconds=None, lock_aborts=None)
     assert facts_of(done).lock_aborts == 0
     rows = server.execute(
-        "select name, plan_sha256, source_sha256, actor from dbcustody.attempt order by id", database="shop"
+        "select name, plan_sha256, source_sha256, actor, approval, backup from dbcustody.attempt order by id",
+        database="shop",
     )
-    assert rows == [(name, told.plan.hash, told.source_digest, "DatabaseMigration team/shop") for name in (BEGIN, AGE)]
+    said = (told.plan.hash, told.source_digest, "DatabaseMigration team/shop", *agreed.values())
+    assert rows == [(name, *said) for name in (BEGIN, AGE)]
 
 
 def test_another_plan_than_the_agreed_one_is_not_carried_out(server: PostgresServer, deployer: Deployer) -> None:

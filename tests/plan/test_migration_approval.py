@@ -58,6 +58,9 @@ def test_it_waits_and_is_carried_out_once_somebody_agreed() -> None:
     assert (plane.word(READY), plane.word(APPROVED)) == (("Unknown", "ApprovalPending"), ("Unknown", "ApprovalPending"))
     plane.say(word())
     assert (plane.verbs[-1], plane.word(APPROVED)) == ("migrate", ("True", "Approved"))
+    terms = plane.asked().migration
+    assert terms is not None
+    assert (terms.approval, terms.backup) == ("ivan agreed to plan abcdef (Approval yes)", None)
     assert verdict_on(plane) == ("True", "Effective")
     plane.ends(told(ALL_IN, Reason.APPLIED))
     plane.steps()

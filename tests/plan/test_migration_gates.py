@@ -80,6 +80,13 @@ def finish(found: MigrationPlane, *conditions: Any, name: str | None = None) -> 
     found.steps(2)
 
 
+def backup_of_run(found: MigrationPlane) -> str | None:
+    """Return which backup the run is told to write down."""
+    terms = found.asked().migration
+    assert terms is not None
+    return terms.backup
+
+
 def test_what_is_too_risky_stops_it_and_is_told() -> None:
     """The findings stand in status; once the files are others it is looked at again, and goes on."""
     finding = StatedFinding(migration="f", rule="drop-table", severity=SeverityClass.ERROR, message="m" * 2000, line=1)
@@ -123,12 +130,14 @@ def test_a_fresh_backup_is_named_and_it_begins() -> None:
     assert (status.name, status.snapshot_time, status.lsn) == ("monday", seen.ago(60), "0/16B3740")
     assert found.message(BACKUP).endswith("LSN 0/16B3740")
     assert not found.message(BACKUP).startswith("Backup monday shows an unknown")
+    assert backup_of_run(found) == "monday at 0/16B3740"
 
 
 def test_one_whose_manifest_names_no_lsn_counts_as_well() -> None:
     """A standby may have had none to tell."""
     found = plane(backup(60, lsn=None))
     assert "LSN" not in found.message(BACKUP)
+    assert backup_of_run(found) == "monday"
     assert found.verbs[-1] == "migrate"
 
 

@@ -293,6 +293,10 @@ class MigrationRun:
     """The value of the annotation when it was started: another one asks for a new try."""
     created: bool = False
     """Whether its Job was seen."""
+    approval: str | None = None
+    """Who agreed to the plan; None: nobody was asked."""
+    backup: str | None = None
+    """The backup that was there before, and its place in the write-ahead log; None: none was asked for."""
     failures: int = 0
     """How many in a row failed, of this source and spec."""
     start_time: datetime | None = None

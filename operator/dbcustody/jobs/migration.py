@@ -92,6 +92,10 @@ class MigrationOrder:
     """The names of the scripts that somebody has judged, and no other is run; None: all are."""
     agreed_hash: str | None = None
     """The plan that is to be carried out, and no other; None: whatever is pending."""
+    approval: str | None = None
+    """Who agreed to it, for the ledger; None: nobody was asked."""
+    backup: str | None = None
+    """Which backup was there before, for the ledger; None: none was asked for."""
     source_digest: str | None = None
     """Of all files, for the ledger; None: nobody says."""
     is_alembic: bool = False
@@ -375,6 +379,8 @@ def intent_of(order: MigrationOrder, script: Script, direction: Direction) -> In
         is_allowed_out_of_order=order.allows_out_of_order,
         source_sha256=order.source_digest,
         plan_sha256=order.agreed_hash,
+        approval=order.approval,
+        backup=order.backup,
         tool=order.tool,
         actor=order.actor,
     )

@@ -314,6 +314,7 @@ def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
         state=state,
         done=0,
         sqlstate=refusal.sqlstate,
+        statement=refusal.ordinal or None,
         object=refusal.object,
         reason=error.reason.value,
         actor=desk.actor,

@@ -98,6 +98,8 @@ def _order(request: JobRequest, tools: Tools) -> MigrationOrder:
         fail_on=policy.lint.fail_on,
         waivers=tuple(Waiver(rule=one.rule, reason=one.reason) for one in policy.lint.waivers),
         agreed_hash=terms.plan_hash,
+        approval=terms.approval,
+        backup=terms.backup,
         source_digest=source.digest,
         drift=policy.drift,
         exclude=policy.exclude,

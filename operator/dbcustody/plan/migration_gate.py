@@ -185,11 +185,24 @@ def _begin(
     case: MigrationCase, found: Found, status: DatabaseMigrationStatus, said: tuple[Condition, ...]
 ) -> Plan[DatabaseMigrationStatus]:
     """Write down the next run; its Job is made when that is in status."""
-    run = _next_run(case, status)
+    run = replace(_next_run(case, status), approval=_agreed(said), backup=_backed_up(status))
     status = replace(status, run=run)
     begun = replace(case, migration=replace(case.migration, status=status))
     more = under_way(Reason.RUNNING, what_runs(status))
     return say(case, status, (*said, *more), actions=(StartJob(run_job(begun, found)),))
+
+
+def _agreed(said: tuple[Condition, ...]) -> str | None:
+    """Return who agreed, in the words of the condition; None: nobody was asked."""
+    word = find(said, ConditionType.APPROVED)
+    return word.message if word is not None and word.is_true and word.reason == Reason.APPROVED else None
+
+
+def _backed_up(status: DatabaseMigrationStatus) -> str | None:
+    before = status.backup
+    if before is None:
+        return None
+    return before.name if before.lsn is None else f"{before.name} at {before.lsn}"
 
 
 def _next_run(case: MigrationCase, status: DatabaseMigrationStatus) -> MigrationRun:

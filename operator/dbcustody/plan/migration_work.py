@@ -28,7 +28,8 @@ def run_job(case: MigrationCase, found: Found) -> dict[str, Any]:
     """Return the Job of the run that stands in status: one attempt, by the very plan and source that it was begun for."""
     run = case.status.run
     assert run is not None  # noqa: S101 - it is written down before its Job is made
-    terms = replace(_terms(case, run.source_digest), plan_hash=run.plan_hash)
+    terms = _terms(case, run.source_digest)
+    terms = replace(terms, plan_hash=run.plan_hash, approval=run.approval, backup=run.backup)
     request = _request(case, found, Verb.MIGRATE, terms)
     request = replace(request, timeout_seconds=case.migration.spec.timeout_seconds)
     return _manifest(case, replace(_work(case, found, request), is_once=True), run.job_name)

@@ -78,6 +78,8 @@ def intent(revision: str = "20261127_120000_begin") -> Intent:
         sha256="a" * 64,
         body="create table people ()",
         tool="test",
+        approval="ivan approved plan a (Approval yes)",
+        backup="monday at 0/1757B088",
         actor="somebody",
     )
 
@@ -126,9 +128,12 @@ def test_a_new_one_is_made_whole_as_alembic_makes_it(server: PostgresServer, ses
 def test_every_earlier_version_is_brought_up_to_date(session: Session, version: str) -> None:
     """With what was written by then still in it."""
     upgrade(session, to=version)
-    number = add_attempt(session, intent())
-    words = "insert into dbcustody.outcome (attempt, state, done, actor) values (%s, 'Applied', 1, 'somebody')"
-    session.execute(words, (number,))
+    words = (
+        "with made as (insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor) values "
+        "(gen_random_uuid(), %s, %s, 'Up', %s, 'select 1', 'test', 'somebody') returning id) "
+        "insert into dbcustody.outcome (attempt, state, done, actor) select id, 'Applied', 1, 'somebody' from made"
+    )
+    session.execute(words, ("20261127_120000", "20261127_120000_begin", "a" * 64))
 
     upgrade(session)
 

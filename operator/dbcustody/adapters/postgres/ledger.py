@@ -42,14 +42,15 @@ order by a.id
 _BEGIN: Final = """
 with quickly as materialized (select pg_catalog.set_config('synchronous_commit', 'off', true))
 insert into dbcustody.attempt
-    (run, revision, name, direction, sha256, body, down_body, allowed_out_of_order, source_sha256, plan_sha256, tool, actor)
-select %s::uuid, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from quickly returning id
+    (run, revision, name, direction, sha256, body, down_body, allowed_out_of_order, source_sha256, plan_sha256, approval, backup,
+     tool, actor)
+select %s::uuid, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from quickly returning id
 """
 """Nobody waits until an intent is on the disk: the log is written in order, so that it is there before anything that comes of it
 (manual, "Asynchronous Commit"). A server that crashes first has lost both, and nothing of it is in; a client that dies loses neither."""
 _END: Final = """
-insert into dbcustody.outcome (attempt, state, done, sqlstate, object, reason, actor, ended_at, ran)
-values (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()), %s)
+insert into dbcustody.outcome (attempt, state, done, sqlstate, statement, object, reason, actor, ended_at, ran)
+values (%s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, pg_catalog.clock_timestamp()), %s)
 """
 _STEP: Final = """
 insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before, statement)
@@ -87,6 +88,10 @@ class Intent:
     is_allowed_out_of_order: bool = False
     source_sha256: str | None = None
     plan_sha256: str | None = None
+    approval: str | None = None
+    """Who agreed to that plan; None: nobody was asked."""
+    backup: str | None = None
+    """The verified backup that was there before; None: none was asked for."""
     tool: str
     actor: str
 
@@ -99,6 +104,8 @@ class Ending:
     done: int = 0
     """How many of its statements are in because of it."""
     sqlstate: str | None = None
+    statement: int | None = None
+    """Which was refused, from 1; None: none was, or the end of the transaction."""
     object: str | None = None
     reason: str | None = None
     """Why somebody declared it, or how it was found out."""
@@ -204,6 +211,8 @@ def attempt_row(intent: Intent) -> Said:
         intent.is_allowed_out_of_order,
         intent.source_sha256,
         intent.plan_sha256,
+        intent.approval,
+        intent.backup,
         intent.tool,
         intent.actor,
     )
@@ -244,5 +253,5 @@ def add_outcome(session: Session, attempt: int, ending: Ending) -> None:
 
 def outcome_row(attempt: int, ending: Ending) -> Said:
     """Return the statement that does so, to be sent along with others."""
-    told = (ending.sqlstate, ending.object, ending.reason, ending.actor, ending.ended, ending.ran)
+    told = (ending.sqlstate, ending.statement, ending.object, ending.reason, ending.actor, ending.ended, ending.ran)
     return _END.encode(), (attempt, ending.state.value, ending.done, *told)
