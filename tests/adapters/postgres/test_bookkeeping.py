@@ -119,7 +119,7 @@ def test_a_new_one_is_made_whole_as_alembic_makes_it(server: PostgresServer, ses
         found = [(one.execute(SHAPE).fetchall(), one.execute(CODE).fetchall()) for one in (session, other)]
     server.execute("drop database other with (force)")
 
-    assert (folder / "whole.sql").read_text() == written_out()
+    assert (folder / "versions" / "whole.sql").read_text() == written_out()
     assert found[0] == found[1]
     assert (len(found[0][0]) > 40, len(found[0][1])) == (True, 1)
 

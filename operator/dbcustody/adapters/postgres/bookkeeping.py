@@ -3,7 +3,7 @@
 Alembic keeps what it is at in variables of the process (a second upgrade in another thread goes into the first one's database), so this
 is called by processes that work on one database, and never by the operator. With SQLAlchemy it takes long to load, and a pipeline that
 migrates an empty database each time is not to wait for it: a ledger is made whole by the SQL that Alembic has written of all revisions
-(`migrations/whole.sql`), and Alembic is loaded for one that has to be changed.
+(`migrations/versions/whole.sql`), and Alembic is loaded for one that has to be changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "dbcustody"
 _TABLE: Final = "ledger_version"
-_WHOLE: Final = "whole.sql"
+_WHOLE: Final = "versions/whole.sql"
 _IS_MISSING: Final = f"select pg_catalog.to_regnamespace('{SCHEMA}') is null".encode()
 _SCHEMA_FIRST: Final = f"create schema {SCHEMA}".encode()
 _PACKAGED: Final = Path(__file__).parents[2] / "ledger_migrations"
