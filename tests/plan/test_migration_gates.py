@@ -14,8 +14,6 @@ from dbcustody.api.migration import (
     BackupGate,
     MigrationApproval,
     MigrationGates,
-    MigrationRef,
-    PromotionGate,
     SeverityClass,
     StatedFinding,
 )
@@ -37,7 +35,6 @@ from tests.fakes.migration_plane import (
 
 if TYPE_CHECKING:
     from dbcustody.api.backup import Backup
-    from dbcustody.api.migration import DatabaseMigration
 
 READY, STALLED = ConditionType.READY, ConditionType.STALLED
 LINT, BACKUP, PROMOTED = ConditionType.LINT_PASSED, ConditionType.BACKUP_READY, ConditionType.PROMOTION_PROVEN
@@ -280,72 +277,6 @@ def test_a_backup_is_taken_only_after_a_second_person_agreed() -> None:
     assert (found.around.backups, found.word(BACKUP)) == ((), None)
     found.say(word())
     assert (len(found.around.backups), found.word(APPROVED)) == (1, ("True", "Approved"))
-
-
-def promoted(
-    *, digest: str | None = None, pending: int = 0, generation: int = 1, is_in: bool = True
-) -> DatabaseMigration:
-    """Return the one of another environment."""
-    conditions = (yes(READY, Reason.APPLIED), yes(ConditionType.APPLIED, Reason.APPLIED)) if is_in else ()
-    one = replace(migration(), metadata=seen.metadata("staging"))
-    status = {"source_digest": digest, "pending": pending, "observed_generation": generation, "conditions": conditions}
-    return seen.with_status(one, **status)  # type: ignore[no-any-return]
-
-
-def promoting(other: DatabaseMigration | None) -> MigrationPlane:
-    """Return a plane whose source has to be in elsewhere first."""
-    gates = MigrationGates(promotion=PromotionGate(migration_ref=MigrationRef(name="staging")))
-    found = MigrationPlane(migration=migration(gates=gates))
-    found.around = replace(found.around, promotion=other)
-    return looked(plane=found)
-
-
-def test_what_is_in_elsewhere_is_carried_out_here() -> None:
-    """The same files, byte for byte."""
-    found = promoting(None)
-    digest = found.migration.status.source_digest
-    assert (found.word(PROMOTED), found.verbs) == (("Unknown", "PromotionPending"), ["plan-migration"])
-    assert found.word(READY) == ("Unknown", "PromotionPending")
-    assert found.message(PROMOTED) == "DatabaseMigration 'staging': is not there"
-    found.around = replace(found.around, promotion=promoted(digest=digest))
-    found.step()
-    assert (found.word(PROMOTED), found.verbs[-1]) == (("True", "PromotionProven"), "migrate")
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"digest": "0" * 64}, "has the source 0000000000000000, and"),
-        ({"digest": None}, "has no source yet, and"),
-        ({"pending": 1}, "is not in there yet"),
-        ({"generation": 0}, "is not in there yet"),
-        ({"is_in": False}, "is not in there yet"),
-    ],
-)
-def test_what_is_not_in_elsewhere_is_waited_for(wrong: dict[str, Any], words: str) -> None:
-    """Other files, or the same that are only planned, or are judged by an older spec."""
-    digest = promoting(None).migration.status.source_digest
-    found = promoting(promoted(**({"digest": digest} | wrong)))
-    assert found.verbs == ["plan-migration"]
-    assert words in found.message(PROMOTED)
-
-
-def test_one_that_is_going_proves_nothing() -> None:
-    """It may be made anew with other files."""
-    digest = promoting(None).migration.status.source_digest
-    other = promoted(digest=digest)
-    going = replace(other, metadata=replace(other.metadata, deletion_timestamp=seen.NOW))
-    assert promoting(going).verbs == ["plan-migration"]
-
-
-def test_a_promotion_that_is_no_longer_asked_for_is_not_waited_for() -> None:
-    """And what was said of it does not stay."""
-    found = promoting(None)
-    found.edit(gates=MigrationGates())
-    found.steps(2)
-    found.ends(told(TO_DO))
-    found.steps(2)
-    assert (found.verbs[-1], found.word(PROMOTED)) == ("migrate", ("True", "NotRequested"))
 
 
 def test_a_commit_that_names_the_plan_agrees_to_it_and_to_no_other() -> None:

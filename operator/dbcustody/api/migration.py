@@ -151,7 +151,7 @@ class MigrationRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionGate:
-    """The same source must be in by another DatabaseMigration."""
+    """The same source must be in by another DatabaseMigration, as far as it is to be in by this one."""
 
     migration_ref: MigrationRef
 

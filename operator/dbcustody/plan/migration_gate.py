@@ -120,7 +120,8 @@ def _promote(
         void = (yes(ConditionType.PROMOTION_PROVEN, Reason.NOT_REQUESTED, "nothing has to be in elsewhere"),)
         return _ask(case, found, status, (*said, *void) if is_void else said)
     name = gate.migration_ref.name
-    if (why_not := why_not_promoted(case.seen.promotion, name, status.source_digest or "")) is not None:
+    here = replace(case.migration, status=status)
+    if (why_not := why_not_promoted(case.seen.promotion, name, here)) is not None:
         waits = unknown(ConditionType.PROMOTION_PROVEN, Reason.PROMOTION_PENDING, why_not)
         more = (waits, *under_way(Reason.PROMOTION_PENDING, why_not))
         return say(case, status, (*said, *more), again=_PROMOTION_SECONDS)
