@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.postgres
+_AGAIN = """insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor)
+select run, revision, name, direction, sha256, body, tool, actor from dbcustody.attempt order by id limit 1"""
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,36 @@ def test_what_another_tool_has_done_is_declared(shell: Shell) -> None:
     assert (declared.returncode, declared.stdout) == (0, f"{BEGIN}: is marked as applied; nothing was run\n")
     assert [one.returncode for one in (again, applied, unknown, both)] == [64, 64, 64, 64]
     assert (deployed.returncode, shell.columns()) == (0, ["id", "age"])
+
+
+def test_one_that_was_applied_twice_is_settled_by_the_command_that_is_named(shell: Shell) -> None:
+    """By another program than ours, say; until then nothing runs, and afterwards all goes on, back as well."""
+    shell.type("deploy")
+    shell.server.execute(_AGAIN, database="shop")
+    shell.server.execute(
+        "insert into dbcustody.outcome (attempt, state, actor) select max(id), 'Applied', 'x' from dbcustody.attempt",
+        database="shop",
+    )
+    shell.write(
+        "20261103_120000_name",
+        "alter table people add column name text;\n",
+        down="alter table people drop column name;\n",
+    )
+    told, refused = shell.type("status"), shell.type("deploy")
+    words = ("resolve", "--applied", BEGIN, "--reason", "nothing was in it twice")
+    (helps,) = {line for line in told.stdout.splitlines() if line.startswith("Duplicated: ")}
+    resolved, again = shell.type(*words), shell.type(*words)
+    deployed, after = shell.type("deploy"), shell.type("status")
+    undone = shell.type("rollback", "--to", BEGIN, "--yes")
+
+    assert (told.returncode, refused.returncode, f"`dbcustody migrate resolve --applied {BEGIN}`" in helps) == (
+        7,
+        7,
+        True,
+    )
+    assert (resolved.returncode, again.returncode, "is in already" in again.stderr) == (0, 64, True), resolved.stderr
+    assert (deployed.returncode, after.returncode, "Duplicated" in after.stdout) == (0, 0, False), deployed.stderr
+    assert (undone.returncode, shell.columns()) == (0, ["id"]), undone.stderr
 
 
 def test_a_new_one_comes_after_all_others(shell: Shell) -> None:

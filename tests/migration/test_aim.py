@@ -139,6 +139,14 @@ def test_what_stands_so_already_needs_no_declaration() -> None:
     assert contradicted([out, declaration()], scripts(), partial) == ()
 
 
+def test_what_is_in_twice_is_declared_to_be_in() -> None:
+    """That is the way out which the history names; said once, it is settled."""
+    twice, out = [attempt(A, 1), attempt(B, 2), attempt(A, 3)], declaration(state=State.RESOLVED_ROLLED_BACK)
+    assert undeclared([declaration(), declaration(B), out], scripts(), twice) == (declaration(),)
+    settled = [*twice, attempt(A, 4, State.RESOLVED_APPLIED, "one of the two was undone")]
+    assert undeclared([declaration()], scripts(), settled) == ()
+
+
 def test_what_contradicts_the_ledger_is_told() -> None:
     """To say that nothing is in does not undo anything; a migration that there is not is a mistake."""
     out, made = declaration(state=State.RESOLVED_ROLLED_BACK), attempt(A, 1, State.RESOLVED_ROLLED_BACK, "made by hand")

@@ -93,12 +93,13 @@ def test_revisions_stand_in_the_order_in_which_they_came_in() -> None:
 
 
 def test_applied_twice() -> None:
-    """Seen whatever lies between but a way back; a resolution or an import is no second time."""
+    """Seen whatever lies between but a way back; an import is no second time, nor is a resolution, which settles those before."""
     rows = [
         *ledger("ab"), attempt(3, "a"), attempt(4, "b", State.ROLLED_BACK), attempt(5, "b"), attempt(6, "a", State.FAILED),
-        attempt(7, "a", State.RESOLVED_APPLIED), attempt(8, "a"),
+        attempt(7, "a", State.IMPORTED), attempt(8, "a"),
     ]  # fmt: skip
     assert [row.ordinal for row in repeated(rows)] == [3, 8]
+    assert [row.ordinal for row in repeated([*rows, attempt(9, "a", State.RESOLVED_APPLIED), attempt(10, "a")])] == [10]
 
 
 def test_a_new_database() -> None:
@@ -198,6 +199,19 @@ def test_differences(letters: str, rows: Sequence[Attempt], wanted: list[tuple[s
     assert differences(history) == wanted
     assert helps in history.differences[0].helps
     assert str(history.differences[0]).startswith(f"{history.differences[0].name}: ")
+
+
+def test_one_that_was_applied_twice_is_settled_by_a_word_and_stays_in_its_place() -> None:
+    """Until it happens again; what is said of another one settles nothing."""
+    twice = [*ledger("ab"), attempt(3, "a")]
+    assert Kind.DUPLICATED in {one.kind for one in compare(scripts("ab"), twice).differences}
+    other = compare(scripts("ab"), [*twice, attempt(4, "b", State.RESOLVED_APPLIED)])
+    assert Kind.DUPLICATED in {one.kind for one in other.differences}
+    settled = [*twice, attempt(4, "a", State.RESOLVED_APPLIED)]
+    history = compare(scripts("ab"), settled)
+    assert (history.differences, history.present) == ((), ("a", "b"))
+    again = compare(scripts("ab"), [*settled, attempt(5, "b")])
+    assert differences(again) == [("b", Kind.DUPLICATED)]
 
 
 def test_ahead_is_told_from_diverged() -> None:

@@ -13,7 +13,7 @@ from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.declaration import write_declared
 from dbcustody.jobs.likeness import drift_from, require_alike, take_fingerprint, write_print
 from dbcustody.jobs.migration import at_work, carry, compared, intent_of, require_sound
-from dbcustody.migration.aim import Declaration
+from dbcustody.migration.aim import Declaration, settles_repeat
 from dbcustody.migration.drift import Drift, Likeness, Moment
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import Standing, State, records
@@ -76,7 +76,7 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
 def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_forced: bool = False) -> History:
     """Write down that a person found the migration *name* to be in or out, and why; nothing runs.
 
-    Raises InvalidSpecError when there is no such migration, or it stands so already; RefusedError (Drifted) unless *is_forced*, when the
+    Raises InvalidSpecError when there is no such migration, or it stands so already, once; RefusedError (Drifted) unless *is_forced*, when the
     ledger knows what the schema was like with just these migrations in, and it is not like that.
     """
     script = next((one for one in order.scripts if one.name == name), None)
@@ -87,7 +87,7 @@ def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_f
         attempts = read_attempts(desk.session)
         record = records(attempts).get(script.revision)
         standing = Standing.OUT if record is None else record.standing
-        if standing is _DECLARED[state]:
+        if standing is _DECLARED[state] and not settles_repeat(state, script.revision, attempts):
             raise InvalidSpecError(
                 f"migration {name}: is {'in' if standing is Standing.IN else 'not in'} already, as the ledger has it"
             )

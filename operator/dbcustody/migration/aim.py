@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.migration.ledger import Attempt, Standing, State, records
+from dbcustody.migration.ledger import Attempt, Standing, State, records, repeated
 from dbcustody.migration.script import Script
 from dbcustody.migration.target import choice_of, find_target
 
@@ -80,7 +80,7 @@ def _back(target: str, scripts: Sequence[Script], later: Sequence[str], *, may_g
 def undeclared(
     declarations: Iterable[Declaration], scripts: Sequence[Script], attempts: Sequence[Attempt]
 ) -> tuple[Declaration, ...]:
-    """Return those of *declarations* that are to be made: of a migration that does not stand so, and that were not made before.
+    """Return those of *declarations* that are to be made: of a migration that does not stand so, or is in twice, and not made before.
 
     What was made is known by migration, state and reason, so that a declaration which stays where it was written is not made again when the
     migration moves on.
@@ -93,8 +93,16 @@ def undeclared(
         for one in declarations
         if one.name in revisions
         and (revisions[one.name], one.state, one.reason) not in made
-        and standings.get(revisions[one.name], Standing.OUT) not in {_DECLARED[one.state], Standing.IN}
+        and (
+            standings.get(revisions[one.name], Standing.OUT) not in {_DECLARED[one.state], Standing.IN}
+            or settles_repeat(one.state, revisions[one.name], attempts)
+        )
     )
+
+
+def settles_repeat(state: State, revision: str, attempts: Iterable[Attempt]) -> bool:
+    """Return whether to declare *revision* to be in *state* says of one that was applied twice that it is in as it should be."""
+    return state is State.RESOLVED_APPLIED and revision in {one.revision for one in repeated(attempts)}
 
 
 def contradicted(

@@ -86,21 +86,31 @@ def standing_by(state: State) -> Standing | None:
 def records(attempts: Iterable[Attempt]) -> dict[str, Record]:
     """Return where each revision stands, in the order in which they came to it; one of which nothing ever was in is not among them.
 
-    The last attempt decides, but for one that failed: it left everything as it was.
+    The last attempt decides, but for one that failed: it left everything as it was. What is said of one that is in already, that it is in,
+    does not move it behind those that came after it.
     """
     found: dict[str, Record] = {}
     for attempt in sorted(attempts, key=lambda one: one.ordinal):
-        if attempt.state is not State.FAILED:
+        if attempt.state is State.FAILED:
+            continue
+        record = Record(standing=_STANDINGS[attempt.state], attempt=attempt)
+        before = found.get(attempt.revision)
+        if before is None or before.standing is not Standing.IN or record.standing is not Standing.IN:
             found.pop(attempt.revision, None)
-            found[attempt.revision] = Record(standing=_STANDINGS[attempt.state], attempt=attempt)
+        found[attempt.revision] = record
     return found
 
 
 def repeated(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
-    """Return the attempts that applied a revision which was in already: what must never happen, and would be seen here."""
+    """Return the attempts that applied a revision which was in already: what must never happen, and would be seen here.
+
+    Those of which a person has said since that it is in, once and as it should be, are settled.
+    """
     is_in: set[str] = set()
     found: list[Attempt] = []
     for attempt in sorted(attempts, key=lambda one: one.ordinal):
+        if attempt.state is State.RESOLVED_APPLIED:
+            found = [one for one in found if one.revision != attempt.revision]
         if attempt.state is State.APPLIED and attempt.revision in is_in:
             found.append(attempt)
         if attempt.state is not State.FAILED:
