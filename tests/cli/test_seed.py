@@ -131,7 +131,7 @@ def test_production_is_refused_unless_it_is_said(developer: Developer) -> None:
 
 
 def test_what_a_resource_migrates_is_no_laptops(developer: Developer) -> None:
-    """Unless somebody says that it is one for development."""
+    """Unless somebody says that it is one for development; one for staging is others' as well."""
     developer.seed("1.sql", "insert into people values (1);")
     (developer.files / f"{BEGIN}.sql").write_text("create table other ();")
     developer.run("migrate", "deploy")
@@ -140,9 +140,13 @@ def test_what_a_resource_migrates_is_no_laptops(developer: Developer) -> None:
         "gen_random_uuid(), revision, name, 'Mark', sha256, body, tool, 'DatabaseMigration shop/main' from dbcustody.attempt limit 1"
     )
     developer.server.execute(forged, database="shop")
-    refused = developer.run("seed")
+    refused = [developer.run("seed"), developer.run("seed", DBCUSTODY_ENVIRONMENT="Staging")]
+    reset = developer.run("migrate", "reset", "--yes", DBCUSTODY_ENVIRONMENT="Staging")
+    before = developer.ask(ROWS)
     allowed = developer.run("seed", DBCUSTODY_ENVIRONMENT="development")
-    assert (refused.code, "DatabaseMigration shop/main" in refused.err, allowed.code) == (64, True, 0)
+    told = [(one.code, "DatabaseMigration shop/main" in one.err) for one in (*refused, reset)]
+    assert (told, before) == ([(64, True)] * 3, [])
+    assert (allowed.code, developer.ask(ROWS)) == (0, [1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -25,13 +25,14 @@ _SAY: Final = "set DBCUSTODY_ENVIRONMENT=Development where that is true"
 def refuse_production(laptop: Laptop, verb: str, *, operator: str | None = None) -> None:
     """Raise InvalidSpecError when *verb* is not for this database: it is said to be Production, or a resource (*operator*) migrates it.
 
-    A resource in a cluster that has migrated the database speaks against a laptop; somebody's word speaks for it.
+    A resource in a cluster that has migrated the database speaks against a laptop; only the word Development speaks for it: what is lost in
+    a database for staging is lost to others.
     """
     if laptop.environment is Environment.PRODUCTION:
         raise InvalidSpecError(
             f"{verb}: is refused, because DBCUSTODY_ENVIRONMENT says Production; use `dbcustody migrate deploy` there"
         )
-    if operator is not None and laptop.environment is None:
+    if operator is not None and laptop.environment is not Environment.DEVELOPMENT:
         raise InvalidSpecError(f"{verb}: is refused, because {operator} has migrated this database; {_SAY}")
 
 

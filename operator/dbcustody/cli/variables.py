@@ -52,8 +52,8 @@ VARIABLES: Final[dict[str, str]] = {
     "BACKUP_WAIT_SECONDS": "how long another backup or a migration of the same database is waited for (3600)",
     "DBCUSTODY_CUSTODY_ID": "the database's identity in the storage (`<host>.<database>`); with it, looking needs no `DATABASE_URL`",
     "DBCUSTODY_CLIENTS": "folders with `pg_dump` and `pg_restore`, separated by colons (Debian's, and the PATH)",
-    "DBCUSTODY_ENVIRONMENT": "`Development`, `Staging` or `Production`: on the last `migrate dev`, `migrate reset` and `seed` are refused "
-    "(`Development`, unless a DatabaseMigration has migrated the database)",
+    "DBCUSTODY_ENVIRONMENT": "`Development`, `Staging` or `Production`: on the last `migrate dev`, `migrate reset` and `seed` are refused, "
+    "and on all but the first where a DatabaseMigration has migrated the database (none, which refuses there, too)",
     "DBCUSTODY_SEED_COMMAND": "`dbcustody seed`: what a shell runs to fill the database, behind the files",
     "DBCUSTODY_DEV_DATABASE_URL": "`migrate dev`, `migrate diff`: a server for throw-away databases; without it one is started",
     "DBCUSTODY_SERVERS": "folders with `initdb` and `postgres`, separated by colons (where packages put them, and the PATH)",

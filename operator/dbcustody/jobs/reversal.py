@@ -76,8 +76,9 @@ def roll_back(order: MigrationOrder, target: str | None) -> History:
 def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_forced: bool = False) -> History:
     """Write down that a person found the migration *name* to be in or out, and why; nothing runs.
 
-    Raises InvalidSpecError when there is no such migration, or it stands so already, once; RefusedError (Drifted) unless *is_forced*, when the
-    ledger knows what the schema was like with just these migrations in, and it is not like that.
+    Raises InvalidSpecError when there is no such migration, or it stands so already (but one that was applied twice may be said to be in);
+    RefusedError (Drifted) unless *is_forced*, when the ledger knows what the schema was like with just these migrations in, and it is not
+    like that.
     """
     script = next((one for one in order.scripts if one.name == name), None)
     if script is None:
