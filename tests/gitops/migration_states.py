@@ -32,6 +32,7 @@ from tests.fakes.migration_plane import (
 from tests.gitops.argocd import Body, Health
 from tests.gitops.bodies import body_of
 from tests.gitops.state import State
+from tests.gitops.swap_life import ALWAYS_FROZEN
 
 if TYPE_CHECKING:
     from dbcustody.api.approval import Approval
@@ -88,6 +89,12 @@ def _gated(*, promotion: bool = False, take_new: bool = False) -> MigrationPlane
     return looked(plane=found)
 
 
+def _frozen() -> Body:
+    plane = MigrationPlane()
+    plane.around = replace(plane.around, freeze_windows=ALWAYS_FROZEN)
+    return _at(looked(plane=plane))
+
+
 _AHEAD: Final = replace(ALL_IN, plan=replace(ALL_IN.plan, ahead=True))
 _DRIFTED: Final = replace(
     ALL_IN, drift=StatedDrift(likeness=LikenessClass.DRIFTED, fingerprint="0" * 32, message="Added index public.a.b")
@@ -120,6 +127,7 @@ MIGRATION_STATES: Final = (
     State("DatabaseMigration-too-risky", Health.DEGRADED, lambda: _at(looked(blocked(reason=Reason.LINT_FAILED)))),
     State("DatabaseMigration-waits-for-another-environment", Health.SUSPENDED, lambda: _at(_gated(promotion=True))),
     State("DatabaseMigration-waits-for-a-backup", Health.SUSPENDED, lambda: _at(_gated())),
+    State("DatabaseMigration-waits-for-a-freeze-window-to-end", Health.SUSPENDED, _frozen),
     State("DatabaseMigration-takes-a-backup", Health.PROGRESSING, lambda: _at(_gated(take_new=True))),
     State("DatabaseMigration-waits-for-a-person", Health.SUSPENDED, _decided),
     State("DatabaseMigration-nobody-can-be-believed", Health.SUSPENDED, lambda: _decided(is_stamped=False)),

@@ -113,7 +113,7 @@ REPLACE_STATES: Final = (
     State("RestoreRequest-replace-waits-for-a-person", Health.SUSPENDED, _replace_waits_for_a_person),
     State(
         "RestoreRequest-frozen-before-the-swap",
-        Health.PROGRESSING,
+        Health.SUSPENDED,
         lambda: _replaced(at_restore(), IS_READY, freeze_windows=ALWAYS_FROZEN),
     ),
     State(

@@ -32,6 +32,7 @@ from tests.gitops import argocd
 from tests.gitops.argocd import Health, Phase, health_of, script_of
 from tests.gitops.bodies import body_of
 from tests.gitops.rollout import WAITS_FOR, Lies, Rollout
+from tests.gitops.swap_life import ALWAYS_FROZEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 
     Lie = Callable[[DatabaseMigration, DatabaseMigrationStatus], DatabaseMigrationStatus]
 
-WAITING = frozenset({Reason.PROMOTION_PENDING, Reason.BACKUP_PENDING, Reason.APPROVAL_PENDING})
+WAITING = frozenset(
+    {Reason.PROMOTION_PENDING, Reason.BACKUP_PENDING, Reason.APPROVAL_PENDING, Reason.FREEZE_WINDOW},
+)
 FOR_A_PERSON = frozenset({Reason.MIGRATION_FAILED, Reason.HISTORY_BROKEN, Reason.DENIED})
 """The only things that may fail a sync here."""
 A_DAY_SECONDS = 90_000
@@ -60,10 +63,12 @@ class RolledOut(RuleBasedStateMachine):
         is_hook=st.booleans(),
         good_steps=st.integers(0, 9),
         is_helped=st.booleans(),
+        is_frozen=st.booleans(),
     )
-    def begin(self, *, waits_for: str, is_hook: bool, good_steps: int, is_helped: bool) -> None:
+    def begin(self, *, waits_for: str, is_hook: bool, good_steps: int, is_helped: bool, is_frozen: bool) -> None:
         """The first version of the application, which may have come a good way already."""
         self.rollout = Rollout(waits_for=waits_for, is_hook=is_hook)
+        self.freeze_window_begins_or_ends(is_on=is_frozen)
         self.team_adds_files(count=1, lies=Lies.IN_CONFIG_MAP)
         self.all_goes_well(good_steps, is_helped=is_helped)
 
@@ -173,6 +178,11 @@ class RolledOut(RuleBasedStateMachine):
         """By its schedule."""
         self.rollout.is_backed_up()
 
+    @rule(is_on=st.booleans())
+    def freeze_window_begins_or_ends(self, *, is_on: bool) -> None:
+        """For all that the operator serves."""
+        self.rollout.around(freeze_windows=ALWAYS_FROZEN if is_on else ())
+
     @rule(seconds=st.sampled_from([1, 16, 400, A_DAY_SECONDS]))
     def time_passes(self, seconds: int) -> None:
         """Nobody does anything."""
@@ -206,7 +216,7 @@ class RolledOut(RuleBasedStateMachine):
         """Nobody waits for ever: a commit that holds what is in, and a file more, is rolled out once everybody helps."""
         rollout = self.rollout
         rollout.commit(rollout.ledger.rows | {"20990101_000000_last.sql": "select 0"}, suspend=False)
-        rollout.around(approvals=())
+        rollout.around(approvals=(), freeze_windows=())
         for _ in range(40):
             self.all_goes_well(1, is_helped=True)
             rollout.plane.passes(400)
@@ -262,6 +272,17 @@ def test_a_plan_that_lies_is_found_out(lie: Lie, monkeypatch: pytest.MonkeyPatch
         return replace(found, status=lie(one, found.status)) if found.status is not None else found
 
     monkeypatch.setattr(migration_plane, "plan", lying)
+    is_found_out()
+
+
+@pytest.mark.parametrize("waits", [one.value for one in sorted(WAITING - {Reason.APPROVAL_PENDING})])
+def test_a_health_check_that_does_not_know_what_is_waited_for_is_found_out(
+    waits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rollouts above come to wait for each of these."""
+    script = script_of("_/health.lua")
+    assert f'"{waits}"' in script
+    monkeypatch.setattr(argocd, "script_of", lambda _: script.replace(f'"{waits}"', '"Never"'))
     is_found_out()
 
 

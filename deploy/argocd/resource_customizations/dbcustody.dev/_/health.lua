@@ -65,8 +65,8 @@ if is("RetentionEnforced", "False", "RetentionNeedsConfirmation") or is("Retenti
   return verdict("Suspended", "RetentionEnforced")
 end
 
--- It waits for another environment, or for a backup that somebody else takes.
-if is("Ready", "Unknown", "PromotionPending") or is("Ready", "False", "BackupPending") then
+-- It waits for another environment, for a backup that somebody else takes, or for the end of a freeze window.
+if is("Ready", "Unknown", "PromotionPending") or is("Ready", "False", "BackupPending") or is("Ready", "False", "FreezeWindow") then
   return verdict("Suspended", "Ready")
 end
 
