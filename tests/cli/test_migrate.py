@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 _AGAIN = """insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor)
 select run, revision, name, direction, sha256, body, tool, actor from dbcustody.attempt order by id limit 1"""
+
+_LOCKED = """insert into dbcustody.outcome (attempt, state, reason, sqlstate, actor)
+select max(id), 'Failed', 'LockNotObtained', '55P03', 'somebody' from dbcustody.attempt"""
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +120,30 @@ def test_a_failure_names_the_line_and_no_value(shell: Shell) -> None:
 
     assert (failed.returncode, f"{AGE}.sql: line 2: " in failed.stderr, "secret" in failed.stderr) == (1, True, False)
     assert shell.columns() == ["id"]
+
+
+def test_what_failed_is_told_until_it_is_in(shell: Shell) -> None:
+    """Whoever comes later sees why it is still pending, when it was tried, and what helps; of another failure it is another thing."""
+    shell.write(AGE, "alter table nowhere add column age int;\n")
+    shell.type("deploy")
+    told, for_programs = shell.type("status"), json.loads(shell.type("status", "--json").stdout)
+    shell.write(AGE, "alter table people add column age int;\n")
+    shell.server.execute(_LOCKED, database="shop")
+    met = json.loads(shell.type("status", "--json").stdout)
+    deployed, after = shell.type("deploy"), json.loads(shell.type("status", "--json").stdout)
+
+    (line,) = [one for one in told.stdout.splitlines() if one.startswith("Failed: ")]
+    assert (told.returncode, "(SQLSTATE 42P01, MigrationFailed)" in line, "correct the file" in line) == (2, True, True)
+    (failed,) = for_programs["failed"]
+    assert (failed["migration"], failed["sqlstate"], failed["reason"]) == (AGE, "42P01", "MigrationFailed")
+    when = datetime.fromisoformat(failed["finishedAt"])
+    assert timedelta() <= datetime.now(UTC) - when < timedelta(minutes=5)
+    (lock,) = met["failed"]
+    assert (lock["reason"], lock["helps"]) == (
+        "LockNotObtained",
+        "nothing of it is in: `dbcustody migrate deploy` tries it again",
+    )
+    assert (deployed.returncode, after["failed"]) == (0, [])
 
 
 def test_what_another_tool_has_done_is_declared(shell: Shell) -> None:

@@ -268,6 +268,16 @@ def test_a_text_that_failed_may_be_edited() -> None:
     )
 
 
+def test_what_failed_is_told_while_it_is_pending_and_nothing_was_said_of_it_since() -> None:
+    """The last try of each, in the order in which they are to run."""
+    failed = [*ledger("a"), attempt(2, "c", State.FAILED), attempt(3, "b", State.FAILED), attempt(4, "b", State.FAILED)]
+    assert [one.ordinal for one in compare(scripts("abc"), failed, allows_out_of_order=True).failed] == [4, 2]
+    for state in (State.APPLIED, State.RESOLVED_ROLLED_BACK, State.STARTED):
+        assert [one.ordinal for one in compare(scripts("abc"), [*failed, attempt(5, "b", state)]).failed] == [2]
+    undone = [*ledger("a"), attempt(2, "a", State.FAILED)]
+    assert compare(scripts("a"), undone).failed == ()
+
+
 BRANCH = "-- dbcustody: revision {}\n-- dbcustody: down-revision {}\nselect '{}'"
 
 

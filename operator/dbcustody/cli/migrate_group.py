@@ -31,10 +31,11 @@ migrate_group.add_command(adopt_command)
 def migrate_status_command(folder: Path, *, as_json: bool, **more: Any) -> None:
     """Show what is applied and pending, every difference between files and database, and what somebody changed in the schema.
 
-    Writes nothing. Exit codes: 0 nothing pending, 2 pending, 4 a person has to resolve something, 6 the schema has drifted, 7 files and
-    database differ.
+    Of what is pending and was tried in vain it tells why. Writes nothing.
+    Exit codes: 0 nothing pending, 2 pending, 4 a person has to resolve something, 6 the schema has drifted, 7 files and database differ.
     """
-    from dbcustody.cli.migrating import Wish, status  # noqa: PLC0415
+    from dbcustody.cli.migrating import Wish  # noqa: PLC0415
+    from dbcustody.cli.standing import status  # noqa: PLC0415
 
     sys.exit(status(os.environ, Wish(folder=folder, **more), as_json=as_json))
 

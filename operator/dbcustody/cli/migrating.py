@@ -6,7 +6,6 @@ The exit codes tell what a script has to know: 2 pending, 4 a person has to reso
 from __future__ import annotations
 
 import getpass
-import json
 import socket
 import sys
 import uuid
@@ -21,24 +20,19 @@ import click
 import dbcustody
 from dbcustody.adapters.postgres.alembic_version import VersionTable
 from dbcustody.api.migration import FailOn, OnDrift
-from dbcustody.cli.drifting import checkup_as_json, checkup_lines, is_refused, tell_drift
+from dbcustody.cli.drifting import is_refused, tell_drift
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_migrating
-from dbcustody.cli.figures import table_text
 from dbcustody.cli.folder import python_template, read_folder, read_layout, time_after
 from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
-from dbcustody.jobs.checkup import check_up
 from dbcustody.jobs.foresight import foresee, require_passed
-from dbcustody.jobs.garbage import collect_rarely
-from dbcustody.jobs.migration import MigrationOrder, heritage_of, look, migrate, require_runnable, require_sound
+from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_runnable, require_sound
 from dbcustody.jobs.reversal import accept_drift, declare, roll_back, to_undo
-from dbcustody.jobs.revision import previewed
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
-from dbcustody.migration.outlook import risk_of_body
 from dbcustody.migration.successor import successor
 from dbcustody.migration.tree import AUTO
 from dbcustody.reason import Reason
@@ -47,7 +41,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping, Sequence
 
-    from dbcustody.jobs.checkup import Checkup
     from dbcustody.migration.history import Difference, History
     from dbcustody.migration.tree import Tree
 
@@ -85,26 +78,6 @@ class Wish:
     accepts_heritage: bool = False
     drift: OnDrift = OnDrift.FAIL
     exclude: tuple[str, ...] = ()
-
-
-def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
-    """Show what is applied and pending, and everything in which files and database differ, or the schema from what it was left as.
-
-    Writes nothing. Returns the exit code.
-    """
-    collect_rarely()
-    order = order_of(environ, wish)
-    risks = {} if as_json else {script.name: risk_of_body(script.up).label for script in order.scripts}
-    history, checkup = check_up(order)
-    others = heritage_of(order, history)
-    if as_json:
-        content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}
-        click.echo(json.dumps(content, indent=2))
-    else:
-        risks |= _previewed_risks(order, history)
-        click.echo("\n".join([_as_text(risks, history, checkup), *others]))
-    standing = standing_of(history)
-    return Exit.DRIFT if standing in {Exit.DONE, Exit.PENDING} and is_refused(checkup.drift, wish.drift) else standing
 
 
 def deploy(environ: Mapping[str, str], wish: Wish) -> int:
@@ -270,30 +243,6 @@ def standing_of(history: History) -> Exit:
     if kinds and not history.is_ahead:
         return Exit.INTEGRITY
     return Exit.PENDING if history.pending else Exit.DONE
-
-
-def _previewed_risks(order: MigrationOrder, history: History) -> dict[str, str]:
-    """Return the risks of what is pending in Python, by what it renders."""
-    pending = (previewed(script, metadata=order.metadata) for script in history.pending if script.is_python)
-    return {script.name: risk_of_body(script.up).label for script in pending}
-
-
-def _as_text(risks: Mapping[str, str], history: History, checkup: Checkup) -> str:
-    rows = [(name, "Applied", risks.get(name, "-")) for name in history.applied]
-    rows += [(script.name, "Pending", risks[script.name]) for script in history.pending]
-    lines = [table_text(("MIGRATION", "STATE", "RISK"), rows)] if rows else ["no migrations"]
-    lines += [f"{one.kind.value}: {one}" for one in history.differences]
-    lines += checkup_lines(checkup)
-    return "\n".join([*lines, f"{len(history.applied)} applied, {len(history.pending)} pending"])
-
-
-def _as_json(history: History) -> dict[str, Any]:
-    return {
-        "applied": list(history.applied),
-        "pending": [script.name for script in history.pending],
-        "heads": list(history.heads),
-        "differences": differences_as_json(history.differences),
-    }
 
 
 def differences_as_json(differences: Sequence[Difference]) -> list[dict[str, str]]:

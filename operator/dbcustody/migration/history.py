@@ -75,6 +75,8 @@ class History:
     heads: tuple[str, ...]
     """The revisions that are in and that none which is in comes after."""
     differences: tuple[Difference, ...]
+    failed: tuple[Attempt, ...] = ()
+    """The last attempt of each pending script that was tried and failed as a whole, in the order in which they are to run."""
     recent: tuple[Attempt, ...] = ()
     """The last attempts that the ledger knows, oldest first."""
     changes: int
@@ -140,9 +142,19 @@ def compare(scripts: Sequence[Script], attempts: Iterable[Attempt], *, allows_ou
         pending=tuple(sides.pending),
         heads=_heads([attempt.revision for attempt in present], scripts),
         differences=tuple(found),
+        failed=tuple(_failed(sides)),
         recent=rows[-MOST_RECENT:],
         changes=sum(attempt.state not in _WITHOUT_CHANGE for attempt in rows),
     )
+
+
+def _failed(sides: _Sides) -> Iterator[Attempt]:
+    """Yield the last attempt of each pending script where that failed; whatever was said of one since makes it old news."""
+    last = {attempt.revision: attempt for attempt in sorted(sides.attempts, key=lambda one: one.ordinal)}
+    for script in sides.pending:
+        attempt = last.get(script.revision)
+        if attempt is not None and attempt.state is State.FAILED:
+            yield attempt
 
 
 def _heads(present: Sequence[str], scripts: Sequence[Script]) -> tuple[str, ...]:
