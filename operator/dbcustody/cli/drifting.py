@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dbcustody.api.migration import OnDrift
+from dbcustody.cli.answer import tell_error
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.migration.drift import Likeness
+from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +27,14 @@ def is_refused(drift: Drift | None, wanted: OnDrift) -> bool:
     return drift is not None and drift.likeness is Likeness.DRIFTED and wanted is OnDrift.FAIL
 
 
-def tell_drift(drift: Drift | None) -> Exit:
+def tell_drift(drift: Drift | None, *, as_json: bool = False) -> Exit:
     """Show in what the schema has drifted, and how to go on; returns the exit code for that."""
     for line in () if drift is None else drift_lines(drift):
         click.echo(line, err=True)
-    complain("Drifted: the schema is not what its ledger says; nothing was run")
+    words = "the schema is not what its ledger says; nothing was run"
+    if as_json:
+        tell_error(Reason.DRIFTED.value, words, drift=drift_as_json(drift))
+    complain(f"{Reason.DRIFTED.value}: {words}")
     return Exit.DRIFT
 
 
@@ -89,7 +94,7 @@ def _short(text: str) -> str:
 def checkup_as_json(checkup: Checkup) -> dict[str, Any]:
     """Return the same for programs."""
     return {
-        "drift": _drift_as_json(checkup),
+        "drift": drift_as_json(checkup.drift, checkup.why_not),
         "unfinished": [
             {
                 "migration": one.name,
@@ -100,18 +105,22 @@ def checkup_as_json(checkup: Checkup) -> dict[str, Any]:
     }
 
 
-def _drift_as_json(checkup: Checkup) -> dict[str, Any] | None:
-    """Return how the schema stands to the ledger; None: nobody asked."""
-    drift = checkup.drift
+def drift_as_json(drift: Drift | None, why_not: str = "") -> dict[str, Any] | None:
+    """Return how the schema stands to the ledger; None: nobody asked, and *why_not* it could not be asked is empty."""
     if drift is None:
-        return {"state": Likeness.UNKNOWN.value, "why": checkup.why_not} if checkup.why_not else None
+        return {"state": Likeness.UNKNOWN.value, "why": why_not} if why_not else None
     return {
         "state": drift.likeness.value,
         "why": drift.why or None,
         "fingerprint": drift.found,
         "expected": drift.expected,
-        "changes": [_change_as_json(change) for change in drift.changes],
+        "changes": changes_as_json(drift),
     }
+
+
+def changes_as_json(drift: Drift) -> list[dict[str, str | None]]:
+    """Return in what the schema has drifted, object by object, for programs."""
+    return [_change_as_json(change) for change in drift.changes]
 
 
 def _change_as_json(change: Change) -> dict[str, str | None]:

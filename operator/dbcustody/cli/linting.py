@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbcustody.cli.drifting import drift_as_json, drift_lines, is_refused
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.folder import read_folder
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of, standing_of
@@ -14,6 +15,7 @@ from dbcustody.errors import InvalidSpecError
 from dbcustody.jobs.foresight import foresee, plan_of
 from dbcustody.jobs.migration import require_runnable
 from dbcustody.jobs.revision import previewed
+from dbcustody.migration.drift import Likeness
 from dbcustody.migration.planned import Policy, held_locks
 from dbcustody.migration.tablefacts import weigh
 
@@ -35,12 +37,18 @@ def plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     foreseen = foresee(order_of(environ, wish))
     _note(foreseen.heritage)
     if as_json:
-        click.echo(json.dumps(_plan_as_json(foreseen.plan, foreseen.history, foreseen.facts), indent=2))
+        content = _plan_as_json(foreseen.plan, foreseen.history, foreseen.facts)
+        click.echo(json.dumps(content | {"drift": drift_as_json(foreseen.drift)}, indent=2))
     else:
-        click.echo("\n".join(_plan_as_text(foreseen.plan, foreseen.history, foreseen.facts)))
+        drift = foreseen.drift
+        drifted = drift_lines(drift) if drift is not None and drift.likeness is Likeness.DRIFTED else ()
+        click.echo("\n".join([*_plan_as_text(foreseen.plan, foreseen.history, foreseen.facts), *drifted]))
     standing = standing_of(foreseen.history)
-    is_refused = standing in {Exit.DONE, Exit.PENDING} and foreseen.plan.refusals
-    return Exit.NEEDS_CONFIRMATION if is_refused else standing
+    if standing not in {Exit.DONE, Exit.PENDING}:
+        return standing
+    if foreseen.plan.refusals:
+        return Exit.NEEDS_CONFIRMATION
+    return Exit.DRIFT if is_refused(foreseen.drift, wish.drift) else standing
 
 
 def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offline: bool, as_json: bool) -> int:

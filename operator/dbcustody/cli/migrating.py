@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import socket
-import sys
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,15 +19,16 @@ import click
 import dbcustody
 from dbcustody.adapters.postgres.alembic_version import VersionTable
 from dbcustody.api.migration import FailOn, OnDrift
-from dbcustody.cli.drifting import is_refused, tell_drift
-from dbcustody.cli.ending import Exit, asking, complain, interruptible
+from dbcustody.cli.answer import answer, answering
+from dbcustody.cli.drifting import changes_as_json, is_refused, tell_drift
+from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_migrating
 from dbcustody.cli.folder import python_template, read_folder, read_layout, time_after
 from dbcustody.cli.identity import default_custody_id
 from dbcustody.errors import InvalidSpecError, RefusedError
 from dbcustody.jobs.foresight import foresee, require_passed
-from dbcustody.jobs.migration import MigrationOrder, look, migrate, require_runnable, require_sound
-from dbcustody.jobs.reversal import accept_drift, declare, roll_back, to_undo
+from dbcustody.jobs.migration import MigrationOrder, migrate, require_runnable, require_sound
+from dbcustody.jobs.reversal import accept_drift, declare
 from dbcustody.jobs.tools import make_target
 from dbcustody.migration.finding import Severity
 from dbcustody.migration.history import Kind
@@ -59,7 +59,7 @@ _ENDINGS: Final = {
     NewKind.PYTHON: (".py",),
 }
 _NOTHING: Final = "nothing is pending"
-_LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
+LEFT: Final = "the next `dbcustody migrate deploy` settles what it left"
 _UNFINISHED: Final = frozenset({Kind.PARTIAL, Kind.UNSETTLED})
 
 
@@ -80,7 +80,7 @@ class Wish:
     exclude: tuple[str, ...] = ()
 
 
-def deploy(environ: Mapping[str, str], wish: Wish) -> int:
+def deploy(environ: Mapping[str, str], wish: Wish, *, as_json: bool = False) -> int:
     """Carry out what is pending; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
@@ -91,11 +91,10 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         require_runnable(foreseen.history.pending)
         require_sound(foreseen.history)
         if not foreseen.history.pending and not foreseen.history.differences:
-            click.echo(_NOTHING)
-            return Exit.DONE
+            return answer(_deployed((), foreseen.history), _NOTHING, as_json=as_json)
         require_passed(foreseen.plan)
         if foreseen.history.pending and is_refused(foreseen.drift, wish.drift):
-            return tell_drift(foreseen.drift)
+            return tell_drift(foreseen.drift, as_json=as_json)
         for finding in foreseen.plan.findings:
             if finding.severity is Severity.WARNING and finding.waived is None:
                 complain(str(finding), kind="note")
@@ -104,68 +103,71 @@ def deploy(environ: Mapping[str, str], wish: Wish) -> int:
         done = [name for name in history.applied if name not in foreseen.history.applied]
         for difference in history.differences:
             complain(str(difference), kind="note")
-        click.echo(f"{_counted(len(done))} applied, the last is {done[-1]}" if done else _NOTHING)
-        return Exit.DONE
+        words = f"{counted(len(done))} applied, the last is {done[-1]}" if done else _NOTHING
+        return answer(_deployed(done, history), words, as_json=as_json)
 
-    return interruptible(work, left=_LEFT)
-
-
-def rollback(environ: Mapping[str, str], wish: Wish, *, target: str, is_agreed: bool) -> int:
-    """Undo everything after the migration *target* (`base`: everything); returns the exit code."""
-
-    def work(stop: threading.Event) -> int:
-        order, wanted = order_of(environ, wish, stop=stop), None if target == "base" else target
-        undone = to_undo(order, look(order), wanted)
-        if not undone:
-            click.echo("nothing is to be undone")
-            return Exit.DONE
-        click.echo("\n".join(["to be undone, in this order:", *(f"  {script.name}" for script in undone)]), err=True)
-        if not is_agreed:
-            _agree()
-        roll_back(order, wanted)
-        click.echo(f"{_counted(len(undone))} undone")
-        return Exit.DONE
-
-    return interruptible(work, left=_LEFT)
+    return answering(lambda: interruptible(work, left=LEFT), as_json=as_json)
 
 
-def resolve(
-    environ: Mapping[str, str], wish: Wish, *, name: str, state: State, reason: str, is_forced: bool = False
-) -> int:
-    """Write down that the migration *name* was found to be in or out; returns the exit code."""
+def _deployed(done: Sequence[str], history: History) -> dict[str, Any]:
+    return {
+        "applied": list(done),
+        "pending": [script.name for script in history.pending],
+        "differences": differences_as_json(history.differences),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a person says of the migration *name*, and why."""
+
+    name: str
+    state: State
+    reason: str
+    is_forced: bool = False
+
+
+def resolve(environ: Mapping[str, str], wish: Wish, word: Word, *, as_json: bool = False) -> int:
+    """Write down that a migration was found to be in or out; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
-        declare(order_of(environ, wish, stop=stop), name, state, reason, is_forced=is_forced)
-        click.echo(
-            f"{name}: is marked as {'applied' if state is State.RESOLVED_APPLIED else 'rolled back'}; nothing was run"
-        )
-        return Exit.DONE
+        order = order_of(environ, wish, stop=stop)
+        history = declare(order, word.name, word.state, word.reason, is_forced=word.is_forced)
+        marked = "applied" if word.state is State.RESOLVED_APPLIED else "rolled back"
+        pending = [script.name for script in history.pending]
+        state = "Applied" if word.state is State.RESOLVED_APPLIED else "RolledBack"
+        content = {"migration": word.name, "markedAs": state, "applied": list(history.applied), "pending": pending}
+        return answer(content, f"{word.name}: is marked as {marked}; nothing was run", as_json=as_json)
 
-    return interruptible(work, left=_LEFT)
+    return answering(lambda: interruptible(work, left=LEFT), as_json=as_json)
 
 
-def accept(environ: Mapping[str, str], wish: Wish, *, fingerprint: str, reason: str) -> int:
+def accept(environ: Mapping[str, str], wish: Wish, *, fingerprint: str, reason: str, as_json: bool = False) -> int:
     """Write down that the schema with *fingerprint* is meant as it is; returns the exit code."""
 
     def work(stop: threading.Event) -> int:
         drift = accept_drift(order_of(environ, wish, stop=stop), fingerprint, reason)
-        for change in drift.changes:
-            click.echo(str(change))
-        click.echo(f"{fingerprint}: is accepted, and what the schema is compared with from now on")
-        return Exit.DONE
+        words = f"{fingerprint}: is accepted, and what the schema is compared with from now on"
+        lines = [*map(str, drift.changes), words]
+        return answer({"accepted": fingerprint, "changes": changes_as_json(drift)}, *lines, as_json=as_json)
 
-    return interruptible(work, left=_LEFT)
+    return answering(lambda: interruptible(work, left=LEFT), as_json=as_json)
 
 
-def new(folder: Path, words: str, kind: NewKind, *, now: datetime, form: str = AUTO) -> int:
+def new(folder: Path, words: str, kind: NewKind, *, now: datetime, form: str = AUTO, as_json: bool = False) -> int:
     """Write an empty migration called after *words*, later than every other; returns the exit code. Nothing is ever overwritten."""
-    stem, title = next_stem(folder, words, now), " ".join(words.split())
-    for path in _paths_after(folder, stem, kind, form):
-        path.parent.mkdir(exist_ok=True)
-        with path.open("x") as file:
-            file.write(python_template(title, stem[:15]) if kind is NewKind.PYTHON else f"-- {title}\n")
-        click.echo(str(path))
-    return Exit.DONE
+
+    def work() -> int:
+        stem, title = next_stem(folder, words, now), " ".join(words.split())
+        paths = _paths_after(folder, stem, kind, form)
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("x") as file:
+                file.write(python_template(title, stem[:15]) if kind is NewKind.PYTHON else f"-- {title}\n")
+        files = [str(path) for path in paths]
+        return answer({"files": files}, *files, as_json=as_json)
+
+    return answering(work, as_json=as_json)
 
 
 def next_stem(folder: Path, words: str, now: datetime) -> str:
@@ -223,15 +225,8 @@ def order_of(
     )
 
 
-def _agree() -> None:
-    """Ask a person; raises InvalidSpecError where none is there."""
-    if not sys.stdin.isatty():
-        raise InvalidSpecError("--yes: must be given where nobody can be asked")
-    with asking():
-        click.confirm("undo them", abort=True, err=True)
-
-
-def _counted(number: int) -> str:
+def counted(number: int) -> str:
+    """Return so many migrations, in words."""
     return f"{number} migration{'' if number == 1 else 's'}"
 
 

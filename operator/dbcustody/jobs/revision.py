@@ -42,8 +42,16 @@ def runnable(body: Body, *, metadata: str | None = None) -> Body:
 
 def previewed(script: Script, *, metadata: str | None = None) -> Script:
     """Return *script* with what its way forth renders without a database, for whoever judges it; its code is run for that."""
-    if not script.is_python:
-        return script
+    return replace(script, up=_rendered(script.up, metadata)) if script.is_python else script
+
+
+def previewed_back(script: Script, *, metadata: str | None = None) -> Body:
+    """Return the way back of *script*, which has one, with what it renders without a database; its code is run for that."""
+    assert script.down is not None  # noqa: S101 - nothing else is undone
+    return _rendered(script.down, metadata) if script.is_python else script.down
+
+
+def _rendered(body: Body, metadata: str | None) -> Body:
     from dbcustody.adapters.postgres.revision_preview import rendered  # noqa: PLC0415 - see above
 
-    return replace(script, up=rendered(script.up, metadata=metadata))
+    return rendered(body, metadata=metadata)
