@@ -161,6 +161,27 @@ def test_what_another_tool_has_done_is_declared(shell: Shell) -> None:
     assert (deployed.returncode, shell.columns()) == (0, ["id", "age"])
 
 
+def test_tables_that_no_history_knows_are_told_with_what_helps(shell: Shell) -> None:
+    """Until the ledger says what is in, also after a deploy that met them; an extension's are no reason to ask."""
+    empty = shell.type("status")
+    shell.server.execute("create schema other", "create table people (id int)", database="shop")
+    shell.server.execute("create table other.log (at date) partition by range (at)", database="shop")
+    shell.server.execute("create table other.old partition of other.log default", database="shop")
+    shell.server.execute("create table setting ()", "alter extension plpgsql add table setting", database="shop")
+    before, data = shell.type("status"), json.loads(shell.type("status", "--json").stdout)
+    met, still = shell.type("deploy"), shell.type("status")
+    shell.type("resolve", "--applied", BEGIN, "--reason", "made by hand")
+    after, deployed = shell.type("status"), shell.type("deploy")
+
+    told = "Baseline: no history says who made the tables that are in this database (2)"
+    assert (empty.returncode, "Baseline" in empty.stdout, data["unrecordedTables"]) == (2, False, 2)
+    assert [(one.returncode, told in one.stdout) for one in (before, still)] == [(2, True)] * 2
+    assert "    dbcustody migrate resolve --applied NAME --reason ..." in before.stdout.splitlines()
+    assert (met.returncode, "already exists" in met.stderr) == (1, True), met.stderr
+    assert (after.returncode, "Baseline" in after.stdout) == (2, False)
+    assert (deployed.returncode, shell.columns()) == (0, ["id", "age"])
+
+
 def test_one_that_was_applied_twice_is_settled_by_the_command_that_is_named(shell: Shell) -> None:
     """By another program than ours, say; until then nothing runs, and afterwards all goes on, back as well."""
     shell.type("deploy")

@@ -143,6 +143,8 @@ def test_what_is_to_be_undone_is_told_by_what_its_way_back_destroys() -> None:
         (A, RiskClass.DESTRUCTIVE, True),
     ]
     assert (told.risk, told.irreversible) == (RiskClass.DESTRUCTIVE, True)
+    code = history({f"{A}.py": "def upgrade():\n    run()\n\ndef downgrade():\n    undo()\n"}).pending
+    assert stated(found, aim=Aim(back=code)).risk is RiskClass.CAUTION
     without = stated(found, aim=Aim(back=(replace(found.pending[0], down=None),)))
     assert without.risk is RiskClass.DESTRUCTIVE
 

@@ -95,6 +95,7 @@ def checkup_as_json(checkup: Checkup) -> dict[str, Any]:
     """Return the same for programs."""
     return {
         "drift": drift_as_json(checkup.drift, checkup.why_not),
+        "unrecordedTables": checkup.unrecorded_tables,
         "unfinished": [
             {
                 "migration": one.name,

@@ -20,7 +20,7 @@ from dbcustody.migration.outlook import risk_of_body
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dbcustody.jobs.checkup import Checkup
     from dbcustody.migration.history import History
@@ -44,9 +44,19 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
         click.echo(json.dumps(content, indent=2))
     else:
         risks |= _previewed_risks(order, history)
-        click.echo("\n".join([_as_text(risks, history, checkup), *others]))
+        first = () if others else _baseline_lines(checkup)
+        click.echo("\n".join([_as_text(risks, history, checkup), *others, *first]))
     standing = standing_of(history)
     return Exit.DRIFT if standing in {Exit.DONE, Exit.PENDING} and is_refused(checkup.drift, wish.drift) else standing
+
+
+def _baseline_lines(checkup: Checkup) -> Iterator[str]:
+    """Yield what helps where the first migrations may be in though nobody wrote it down; of another tool's history that tells itself."""
+    if count := checkup.unrecorded_tables:
+        yield f"Baseline: no history says who made the tables that are in this database ({count})"
+        yield "  if the first of these migrations are in already, say so of each, oldest first; nothing runs:"
+        yield "    dbcustody migrate resolve --applied NAME --reason ..."
+        yield "  if another tool ran them: dbcustody migrate adopt; if the tables are others: dbcustody migrate deploy"
 
 
 def _previewed_risks(order: MigrationOrder, history: History) -> dict[str, str]:

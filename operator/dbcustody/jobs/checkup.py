@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres import connect
 from dbcustody.adapters.postgres.ledger import read_partial
+from dbcustody.adapters.postgres.tablefacts import count_tables
 from dbcustody.api.migration import OnDrift
 from dbcustody.errors import UnavailableError
 from dbcustody.jobs.likeness import drift_of
@@ -62,6 +63,8 @@ class Checkup:
     unfinished: tuple[Unfinished, ...]
     why_not: str = ""
     """Why it could not be looked at."""
+    unrecorded_tables: int = 0
+    """How many tables there are in a database of which the ledger says nothing, while something is pending: who made them is not known."""
 
 
 def check_up(order: MigrationOrder) -> tuple[History, Checkup]:
@@ -70,7 +73,9 @@ def check_up(order: MigrationOrder) -> tuple[History, Checkup]:
     A schema that somebody locks is told, and no reason to fail. Raises as `jobs.migration.look` does.
     """
     with connect(order.target) as session:
-        return looked(order, session), _checked(order, session)
+        history = looked(order, session)
+        has_begun = history.changes > 0 or not history.pending
+        return history, replace(_checked(order, session), unrecorded_tables=0 if has_begun else count_tables(session))
 
 
 def told_unfinished(order: MigrationOrder) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from dbcustody.migration.finding import Severity
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.history import Kind
 from dbcustody.migration.ledger import State
-from dbcustody.migration.outlook import look_ahead
+from dbcustody.migration.outlook import risk_of_body
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def _stated_migration(judged: Judged) -> StatedMigration:
 
 
 def _stated_undoing(script: Script) -> StatedMigration:
-    """Return what is told of *script*, which is to be undone: what its way back destroys."""
-    risk = look_ahead(script.down.statements).risk if script.down is not None else Risk.DESTRUCTIVE
+    """Return what is told of *script*, which is to be undone: what its way back destroys, as far as that is known of code."""
+    risk = risk_of_body(script.down) if script.down is not None else Risk.DESTRUCTIVE
     return StatedMigration(name=script.name, risk=RiskClass(risk.label), irreversible=risk is Risk.DESTRUCTIVE)
 
 

@@ -42,6 +42,13 @@ select m.ordinal, m.bytes, m.rows,
 from measured m join asked a using (ordinal)
 """
 
+_COUNT: Final = """
+select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'dbcustody')
+    and not exists (select from pg_catalog.pg_depend d
+                    where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+"""
+
 
 def read_facts(session: Session, relations: Sequence[Relation]) -> Facts:
     """Return what the server of *session* says of *relations*, found by the search path of the role, as a migration finds them.
@@ -66,3 +73,10 @@ def read_facts(session: Session, relations: Sequence[Relation]) -> Facts:
 def _name(relation: Relation) -> str:
     parts = (relation.schema, relation.name) if relation.schema else (relation.name,)
     return sql.Identifier(*parts).as_string(None)
+
+
+def count_tables(session: Session) -> int:
+    """Return how many tables there are that neither the server, an extension nor dbcustody made; one with its partitions counts once."""
+    with translated("count the tables", otherwise=Reason.MIGRATION_FAILED):
+        row = session.execute(_COUNT).fetchone()
+    return 0 if row is None else int(row[0])
