@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from scene.migrating import BEGIN, FILES, PLURAL, applied, attempts, source, spec
+from scene.migrating import BEGIN, FILES, applied, attempts, source, spec
 
 if TYPE_CHECKING:
     from ground.kubernetes import Cluster
