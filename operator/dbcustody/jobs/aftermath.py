@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, read_unsettled
 from dbcustody.adapters.postgres.probing import clear, find
+from dbcustody.jobs.alone import may_be_partial
 from dbcustody.jobs.likeness import take_patiently, write_print
 from dbcustody.jobs.mirroring import write_down
-from dbcustody.jobs.mutation import may_be_partial
 from dbcustody.migration.body import read_body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
@@ -21,7 +21,7 @@ from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.session import Session
-    from dbcustody.jobs.mutation import Desk
+    from dbcustody.jobs.desk import Desk
 
 _DONE: Final = {Direction.UP: State.APPLIED, Direction.DOWN: State.ROLLED_BACK}
 _BEFORE_COMMIT: Final = "its run ended before the commit"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbcustody.adapters.postgres.ledger import Intent
-    from dbcustody.jobs.mutation import Desk
+    from dbcustody.jobs.desk import Desk
     from dbcustody.migration.aim import Declaration
     from dbcustody.migration.drift import Taken
     from dbcustody.migration.ledger import Attempt

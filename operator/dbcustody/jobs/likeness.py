@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbcustody.adapters.postgres.session import Session
-    from dbcustody.jobs.mutation import Desk
+    from dbcustody.jobs.desk import Desk
 
 
 def take_fingerprint(session: Session, exclude: Sequence[str]) -> Taken:

@@ -25,9 +25,10 @@ from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError
 from dbcustody.jobs import heritage
 from dbcustody.jobs.aftermath import settle
 from dbcustody.jobs.declaration import write_declared
+from dbcustody.jobs.desk import Desk
 from dbcustody.jobs.likeness import require_alike, take_fingerprint, take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror
-from dbcustody.jobs.mutation import Desk, begin, carry_out
+from dbcustody.jobs.mutation import begin, carry_out
 from dbcustody.jobs.revision import runnable
 from dbcustody.jobs.tally import Tally
 from dbcustody.migration.aim import Declaration, aim_at, as_declared, contradicted, undeclared

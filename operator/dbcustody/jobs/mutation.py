@@ -2,76 +2,40 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from itertools import count
-from math import ceil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.fingerprint import add_print
-from dbcustody.adapters.postgres.ledger import Ending, Step, add_attempt, add_step, outcome_row
-from dbcustody.adapters.postgres.lookout import Lookout
-from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_alone, run_together, start_attempt
-from dbcustody.adapters.postgres.obstruction import Blocker, find_older, wait_for
-from dbcustody.adapters.postgres.probing import clear, find
-from dbcustody.adapters.postgres.session import Session
+from dbcustody.adapters.postgres.ledger import Ending, add_attempt, outcome_row
+from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_together, start_attempt
+from dbcustody.adapters.postgres.obstruction import Blocker
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.jobs.likeness import take_fingerprint, take_patiently, write_print
-from dbcustody.jobs.mirroring import Mirror, write_down
-from dbcustody.jobs.tally import Refused, Tally
+from dbcustody.jobs.alone import may_be_partial, run_by_itself
+from dbcustody.jobs.desk import has_gone, limits_of, ran_by, require_invariants, write, write_with_print
+from dbcustody.jobs.likeness import take_fingerprint
+from dbcustody.jobs.mirroring import write_down
+from dbcustody.jobs.tally import Refused
 from dbcustody.migration.body import Body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
-from dbcustody.migration.nature import classify
-from dbcustody.migration.patience import Limits, pause_seconds
-from dbcustody.migration.reading import checksum
-from dbcustody.migration.trace import Finding, Sought, trace_of
+from dbcustody.migration.patience import pause_seconds
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from dbcustody.adapters.postgres.ledger import Intent
     from dbcustody.adapters.postgres.revising import Record
+    from dbcustody.adapters.postgres.session import Session
+    from dbcustody.jobs.desk import Desk
 
-OLD_SECONDS: Final = 1.0
-"""A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 _CANCELLED: Final = "57014"
 _HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"}
 """What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What a migration is carried out with."""
-
-    session: Session
-    """Where it runs; it holds the lock of migrations."""
-    beside: Session
-    """Where it is looked at meanwhile."""
-    lookout: Lookout
-    """Who does so while a statement runs."""
-    limits: Limits
-    actor: str
-    stop: threading.Event
-    say: Callable[[str], None]
-    """Told what goes on, for people."""
-    chance: Callable[[], float]
-    """A random number from 0 to 1."""
-    exclude: tuple[str, ...] = ()
-    """Globs of what is no part of the schema's fingerprint."""
-    mirror: Mirror | None = None
-    """What keeps Alembic's own table in step; None: there is none to be kept."""
-    metadata: str | None = None
-    """Where the MetaData is by which revisions in Python name constraints; None: they name them themselves."""
-    tally: Tally = field(default_factory=Tally)
-    """What is noticed of the run beside its work."""
-
-
 def begin(desk: Desk, body: Body, intent: Intent) -> int:
     """Write down that *body* is tried, in a session in which nothing of what ran before is left; returns its place in the ledger."""
     if body.is_transactional and _is_sql(body):
-        return start_attempt(desk.session, intent, _limits(desk, body))
+        return start_attempt(desk.session, intent, limits_of(desk, body))
     forget(desk.session)
     return add_attempt(desk.session, intent)
 
@@ -86,7 +50,7 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
     next run can know.
     """
     together = _together if _is_sql(body) else _by_python
-    run = together if body.is_transactional else _alone
+    run = together if body.is_transactional else run_by_itself
     tried = 1
     while True:
         try:
@@ -131,10 +95,10 @@ def _is_sql(body: Body) -> bool:
 
 def _together(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
     texts = [statement.text for statement in body.statements]
-    ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=_ran(body))
+    ending = Ending(state=ends, done=len(texts), actor=desk.actor, ran=ran_by(body))
 
     def looks(session: Session) -> None:
-        _require_invariants(session, body)
+        require_invariants(session, body)
         if desk.mirror is not None:
             write_down(session, attempt, ending, desk.mirror)
         _leave_print(desk, session, goes_on=goes_on)
@@ -145,7 +109,7 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
             run_together(
                 desk.session,
                 texts,
-                limits=_limits(desk, body),
+                limits=limits_of(desk, body),
                 looks=looks if has_to_look else None,
                 last=None if desk.mirror is not None else outcome_row(attempt, ending),
                 goes_on=goes_on,
@@ -154,7 +118,7 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
         raise
     except DbcustodyError as error:
         if not desk.session.closed:
-            _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+            write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
 
 
@@ -163,20 +127,20 @@ def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bo
     from dbcustody.adapters.postgres.revising import CommittedWithinError, run_revision  # noqa: PLC0415 - SQL needs it not
 
     def then(session: Session, ran: Record) -> None:
-        _require_invariants(session, body)
+        require_invariants(session, body)
         ending = Ending(state=ends, done=ran.count, actor=desk.actor, ran=ran.text)
         write_down(session, attempt, ending, desk.mirror)
         _leave_print(desk, session, goes_on=goes_on)
 
     try:
         with desk.lookout.cutting():
-            run_revision(desk.session, body, limits=_limits(desk, body), then=then, metadata=desk.metadata)
+            run_revision(desk.session, body, limits=limits_of(desk, body), then=then, metadata=desk.metadata)
     except StatementFailedError:
         raise
     except DbcustodyError as error:
         if not desk.session.closed:
             state = State.PARTIAL if isinstance(error, CommittedWithinError) else State.FAILED
-            _write(desk, attempt, Ending(state=state, reason=error.reason.value, actor=desk.actor))
+            write(desk, attempt, Ending(state=state, reason=error.reason.value, actor=desk.actor))
         raise
 
 
@@ -184,94 +148,6 @@ def _leave_print(desk: Desk, session: Session, *, goes_on: bool) -> None:
     """Write down what the schema is, in the transaction that made it so, unless that is left to what comes next."""
     if not goes_on:
         add_print(session, take_fingerprint(session, desk.exclude), moment=Moment.AFTER, actor=desk.actor)
-
-
-def _ran(body: Body) -> str | None:
-    """Return the SQL of *body* where its text is none."""
-    return "".join(f"{statement.text};\n" for statement in body.statements) if body.is_python else None
-
-
-def _require_invariants(session: Session, body: Body) -> None:
-    """Raise RefusedError unless every query that the head of *body* names returns true."""
-    for number, query in enumerate(body.directives.invariants, start=1):
-        with translated(f"{body.file}: invariant {number}", otherwise=Reason.MIGRATION_FAILED):
-            row = session.execute(query.encode()).fetchone()
-        if row != (True,):
-            raise RefusedError(
-                f"{body.file}: invariant {number} does not hold once it has run; it must return true",
-                reason=Reason.MIGRATION_FAILED,
-            )
-
-
-def _limits(desk: Desk, body: Body) -> Limits:
-    """Return the limits of *body*, which may name a budget of its own."""
-    budget = body.directives.budget_seconds
-    return desk.limits if budget is None else replace(desk.limits, statement_timeout_seconds=ceil(budget))
-
-
-def _alone(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
-    """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
-    del goes_on  # it takes long anyway, and nothing takes it back
-    (statement,) = body.statements
-    trace = trace_of(statement.terms)
-    _wait_for_old_ones(desk, body, attempt)
-    before = find(desk.session, trace)
-    step = Step(
-        sha256=checksum(statement.text),
-        nature=classify(statement.terms).nature.value,
-        before=before,
-        statement=statement.text if body.is_python else None,
-    )
-    add_step(desk.session, attempt, step)
-    try:
-        with desk.lookout.cutting():
-            run_alone(desk.session, statement.text, ordinal=1, limits=_patient(_limits(desk, body)))
-    except StatementFailedError:
-        if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
-            clear(desk.session, trace)
-        raise
-    try:
-        with desk.lookout.cutting():
-            _require_invariants(desk.session, body)
-    except RefusedError:
-        _write(
-            desk, attempt, Ending(state=State.PARTIAL, done=1, reason="an invariant does not hold", actor=desk.actor)
-        )
-        raise
-    _write_with_print(desk, attempt, Ending(state=ends, done=1, actor=desk.actor, ran=_ran(body)))
-
-
-def _patient(limits: Limits) -> Limits:
-    """Return the limits of what waits for others by its nature and keeps nobody waiting: a short lock timeout would leave it half done."""
-    return Limits(lock_timeout_milliseconds=0, statement_timeout_seconds=limits.statement_timeout_seconds)
-
-
-def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
-    """Wait until no older transaction is left that the statement would wait for once it has begun; raises when it does not begin."""
-    for tried in count(1):
-        older = find_older(desk.beside, seconds=OLD_SECONDS)
-        if not older:
-            return
-        desk.say(f"{body.file}: waits for {older[0]}")
-        error: DbcustodyError | None = None
-        if tried > desk.limits.lock_attempts:
-            message = f"{body.file}: {older[0]} is still at work; end it, or run the migration later"
-            error = UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
-        elif _has_gone(desk, older[0], pause_seconds(tried, desk.chance())):
-            continue
-        elif desk.stop.is_set():
-            error = InterruptedRunError(f"{body.file}: was told to stop before it began")
-        if error is not None:
-            _write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
-            raise error
-
-
-def _has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
-    """Wait until *blocker* is out of the way, for at most *pause_seconds*, and return whether it is; None: for all that time."""
-    with desk.tally.waiting():
-        if blocker is not None:
-            return wait_for(desk.beside, blocker, seconds=pause_seconds, stop=desk.stop)
-        return not desk.stop.wait(pause_seconds)
 
 
 def _give_way_or_up(desk: Desk, failure: _Failure, tried: int) -> int:
@@ -299,7 +175,7 @@ def _has_passed(desk: Desk, failure: _Failure, tried: int) -> bool:
         message = f"{failure.place}: no lock after {tried} tries; in the way: {who}"
         _give_up(desk, failure, UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED))
     desk.say(f"{failure.body.file}: gives way to {who}, try {tried} of {desk.limits.lock_attempts}")
-    has_passed = _has_gone(desk, next(iter(failure.seen), None), pause_seconds(tried, desk.chance()))
+    has_passed = has_gone(desk, next(iter(failure.seen), None), pause_seconds(tried, desk.chance()))
     if desk.stop.is_set():
         _give_up(desk, failure, InterruptedRunError(f"{failure.place}: was told to stop; nothing of it is in"))
     return has_passed
@@ -320,27 +196,7 @@ def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
         actor=desk.actor,
     )
     if state is State.FAILED and not failure.body.is_transactional:
-        _write_with_print(desk, failure.attempt, ending)
+        write_with_print(desk, failure.attempt, ending)
     else:
-        _write(desk, failure.attempt, ending)
+        write(desk, failure.attempt, ending)
     raise error
-
-
-def may_be_partial(body: Body) -> bool:
-    """Return whether some of *body* may be in although it failed: code that commits within, and was not said to be repeatable."""
-    if body.is_transactional or body.directives.idempotent is not None:
-        return False
-    return trace_of(body.statements[0].terms).sought is Sought.UNKNOWN
-
-
-def _write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:
-    """Write down what became of a statement that ran by itself, and the schema after it: what it did before it failed is its own doing."""
-    taken = take_patiently(desk)
-    with desk.session.transaction():
-        _write(desk, attempt, ending)
-        write_print(desk, taken, Moment.AFTER)
-
-
-def _write(desk: Desk, attempt: int, ending: Ending) -> None:
-    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
-        write_down(desk.session, attempt, ending, desk.mirror)

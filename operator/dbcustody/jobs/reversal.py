@@ -21,8 +21,8 @@ from dbcustody.migration.target import choice_of, find_target
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from dbcustody.jobs.desk import Desk
     from dbcustody.jobs.migration import MigrationOrder
-    from dbcustody.jobs.mutation import Desk
     from dbcustody.migration.history import History
     from dbcustody.migration.script import Script
 

@@ -17,8 +17,8 @@ from dbcustody.reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbcustody.jobs.desk import Desk
     from dbcustody.jobs.migration import MigrationOrder
-    from dbcustody.jobs.mutation import Desk
     from dbcustody.migration.body import Body
 
 _LIMITS: Final = Limits(lock_timeout_milliseconds=10_000)

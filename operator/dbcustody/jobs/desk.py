@@ -1,0 +1,98 @@
+"""What a migration is carried out with, and what every way of carrying one out needs: limits, patience, and a word in the ledger."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import TYPE_CHECKING
+
+from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.lookout import Lookout
+from dbcustody.adapters.postgres.obstruction import wait_for
+from dbcustody.adapters.postgres.session import Session
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.likeness import take_patiently, write_print
+from dbcustody.jobs.mirroring import Mirror, write_down
+from dbcustody.jobs.tally import Tally
+from dbcustody.migration.drift import Moment
+from dbcustody.migration.patience import Limits
+from dbcustody.reason import Reason
+
+if TYPE_CHECKING:
+    from dbcustody.adapters.postgres.ledger import Ending
+    from dbcustody.adapters.postgres.obstruction import Blocker
+    from dbcustody.migration.body import Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a migration is carried out with."""
+
+    session: Session
+    """Where it runs; it holds the lock of migrations."""
+    beside: Session
+    """Where it is looked at meanwhile."""
+    lookout: Lookout
+    """Who does so while a statement runs."""
+    limits: Limits
+    actor: str
+    stop: threading.Event
+    say: Callable[[str], None]
+    """Told what goes on, for people."""
+    chance: Callable[[], float]
+    """A random number from 0 to 1."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what is no part of the schema's fingerprint."""
+    mirror: Mirror | None = None
+    """What keeps Alembic's own table in step; None: there is none to be kept."""
+    metadata: str | None = None
+    """Where the MetaData is by which revisions in Python name constraints; None: they name them themselves."""
+    tally: Tally = field(default_factory=Tally)
+    """What is noticed of the run beside its work."""
+
+
+def limits_of(desk: Desk, body: Body) -> Limits:
+    """Return the limits of *body*, which may name a budget of its own."""
+    budget = body.directives.budget_seconds
+    return desk.limits if budget is None else replace(desk.limits, statement_timeout_seconds=ceil(budget))
+
+
+def ran_by(body: Body) -> str | None:
+    """Return the SQL of *body* where its text is none."""
+    return "".join(f"{statement.text};\n" for statement in body.statements) if body.is_python else None
+
+
+def require_invariants(session: Session, body: Body) -> None:
+    """Raise RefusedError unless every query that the head of *body* names returns true."""
+    for number, query in enumerate(body.directives.invariants, start=1):
+        with translated(f"{body.file}: invariant {number}", otherwise=Reason.MIGRATION_FAILED):
+            row = session.execute(query.encode()).fetchone()
+        if row != (True,):
+            raise RefusedError(
+                f"{body.file}: invariant {number} does not hold once it has run; it must return true",
+                reason=Reason.MIGRATION_FAILED,
+            )
+
+
+def has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
+    """Wait until *blocker* is out of the way, for at most *pause_seconds*, and return whether it is; None: for all that time."""
+    with desk.tally.waiting():
+        if blocker is not None:
+            return wait_for(desk.beside, blocker, seconds=pause_seconds, stop=desk.stop)
+        return not desk.stop.wait(pause_seconds)
+
+
+def write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:
+    """Write down what became of a statement that ran by itself, and the schema after it: what it did before it failed is its own doing."""
+    taken = take_patiently(desk)
+    with desk.session.transaction():
+        write(desk, attempt, ending)
+        write_print(desk, taken, Moment.AFTER)
+
+
+def write(desk: Desk, attempt: int, ending: Ending) -> None:
+    """Write down what became of an attempt, which is committed at once."""
+    with translated("write down what became of it", otherwise=Reason.MIGRATION_FAILED), desk.session.transaction():
+        write_down(desk.session, attempt, ending, desk.mirror)
