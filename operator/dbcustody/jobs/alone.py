@@ -64,7 +64,7 @@ def _patient(limits: Limits) -> Limits:
 def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
     """Wait until no older transaction is left that the statement would wait for once it has begun; raises when it does not begin."""
     for tried in count(1):
-        older = find_older(desk.beside, seconds=OLD_SECONDS)
+        older = find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop)
         if not older:
             return
         desk.say(f"{body.file}: waits for {older[0]}")

@@ -65,13 +65,11 @@ def _builds_index(terms: Terms) -> bool:
 
 def _reindexes(terms: Terms) -> bool:
     """Return whether it is concurrent, or of more than one relation's indexes."""
-    rest = _behind_parentheses(terms[1:])
-    options = terms[1 : len(terms) - len(rest)]
-    return begins(rest, "schema|database|system") or "concurrently" in rest[1:2] or _says(options, "concurrently")
+    return begins(behind_options(terms[1:]), "schema|database|system") or reindexes_concurrently(terms)
 
 
 def _clusters_all(terms: Terms) -> bool:
-    rest = _behind_parentheses(terms[1:])
+    rest = behind_options(terms[1:])
     return rest in {(), ("verbose",)}
 
 
@@ -105,7 +103,14 @@ def _changes_slot(terms: Terms) -> bool:
     return begins(rest, "set", "(") and ("failover" in rest or _says(rest, "two_phase", _NO))
 
 
-def _behind_parentheses(terms: Terms) -> Terms:
+def reindexes_concurrently(terms: Terms) -> bool:
+    """Return whether a statement of *terms* builds indexes anew beside running work."""
+    rest = behind_options(terms[1:])
+    options = terms[1 : len(terms) - len(rest)]
+    return begins(terms, "reindex") and ("concurrently" in rest[1:2] or _says(options, "concurrently"))
+
+
+def behind_options(terms: Terms) -> Terms:
     """Return *terms* without the parentheses that they begin with, if they do; options hold none within."""
     return terms[terms.index(")") + 1 :] if begins(terms, "(") and ")" in terms else terms
 

@@ -227,7 +227,7 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_soon(
         assert failed.value.refusal.is_lock
         assert 0 < lookout.waited_seconds < 30
         assert str(blocker).startswith(f"reporting (pid {holder.info.backend_pid}, idle in transaction")
-        assert [one.pid for one in find_older(beside, seconds=0)] == []
+        assert [one.pid for one in find_older(beside, seconds=0, stop=threading.Event())] == []
         assert not wait_for(beside, blocker, seconds=0, stop=threading.Event())
         threading.Timer(0.5, holder.execute, args=("commit",)).start()
         assert wait_for(beside, blocker, seconds=60, stop=threading.Event())
@@ -240,8 +240,8 @@ def test_an_old_snapshot_is_found(server: PostgresServer, target: PostgresTarget
     with server.connect("shop", application_name="export") as old, connect(target) as beside:
         old.execute("begin isolation level repeatable read")
         old.execute("select 1")
-        assert [one.application for one in find_older(beside, seconds=0)] == ["export"]
-        assert find_older(beside, seconds=3600) == ()
+        assert [one.application for one in find_older(beside, seconds=0, stop=threading.Event())] == ["export"]
+        assert find_older(beside, seconds=3600, stop=threading.Event()) == ()
 
 
 def test_one_by_itself(server: PostgresServer, runner: Session) -> None:

@@ -14,33 +14,52 @@ from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from dbcustody.adapters.postgres.session import Session
 
 LOOK_SECONDS: Final = 0.05
 """Several looks in the shortest wait for a lock that is of use, 500 ms by default; one that comes too late finds nobody."""
 WAIT_LOOK_SECONDS: Final = 0.25
-_BLOCKERS: Final = """
-select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''), a.xact_start,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, coalesce(a.query, '') ilike '%%(to prevent wraparound)%%',
-       (select l.relation::bigint from pg_locks l where l.pid = %s and not l.granted and l.relation is not null limit 1)
-from pg_stat_activity a where a.pid = any(pg_blocking_pids(%s)) order by a.xact_start nulls last
+_WHO: Final = """
+with {more} transactions as materialized (
+    select l.pid, min(l.virtualtransaction) as name from pg_locks l
+    where l.locktype = 'virtualxid' and l.granted and l.virtualxid = l.virtualtransaction group by l.pid)
+select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''),
+       coalesce(a.backend_type, case when a.usesysid is null then 'a process of the server' else '' end), t.name,
+       extract(epoch from clock_timestamp() - a.xact_start)::float8, coalesce(a.query, '') ilike '%%(to prevent wraparound)%%', {relation}
+from pg_stat_activity a left join transactions t on t.pid = a.pid where {condition} order by a.xact_start nulls last
 """
+"""A role that may not read everybody's statistics sees no times and no kinds, but all locks: each transaction holds one on its own name."""
+_BLOCKERS: Final = _WHO.format(
+    more="",
+    relation="(select l.relation::bigint from pg_locks l where l.pid = %s and not l.granted and l.relation is not null limit 1)",
+    condition="a.pid = any(pg_blocking_pids(%s))",
+)
+_OLDER: Final = _WHO.format(
+    more="",
+    relation="null::bigint",
+    condition="""a.datid = (select oid from pg_database where datname = current_database()) and a.pid <> pg_backend_pid()
+  and case when a.backend_type is null then a.usesysid is not null and t.name is not null
+      else a.backend_type = 'client backend' and a.backend_xmin is not null
+           and a.xact_start < clock_timestamp() - %s * interval '1 second' end""",
+)
+_BUILDERS: Final = _WHO.format(
+    more="""found as materialized (
+    select l.pid, l.relation from pg_locks l
+    where l.locktype = 'relation' and l.granted and l.relation = any(%s::oid[])
+    and l.database = (select oid from pg_database where datname = current_database())
+    and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')),""",
+    relation="(select l.relation::bigint from found l where l.pid = a.pid limit 1)",
+    condition="a.pid <> pg_backend_pid() and a.usesysid is not null and a.pid in (select pid from found)",
+)
+"""Not autovacuum, which belongs to no role, builds nothing, and gives way."""
 _STILL: Final = """
-select 1 from pg_stat_activity a
-where a.pid = %s and a.xact_start is not distinct from %s
-  and case when %s::oid is null then a.xact_start is not null else exists (
-    select 1 from pg_locks l where l.pid = a.pid and l.granted and l.relation = %s::oid
-    and l.database = (select oid from pg_database where datname = current_database())) end
-"""
-"""A role that may not read everybody's statistics sees no times, and all locks."""
-_OLDER: Final = """
-select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''), a.xact_start,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, false, null::bigint
-from pg_stat_activity a
-where a.datid = (select oid from pg_database where datname = current_database()) and a.pid <> pg_backend_pid()
-  and a.backend_xmin is not null and a.xact_start < clock_timestamp() - %s * interval '1 second' and a.backend_type = 'client backend'
-order by a.xact_start
+select 1 where (%s::text is null or exists (
+    select from pg_locks l where l.pid = %s and l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = %s))
+  and (%s::oid is null or exists (
+    select from pg_locks l where l.pid = %s and l.granted and l.relation = %s::oid
+    and l.database = (select oid from pg_database where datname = current_database())))
 """
 
 
@@ -52,9 +71,10 @@ class Blocker:
     application: str
     state: str
     kind: str
-    age_seconds: float
-    begun: object = field(compare=False, repr=False)
-    """When its transaction began, as the server said it; tells it from the next one of the same session. None: we may not know."""
+    age_seconds: float | None
+    """None: it has no transaction, or this role may not see since when."""
+    transaction: str | None = field(compare=False, repr=False)
+    """The name of its transaction, by which it is told from the next one of the same session. None: it has none."""
     is_wraparound_vacuum: bool = False
     """An autovacuum that does not give way."""
     relation: int | None = field(default=None, compare=False, repr=False)
@@ -63,7 +83,8 @@ class Blocker:
     def __str__(self) -> str:
         """Return it for people."""
         who = "autovacuum to prevent wraparound" if self.is_wraparound_vacuum else self.application or self.kind
-        return f"{who} (pid {self.pid}, {self.state or 'at work'}, its transaction {self.age_seconds:.0f} s old)"
+        age = "age unknown" if self.age_seconds is None else f"{self.age_seconds:.0f} s old"
+        return f"{who or 'a session'} (pid {self.pid}, {self.state or 'at work'}, its transaction {age})"
 
 
 @dataclass(slots=True)
@@ -79,10 +100,32 @@ def find_blockers(session: Session, pid: int) -> tuple[Blocker, ...]:
         return tuple(_blocker(row) for row in session.execute(_BLOCKERS.encode(), (pid, pid)).fetchall())
 
 
-def find_older(session: Session, *, seconds: float) -> tuple[Blocker, ...]:
-    """Return the sessions of this database with a snapshot older than *seconds*: CREATE INDEX CONCURRENTLY and its kin wait for them."""
+def find_older(session: Session, *, seconds: float, stop: threading.Event) -> tuple[Blocker, ...]:
+    """Return the sessions of this database with a snapshot older than *seconds*: CREATE INDEX CONCURRENTLY and its kin wait for them.
+
+    Where the role of *session* may not see times, whatever transaction is there now and still is after *seconds* is one of them, with
+    snapshot or without. It is not waited for once *stop* is set; then all of those count.
+    """
+    found = _find_older(session, seconds)
+    if all(one.age_seconds is not None for one in found) or stop.wait(seconds):
+        return found
+    before = {(one.pid, one.transaction) for one in found}
+    again = _find_older(session, seconds)
+    return tuple(one for one in again if one.age_seconds is not None or (one.pid, one.transaction) in before)
+
+
+def _find_older(session: Session, seconds: float) -> tuple[Blocker, ...]:
     with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
         return tuple(_blocker(row) for row in session.execute(_OLDER.encode(), (seconds,)).fetchall())
+
+
+def find_builders(session: Session, tables: Sequence[int]) -> tuple[Blocker, ...]:
+    """Return who may be building an index on one of *tables* (OIDs) now, other than *session*: whoever holds a lock as that needs.
+
+    An index that is being built is as invalid as one whose building was broken off.
+    """
+    with translated("look who builds an index", otherwise=Reason.CONNECTION_LOST):
+        return tuple(_blocker(row) for row in session.execute(_BUILDERS.encode(), (list(tables),)).fetchall())
 
 
 def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: threading.Event) -> bool:
@@ -91,7 +134,7 @@ def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: thread
     It is when its transaction is over, or has let go of the table (ROLLBACK TO SAVEPOINT does). Of one of which neither is known, nobody
     can say; all that time is waited for.
     """
-    if blocker.begun is None and blocker.relation is None:
+    if blocker.transaction is None and blocker.relation is None:
         return not stop.wait(seconds)
     deadline = time.monotonic() + seconds
     while True:
@@ -104,18 +147,19 @@ def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: thread
 
 
 def _asked(blocker: Blocker) -> tuple[object, ...]:
-    return (blocker.pid, blocker.begun, blocker.relation, blocker.relation)
+    transaction, relation = blocker.transaction, blocker.relation
+    return (transaction, blocker.pid, transaction, relation, blocker.pid, relation)
 
 
 def _blocker(row: tuple[object, ...]) -> Blocker:
-    pid, application, state, kind, begun, age, is_vacuum, relation = row
+    pid, application, state, kind, transaction, age, is_vacuum, relation = row
     return Blocker(
         pid=int(str(pid)),
         application=str(application),
         state=str(state),
         kind=str(kind),
-        age_seconds=float(str(age)),
-        begun=begun,
+        age_seconds=None if age is None else float(str(age)),
+        transaction=None if transaction is None else str(transaction),
         is_wraparound_vacuum=bool(is_vacuum),
         relation=None if relation is None else int(str(relation)),
     )
