@@ -50,6 +50,8 @@ INDEX, PARTS, PEOPLE = Relation("shop", "by_age"), Relation("shop", "parts"), Re
             Trace(sought=Sought.NO_TWIN, relation=Relation("", "shop"), scope=Scope.SCHEMA),
         ),
         ("reindex database concurrently shop", Trace(sought=Sought.NO_TWIN, scope=Scope.DATABASE)),
+        ("reindex (concurrently) table", Trace(sought=Sought.REPEATABLE)),
+        ("reindex system concurrently shop", Trace(sought=Sought.REPEATABLE)),
         ("reindex (concurrently) database", Trace(sought=Sought.NO_TWIN, scope=Scope.DATABASE)),
         ("call nightly()", Trace(sought=Sought.UNKNOWN)),
     ],

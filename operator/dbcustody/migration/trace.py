@@ -102,11 +102,13 @@ def _dropped_index(rest: Terms) -> Trace:
 
 
 def _reindexed(rest: Terms) -> Trace:
-    """Return that no twins are there of what is reindexed; a database, or a system, is the whole of this one."""
+    """Return that no twins are there of what is reindexed, which may be the whole database."""
+    if begins(rest, "database"):
+        return Trace(sought=Sought.NO_TWIN, scope=Scope.DATABASE)
     found = read_relation(rest[1:]).relations
-    if begins(rest, "index|table|schema") and found:
-        return Trace(sought=Sought.NO_TWIN, relation=found[0], scope=Scope(rest[0]))
-    return Trace(sought=Sought.NO_TWIN, scope=Scope.DATABASE)
+    if not found or not begins(rest, "index|table|schema"):
+        return Trace(sought=Sought.REPEATABLE)
+    return Trace(sought=Sought.NO_TWIN, relation=found[0], scope=Scope(rest[0]))
 
 
 def _detached(rest: Terms) -> Trace:

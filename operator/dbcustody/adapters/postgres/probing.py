@@ -5,31 +5,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.migration.trace import Finding, Sought
+from dbcustody.migration.trace import Finding, Scope, Sought
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dbcustody.adapters.postgres.session import Session
     from dbcustody.migration.relation import Relation
     from dbcustody.migration.trace import Trace
 
-_INDEX: Final = (
+_REMNANT: Final = "i.indexrelid::bigint, i.indrelid::bigint, n.nspname::text, c.relname::text"
+_MADE: Final = f"""
+select i.indisvalid and i.indisready, {_REMNANT}
+from pg_catalog.pg_class t join pg_catalog.pg_index i on i.indrelid = t.oid join pg_catalog.pg_class c on c.oid = i.indexrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where t.oid = pg_catalog.to_regclass(%s) and c.relname = %s and (c.relkind = 'i' or i.indisvalid)
+"""  # noqa: S608 - words of our own
+"""One of a partitioned table is invalid until each partition has its own, and nothing of it was broken off."""
+_DROPPED: Final = (
     "select indisvalid and indisready from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)"
 )
 _DETACHING: Final = """
 select inhdetachpending from pg_catalog.pg_inherits
 where inhrelid = pg_catalog.to_regclass(%s) and inhparent = pg_catalog.to_regclass(%s)
 """
-_LEFT_BY_REINDEX: Final = """
-select n.nspname::text, c.relname::text
-from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where not i.indisvalid and c.relname ~ '_cc(new|old)[0-9]*$' and n.nspname <> 'pg_toast' order by 1, 2
+_ROOTS: Final = {
+    Scope.INDEX: "select indrelid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)",
+    Scope.TABLE: "select pg_catalog.to_regclass(%s)::oid",
+    Scope.SCHEMA: "select oid from pg_catalog.pg_class where relnamespace = pg_catalog.to_regnamespace(%s)",
+    Scope.DATABASE: "select oid from pg_catalog.pg_class where %s = ''",
+}
+_TWINS: Final = """
+with root(oid) as ({roots}),
+leaf(oid) as (
+    select oid from root union
+    select p.relid from pg_catalog.pg_class c join root r on r.oid = c.oid, pg_catalog.pg_partition_tree(c.oid) p where c.relkind in ('p', 'I')),
+heap(oid) as (
+    select oid from leaf union select c.reltoastrelid from pg_catalog.pg_class c join leaf l on l.oid = c.oid where {toast})
+select {columns}
+from pg_catalog.pg_index i join heap h on h.oid = i.indrelid join pg_catalog.pg_class c on c.oid = i.indexrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where not i.indisvalid and c.relkind = 'i' and c.relname ~ '_cc(new|old)[0-9]*$'
+    and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 3, 4
 """
+"""What lies beside a TOAST table nobody but a superuser may drop, who alone is told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """An invalid index, which nothing uses and every write has to keep up; as invalid is one that somebody is building right now."""
+
+    index: int
+    table: int
+    """OIDs, both."""
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return how it is written for the server."""
+        return sql.Identifier(self.schema, self.name).as_string(None)
 
 
 def find(session: Session, trace: Trace) -> Finding:
@@ -37,38 +78,48 @@ def find(session: Session, trace: Trace) -> Finding:
     with translated("look what is there of it", otherwise=Reason.MIGRATION_FAILED):
         match trace.sought:
             case Sought.INDEX:
-                row = session.execute(_INDEX, (_name(trace.relation),)).fetchone()
+                row = session.execute(_MADE.encode(), _made(trace)).fetchone()
                 return Finding.ABSENT if row is None else Finding.DONE if row[0] else Finding.BROKEN
             case Sought.NO_INDEX:
-                row = session.execute(_INDEX, (_name(trace.relation),)).fetchone()
+                row = session.execute(_DROPPED, (_name(trace.relation),)).fetchone()
                 return Finding.DONE if row is None else Finding.ABSENT if row[0] else Finding.BROKEN
             case Sought.DETACHED:
                 row = session.execute(_DETACHING, (_name(trace.relation), _name(trace.parent))).fetchone()
                 return Finding.DONE if row is None else Finding.BROKEN if row[0] else Finding.ABSENT
             case _:
-                return Finding.ABSENT
+                return Finding.BROKEN if find_remnants(session, trace) else Finding.ABSENT
 
 
-def clear(session: Session, trace: Trace) -> None:
+def find_remnants(session: Session, trace: Trace) -> tuple[Remnant, ...]:
+    """Return the invalid indexes that a statement with *trace* leaves when it is broken off; whoever left those that are there."""
+    with translated("look what is left of it", otherwise=Reason.MIGRATION_FAILED):
+        if trace.sought is Sought.INDEX:
+            rows = session.execute(_MADE.encode(), _made(trace)).fetchall()
+            return tuple(Remnant(*row[1:]) for row in rows if not row[0])
+        if trace.sought is Sought.NO_TWIN and trace.scope is not None:
+            toast = "false" if trace.scope is Scope.INDEX else "true"
+            words = _TWINS.format(roots=_ROOTS[trace.scope], columns=_REMNANT, toast=toast)
+            return tuple(Remnant(*row) for row in session.execute(words.encode(), (_name(trace.relation),)).fetchall())
+        return ()
+
+
+def clear(session: Session, trace: Trace, *, but: Collection[int] = ()) -> None:
     """Take away, or finish, what was broken off, so that the statement can run once more; nothing happens where nothing has to.
 
-    An invalid index goes; a detachment is finished; what is left of a REINDEX CONCURRENTLY goes, too.
+    Invalid indexes go, except *but* (OIDs); a detachment is finished. Whoever calls knows that nobody builds such an index now.
     """
     with translated("clear away what was broken off", otherwise=Reason.MIGRATION_FAILED):
-        match trace.sought:
-            case Sought.INDEX if trace.relation is not None:
-                session.execute(sql.SQL("drop index concurrently if exists {}").format(_identifier(trace.relation)))
-            case Sought.DETACHED if trace.relation is not None and trace.parent is not None:
-                words = sql.SQL("alter table {} detach partition {} finalize")
-                session.execute(words.format(_identifier(trace.parent), _identifier(trace.relation)))
-            case Sought.REPEATABLE:
-                left: list[Any] = session.execute(_LEFT_BY_REINDEX.encode()).fetchall()
-                for schema, name in left:
-                    session.execute(
-                        sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name))
-                    )
-            case _:
-                pass
+        if trace.sought is Sought.DETACHED and trace.relation is not None and trace.parent is not None:
+            words = sql.SQL("alter table {} detach partition {} finalize")
+            session.execute(words.format(_identifier(trace.parent), _identifier(trace.relation)))
+        for left in find_remnants(session, trace):
+            if left.index not in but:
+                name = sql.Identifier(left.schema, left.name)
+                session.execute(sql.SQL("drop index concurrently if exists {}").format(name))
+
+
+def _made(trace: Trace) -> tuple[str, str]:
+    return _name(trace.parent), "" if trace.relation is None else trace.relation.name
 
 
 def _name(relation: Relation | None) -> str:
