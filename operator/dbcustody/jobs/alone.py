@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from itertools import count
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone
 from dbcustody.adapters.postgres.obstruction import find_older
-from dbcustody.adapters.postgres.probing import clear, find
-from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.jobs.desk import has_gone, limits_of, ran_by, require_invariants, write, write_with_print
+from dbcustody.adapters.postgres.probing import find, find_remnants
+from dbcustody.errors import DbcustodyError, RefusedError
+from dbcustody.jobs.desk import limits_of, ran_by, require_invariants, wait_until_none, write, write_with_print
+from dbcustody.jobs.remnants import clear_away, told, wait_for_builders
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify
-from dbcustody.migration.patience import Limits, pause_seconds
+from dbcustody.migration.patience import Limits
 from dbcustody.migration.reading import checksum
 from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from dbcustody.adapters.postgres.probing import Remnant
     from dbcustody.jobs.desk import Desk
     from dbcustody.migration.body import Body
+    from dbcustody.migration.trace import Trace
 
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 
 
 def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
-    """Run the only statement; what it leaves when it fails is cleared away. To be told to stop cuts it short, and nothing after it."""
+    """Run the only statement of *body*; what it leaves when it fails is cleared away, and what was left of one before it, too.
+
+    To be told to stop cuts it short, and nothing after it. Raises as `jobs.mutation.carry_out`; what it did is written down, but for the
+    refusal of the statement itself.
+    """
     del goes_on  # it takes long anyway, and nothing takes it back
     (statement,) = body.statements
     trace = trace_of(statement.terms)
-    _wait_for_old_ones(desk, body, attempt)
-    before = find(desk.session, trace)
+    with _nothing_run(desk, attempt, write):
+        wait_for_builders(desk, body.file, trace)
+        before = find(desk.session, trace)
+        stood = find_remnants(desk.session, trace)
     step = Step(
         sha256=checksum(statement.text),
         nature=classify(statement.terms).nature.value,
@@ -40,13 +51,68 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
         statement=statement.text if body.is_python else None,
     )
     add_step(desk.session, attempt, step)
+    with _nothing_run(desk, attempt, write_with_print):
+        kept = _make_room(desk, body, trace, stood)
+        wait_until_none(desk, body.file, lambda: find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop))
     try:
         with desk.lookout.cutting():
             run_alone(desk.session, statement.text, ordinal=1, limits=_patient(limits_of(desk, body)))
     except StatementFailedError:
-        if before is not Finding.DONE and find(desk.session, trace) is Finding.BROKEN:
-            clear(desk.session, trace)
+        if before is Finding.DONE or not _is_finished(desk, body, trace, kept):
+            raise
+    _require_done(desk, body, attempt, trace)
+    _end(desk, body, attempt, ends)
+
+
+@contextmanager
+def _nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending], None]) -> Iterator[None]:
+    """Write down by *writes* that nothing of *attempt* is in when the block, which comes before its statement, raises one of our errors."""
+    try:
+        yield
+    except DbcustodyError as error:
+        if not desk.session.closed:
+            writes(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
+
+
+def _make_room(desk: Desk, body: Body, trace: Trace, stood: Sequence[Remnant]) -> frozenset[int]:
+    """Clear away an index of the wanted name that is invalid; returns which others that *stood* are none of its business (OIDs)."""
+    if not stood:
+        return frozenset()
+    if trace.sought is Sought.NO_TWIN:
+        desk.say(f"{body.file}: {told(stood)}")
+        return frozenset(one.index for one in stood)
+    desk.say(
+        f"{body.file}: the index {stood[0]} is invalid, its building was broken off; it is cleared away and built anew"
+    )
+    clear_away(desk, body.file, trace)
+    return frozenset()
+
+
+def _is_finished(desk: Desk, body: Body, trace: Trace, kept: frozenset[int]) -> bool:
+    """Clear away what a refused statement left, except *kept* (OIDs); returns whether that finished it, as it does a detachment."""
+    if find(desk.session, trace) is Finding.BROKEN:
+        clear_away(desk, body.file, trace, but=kept)
+        return trace.sought is Sought.DETACHED and find(desk.session, trace) is Finding.DONE
+    return False
+
+
+def _require_done(desk: Desk, body: Body, attempt: int, trace: Trace) -> None:
+    """Raise RefusedError (MigrationFailed) unless the catalogue has what the server took: IF NOT EXISTS takes whatever has the name."""
+    if trace.sought is not Sought.INDEX or (found := find(desk.session, trace)) is Finding.DONE:
+        return
+    helps = (
+        "it is invalid: somebody else builds it, or has broken that off; run the migration again"
+        if found is Finding.BROKEN
+        else "that name is not one of a whole index of this table; give the index another name, or drop what has it"
+    )
+    write_with_print(desk, attempt, Ending(state=State.FAILED, reason=Reason.MIGRATION_FAILED.value, actor=desk.actor))
+    message = f"{body.file}: line {body.statements[0].place.line}: the index {trace.relation} was not built: {helps}"
+    raise RefusedError(message, reason=Reason.MIGRATION_FAILED)
+
+
+def _end(desk: Desk, body: Body, attempt: int, ends: State) -> None:
+    """Write down that all of it is in, once its invariants hold."""
     try:
         with desk.lookout.cutting():
             require_invariants(desk.session, body)
@@ -59,26 +125,6 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
 def _patient(limits: Limits) -> Limits:
     """Return the limits of what waits for others by its nature and keeps nobody waiting: a short lock timeout would leave it half done."""
     return Limits(lock_timeout_milliseconds=0, statement_timeout_seconds=limits.statement_timeout_seconds)
-
-
-def _wait_for_old_ones(desk: Desk, body: Body, attempt: int) -> None:
-    """Wait until no older transaction is left that the statement would wait for once it has begun; raises when it does not begin."""
-    for tried in count(1):
-        older = find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop)
-        if not older:
-            return
-        desk.say(f"{body.file}: waits for {older[0]}")
-        error: DbcustodyError | None = None
-        if tried > desk.limits.lock_attempts:
-            message = f"{body.file}: {older[0]} is still at work; end it, or run the migration later"
-            error = UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
-        elif has_gone(desk, older[0], pause_seconds(tried, desk.chance())):
-            continue
-        elif desk.stop.is_set():
-            error = InterruptedRunError(f"{body.file}: was told to stop before it began")
-        if error is not None:
-            write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
-            raise error
 
 
 def may_be_partial(body: Body) -> bool:

@@ -5,25 +5,33 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.obstruction import wait_for
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.errors import RefusedError
+from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.likeness import take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror, write_down
 from dbcustody.jobs.tally import Tally
 from dbcustody.migration.drift import Moment
-from dbcustody.migration.patience import Limits
+from dbcustody.migration.patience import Limits, pause_seconds
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dbcustody.adapters.postgres.ledger import Ending
     from dbcustody.adapters.postgres.obstruction import Blocker
     from dbcustody.migration.body import Body
+
+
+_UNSEEN: Final = (
+    "a role with pg_read_all_stats sees whether that has a snapshot, without which nobody has to wait for it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,24 @@ def has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
         if blocker is not None:
             return wait_for(desk.beside, blocker, seconds=pause_seconds, stop=desk.stop)
         return not desk.stop.wait(pause_seconds)
+
+
+def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]]) -> None:
+    """Wait until *look* finds nobody any more who is in the way of *what*, which has not begun.
+
+    Raises UnavailableError (LockNotObtained) naming who stays, InterruptedRunError when told to stop.
+    """
+    for tried in count(1):
+        found = look()
+        if not found:
+            return
+        desk.say(f"{what}: waits for {found[0]}")
+        if tried > desk.limits.lock_attempts:
+            helps = "" if found[0].age_seconds is not None else f"; {_UNSEEN}"
+            message = f"{what}: {found[0]} is still at work; end it, or run the migration later{helps}"
+            raise UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
+        if not has_gone(desk, found[0], pause_seconds(tried, desk.chance())) and desk.stop.is_set():
+            raise InterruptedRunError(f"{what}: was told to stop before it began")
 
 
 def write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:

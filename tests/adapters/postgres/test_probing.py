@@ -87,10 +87,13 @@ def test_an_index_that_could_not_be_built(session: Session) -> None:
 
 def test_a_name_that_something_else_has_is_no_index_that_was_broken_off(session: Session) -> None:
     """An index of another table, or of a partitioned one, which is invalid until each partition has its own: it stays."""
-    session.execute("create table others (age int); create index by_age on others (age); create index by_at on only parts (at)")
+    session.execute(
+        "create table others (age int); create index by_age on others (age); create index by_at on only parts (at)"
+    )
     session.execute("update pg_index set indisvalid = false where indexrelid = 'by_age'::regclass")
     traces = [
-        trace(f"create index concurrently if not exists {words}") for words in ("by_age on people (age)", "by_at on parts (at)")
+        trace(f"create index concurrently if not exists {words}")
+        for words in ("by_age on people (age)", "by_at on parts (at)")
     ]
     found = [find(session, one) for one in traces]
     for one in traces:
@@ -139,13 +142,20 @@ def test_what_is_left_of_a_reindexing_is_of_what_was_reindexed(session: Session)
 
 def test_what_stood_before_stays(session: Session) -> None:
     """Named by its OID; what came since goes."""
-    session.execute("create index by_age on people (age); create index a_ccnew on people (age); create index b_ccnew on people (age)")
-    session.execute("update pg_index set indisvalid = false where indexrelid in ('a_ccnew'::regclass, 'b_ccnew'::regclass)")
+    session.execute(
+        "create index by_age on people (age); create index a_ccnew on people (age); create index b_ccnew on people (age)"
+    )
+    session.execute(
+        "update pg_index set indisvalid = false where indexrelid in ('a_ccnew'::regclass, 'b_ccnew'::regclass)"
+    )
     wanted = trace("reindex table concurrently people")
     first, second = find_remnants(session, wanted)
     clear(session, wanted, but={second.index})
 
-    assert ([str(first), str(second)], find_remnants(session, wanted)) == (['"public"."a_ccnew"', '"public"."b_ccnew"'], (second,))
+    assert ([str(first), str(second)], find_remnants(session, wanted)) == (
+        ['"public"."a_ccnew"', '"public"."b_ccnew"'],
+        (second,),
+    )
 
 
 def test_a_detachment_that_was_broken_off(server: PostgresServer, session: Session) -> None:

@@ -46,7 +46,7 @@ _TWINS: Final = """
 with root(oid) as ({roots}),
 leaf(oid) as (
     select oid from root union
-    select p.relid from pg_catalog.pg_class c join root r on r.oid = c.oid, pg_catalog.pg_partition_tree(c.oid) p where c.relkind in ('p', 'I')),
+    select p.relid from pg_catalog.pg_class c join root r on r.oid = c.oid, pg_catalog.pg_partition_tree(c.oid) p where c.relkind = 'p'),
 heap(oid) as (
     select oid from leaf union select c.reltoastrelid from pg_catalog.pg_class c join leaf l on l.oid = c.oid where {toast})
 select {columns}
