@@ -34,6 +34,8 @@ create function public.held(age int) returns int immutable language plpgsql
 """
 """An index on what it returns is not finished while somebody has lock number 7; who has it is in nobody's way before."""
 LEAST_POINTS = 20
+RUNNERS = "select query from pg_stat_activity where application_name like 'dbcustody migrate%'"
+"""What runners are at; one that was killed goes on until the server notices, and might finish if nothing held it up until then."""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,8 @@ def test_killed_while_an_index_is_built(server: PostgresServer, tmp_path: Path) 
             assert wait_until(lambda: bool(server.execute(invalid, database="shop")), 60)
             process.kill()
             process.communicate()
+        assert wait_until(lambda: server.execute(RUNNERS) == [], 60)
+        assert server.execute(invalid, database="shop") == [(1,)]
 
     history = migrator.migrate()
 
@@ -161,13 +165,13 @@ def test_killed_within_a_statement(server: PostgresServer, tmp_path: Path, what:
     server.execute(SLOW, database="shop")
     migrator.migrate()
     migrator.files["20261103_120000_long.sql"] = statement
-    runners = "select query from pg_stat_activity where application_name like 'dbcustody migrate%'"
     with server.connect("shop") as holder:
         holder.execute("select pg_advisory_lock(8)")
         with migrator.start(tmp_path / "files", run=uuid4()) as process:
-            assert wait_until(lambda: (statement.rstrip(";"),) in server.execute(runners), 60)
+            assert wait_until(lambda: (statement.rstrip(";"),) in server.execute(RUNNERS), 60)
             process.kill()
             process.communicate()
+        assert wait_until(lambda: server.execute(RUNNERS) == [], 60)
 
     history = migrator.migrate()
 
