@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
+from dbcustody.adapters.postgres.likening import is_built_alike
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone
 from dbcustody.adapters.postgres.obstruction import find_older
 from dbcustody.adapters.postgres.probing import find, find_remnants
@@ -13,20 +14,25 @@ from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.desk import limits_of, ran_by, require_invariants, wait_until_none, write, write_with_print
 from dbcustody.jobs.remnants import clear_away, told, wait_for_builders
 from dbcustody.migration.ledger import State
-from dbcustody.migration.nature import classify
+from dbcustody.migration.nature import classify, commits_in_steps
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.reading import checksum
+from dbcustody.migration.rehearsal import rehearsal
+from dbcustody.migration.token import Kind
 from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from dbcustody.adapters.postgres.migrating import Refusal
     from dbcustody.adapters.postgres.probing import Remnant
     from dbcustody.jobs.desk import Desk
     from dbcustody.migration.body import Body
     from dbcustody.migration.trace import Trace
 
+_OF_THE_TEXT: Final = "42"
+"""The class of SQLSTATE: syntax error, or access rule violation."""
 OLD_SECONDS: Final = 1.0
 """A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
 
@@ -44,6 +50,7 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
         wait_for_builders(desk, body.file, trace)
         before = find(desk.session, trace)
         stood = find_remnants(desk.session, trace)
+        _require_same(desk, body, trace, before)
     step = Step(
         sha256=checksum(statement.text),
         nature=classify(statement.terms).nature.value,
@@ -73,6 +80,23 @@ def _nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending],
         if not desk.session.closed:
             writes(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
         raise
+
+
+def _require_same(desk: Desk, body: Body, trace: Trace, before: Finding) -> None:
+    """Raise RefusedError (MigrationFailed) when a whole index has the name already, IF NOT EXISTS would take it, and it is another."""
+    (statement,) = body.statements
+    words = rehearsal(statement)
+    if before is not Finding.DONE or trace.sought is not Sought.INDEX or not words:
+        return
+    is_same = is_built_alike(desk.session, trace, words, limits_of(desk, body))
+    if is_same is None:
+        desk.say(
+            f"{body.file}: the index {trace.relation} is there; that it is the wanted one could not be made sure of"
+        )
+    if is_same is False:
+        helps = "drop it first, or give the new one another name; nothing was run"
+        message = f"{body.file}: line {statement.place.line}: an index {trace.relation} is there, and not as it is wanted: {helps}"
+        raise RefusedError(message, reason=Reason.MIGRATION_FAILED)
 
 
 def _make_room(desk: Desk, body: Body, trace: Trace, stood: Sequence[Remnant]) -> frozenset[int]:
@@ -128,7 +152,25 @@ def _patient(limits: Limits) -> Limits:
 
 
 def may_be_partial(body: Body) -> bool:
-    """Return whether some of *body* may be in although it failed: code that commits within, and was not said to be repeatable."""
+    """Return whether some of *body* may be in when its run ended within: code that commits, and was not said to be repeatable."""
     if body.is_transactional or body.directives.idempotent is not None:
         return False
     return trace_of(body.statements[0].terms).sought is Sought.UNKNOWN
+
+
+def is_partial_if_refused(body: Body, refusal: Refusal) -> bool:
+    """Return whether some of *body* may be in although the server refused it, as *refusal* says.
+
+    Not where it did not even understand the statement: nothing has begun then. That is sure of an error of its text (class 42) at a place
+    within it that is in no literal. The code of a DO is a literal, and one that it hands on may have been found wrong after a commit; the
+    server tells the place of either in the same way.
+    """
+    if not may_be_partial(body):
+        return False
+    (statement,) = body.statements
+    if not commits_in_steps(statement.terms):
+        return False
+    at = refusal.position
+    if at is None or not refusal.sqlstate.startswith(_OF_THE_TEXT):
+        return True
+    return any(one.kind is Kind.STRING and one.start <= at + statement.start < one.end for one in statement.tokens)

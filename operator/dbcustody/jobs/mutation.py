@@ -10,7 +10,7 @@ from dbcustody.adapters.postgres.ledger import Ending, add_attempt, outcome_row
 from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_together, start_attempt
 from dbcustody.adapters.postgres.obstruction import Blocker
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.jobs.alone import may_be_partial, run_by_itself
+from dbcustody.jobs.alone import is_partial_if_refused, run_by_itself
 from dbcustody.jobs.desk import has_gone, limits_of, ran_by, require_invariants, write, write_with_print
 from dbcustody.jobs.likeness import take_fingerprint
 from dbcustody.jobs.mirroring import write_down
@@ -185,7 +185,7 @@ def _give_up(desk: Desk, failure: _Failure, error: DbcustodyError) -> None:
     """Write down that nothing of it is in, or that some may be, and raise *error*."""
     refusal = failure.error.refusal
     desk.tally.refused = Refused(failure.attempt, failure.body.file, failure.line, refusal)
-    state = State.PARTIAL if may_be_partial(failure.body) else State.FAILED
+    state = State.PARTIAL if is_partial_if_refused(failure.body, refusal) else State.FAILED
     ending = Ending(
         state=state,
         done=0,

@@ -52,6 +52,16 @@ def classify(terms: Terms) -> Classified:
     return Classified(Nature.TRANSACTIONAL, " ".join(terms[:2]).upper())
 
 
+def commits_in_steps(terms: Terms) -> bool:
+    """Return whether some of a statement of *terms* may be in although the server refused it.
+
+    That is code, and what PostgreSQL does in several transactions and tells the next run nothing of. Anything else that it refuses, be it
+    outside of a transaction block or not, it has done in one transaction, which the error rolls back; of a tablespace it removes the old
+    files after that. VACUUM, CLUSTER and REINDEX may be repeated.
+    """
+    return begins(terms, "call|do") or _builds_index(terms) or _detaches(terms)
+
+
 def _may_end_transaction(terms: Terms) -> bool:
     """Return whether a DO block has COMMIT, ROLLBACK or CALL in it; in a comment they count as well."""
     return begins(terms, "do") and any(_ENDS.search(term) for term in terms[1:])
