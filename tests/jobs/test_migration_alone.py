@@ -173,6 +173,51 @@ def test_twins_that_stood_before_stay(server: PostgresServer, migrator: Migrator
     assert server.execute("select count(*) from pg_class where relname = 'by_age_ccnew'", database="shop") == [(1,)]
 
 
+@pytest.mark.parametrize(("before", "left"), [("Absent", 0), ("Broken", 1)])
+def test_twins_of_a_run_that_died_go_unless_some_stood_before(
+    server: PostgresServer, migrator: Migrator, before: str, left: int
+) -> None:
+    """Nobody can tell them apart then; that they stay is told, and the ledger does not say otherwise."""
+    text = "reindex index concurrently by_age;"
+    by_hand(
+        server,
+        "create index by_age on people (age)",
+        "create index by_age_ccnew on people (age)",
+        broken("by_age_ccnew"),
+        "insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor) "  # noqa: S608 - our own
+        f"values (gen_random_uuid(), '20261102_120000', '{NEXT}', 'Up', repeat('a', 64), '{text}', 'test', 'somebody')",
+        "insert into dbcustody.step (attempt, ordinal, sha256, nature, found_before) "  # noqa: S608 - our own
+        f"select max(id), 1, repeat('a', 64), 'NonTransactional', '{before}' from dbcustody.attempt",
+    )
+
+    assert carried_out(migrator, text.rstrip(";")) == [State.FAILED, State.APPLIED]
+    assert server.execute("select count(*) from pg_class where relname = 'by_age_ccnew'", database="shop") == [(left,)]
+    reasons = server.execute("select reason from dbcustody.outcome where state = 'Failed'", database="shop")
+    assert [("is cleared away" in one, "by_age_ccnew" in one) for (one,) in reasons] == [(left == 0, left == 1)]
+
+
+def test_a_detachment_that_was_cut_short_is_finished_and_in(server: PostgresServer, migrator: Migrator) -> None:
+    """The ledger says so: done once more, the server would refuse it."""
+    parts = "create table parts (at int) partition by range (at)"
+    by_hand(server, parts, "create table part partition of parts for values from (0) to (9)")
+    pending = "select count(*) from pg_inherits where inhdetachpending"
+    words = "alter table parts detach partition part concurrently"
+    with server.connect("shop") as reader:
+        reader.execute("begin; select * from parts")
+        thread = threading.Thread(
+            target=carried_out, args=(migrator, words), kwargs={"limits": Limits(lock_attempts=30)}
+        )
+        thread.start()
+        assert wait_until(lambda: server.execute(pending, database="shop") == [(1,)], 60)
+        runner = "select pg_cancel_backend(pid) from pg_stat_activity where query ilike 'alter table parts detach%' and state = 'active'"
+        by_hand(server, runner)
+        reader.execute("commit")
+        thread.join()
+
+    assert states(migrator)[1:] == [(NEXT, State.APPLIED)]
+    assert server.execute("select count(*) from pg_inherits", database="shop") == [(0,)]
+
+
 REFUSED = {
     "drop tablespace nowhere": ("42704", State.FAILED),
     "create tablespace here location 'not/absolute'": ("42P17", State.FAILED),

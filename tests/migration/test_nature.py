@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbcustody.migration.nature import Nature, classify
+from dbcustody.migration.nature import Nature, classify, commits_in_steps
+from dbcustody.migration.statement import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,3 +90,20 @@ def test_what_may_commit(text: str, name: str, terms_of: Callable[[str], tuple[s
     """A procedure may; a block may when it says so or calls one."""
     found = classify(terms_of(text))
     assert (found.nature, found.name) == (Nature.MAY_COMMIT, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("call nightly()", True),
+        ("do $$ begin null; end $$", True),
+        ("create index concurrently on people (age)", True),
+        ("alter table parts detach partition part concurrently", True),
+        ("create tablespace fast location '/fast'", False),
+        ("drop subscription news", False),
+        ("select nightly()", False),
+    ],
+)
+def test_what_may_be_in_although_it_was_refused(text: str, expected: bool) -> None:  # noqa: FBT001 - what is expected
+    """Code, and what PostgreSQL does in several transactions."""
+    assert commits_in_steps(cut(text).statements[0].terms) is expected
