@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from ground.postgres import PostgresServer
 
 CUSTODY: Final = "web.shop"
+OLD_ATTEMPT: Final = """
+with made as (
+    insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor)
+    values (gen_random_uuid(), %s, %s, 'Up', %s, %s, 'test', 'somebody') returning id)
+insert into dbcustody.outcome (attempt, state, done, actor) select id, 'Applied', 1, 'somebody' from made
+"""
+"""What the first version of the ledger has of a migration that is in: revision, name, checksum, text."""
 _PROCESS: Final = """
 import os, signal, sys
 from pathlib import Path

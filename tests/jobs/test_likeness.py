@@ -23,7 +23,7 @@ from dbcustody.migration.trace import Finding
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import Migrator, drift, moments
+from tests.fakes.migrator import OLD_ATTEMPT, Migrator, drift, moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,9 +145,7 @@ def test_a_ledger_from_before_knows_nothing_until_the_next_run(server: PostgresS
         session.execute("set search_path = public")
         for script in migrator.scripts():
             session.execute(script.up.text.encode())
-            number = add_attempt(session, intent_of(migrator.order(), script, Direction.UP))
-            words = "insert into dbcustody.outcome (attempt, state, done, actor) values (%s, 'Applied', 1, 'me')"
-            session.execute(words.encode(), (number,))
+            session.execute(OLD_ATTEMPT, (script.revision, script.name, script.up.checksum, script.up.text))
     before = drift(migrator)
     after = migrator.migrate()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
@@ -10,8 +9,16 @@ from dbcustody.adapters.postgres.likening import is_built_alike
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone
 from dbcustody.adapters.postgres.obstruction import find_older
 from dbcustody.adapters.postgres.probing import find, find_remnants
-from dbcustody.errors import DbcustodyError, RefusedError
-from dbcustody.jobs.desk import limits_of, ran_by, require_invariants, wait_until_none, write, write_with_print
+from dbcustody.errors import RefusedError
+from dbcustody.jobs.desk import (
+    limits_of,
+    nothing_run,
+    ran_by,
+    require_invariants,
+    wait_until_none,
+    write,
+    write_with_print,
+)
 from dbcustody.jobs.remnants import clear_away, told, wait_for_builders
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify, commits_in_steps
@@ -23,7 +30,7 @@ from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from dbcustody.adapters.postgres.migrating import Refusal
     from dbcustody.adapters.postgres.probing import Remnant
@@ -46,7 +53,7 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
     del goes_on  # it takes long anyway, and nothing takes it back
     (statement,) = body.statements
     trace = trace_of(statement.terms)
-    with _nothing_run(desk, attempt, write):
+    with nothing_run(desk, attempt, write):
         wait_for_builders(desk, body.file, trace)
         before = find(desk.session, trace)
         stood = find_remnants(desk.session, trace)
@@ -58,7 +65,7 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
         statement=statement.text if body.is_python else None,
     )
     add_step(desk.session, attempt, step)
-    with _nothing_run(desk, attempt, write_with_print):
+    with nothing_run(desk, attempt, write_with_print):
         kept = _make_room(desk, body, trace, stood)
         wait_until_none(desk, body.file, lambda: find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop))
     try:
@@ -69,17 +76,6 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
             raise
     _require_done(desk, body, attempt, trace)
     _end(desk, body, attempt, ends)
-
-
-@contextmanager
-def _nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending], None]) -> Iterator[None]:
-    """Write down by *writes* that nothing of *attempt* is in when the block, which comes before its statement, raises one of our errors."""
-    try:
-        yield
-    except DbcustodyError as error:
-        if not desk.session.closed:
-            writes(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
-        raise
 
 
 def _require_same(desk: Desk, body: Body, trace: Trace, before: Finding) -> None:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.ledger import Ending
 from dbcustody.adapters.postgres.lookout import Lookout
 from dbcustody.adapters.postgres.obstruction import wait_for
 from dbcustody.adapters.postgres.session import Session
-from dbcustody.errors import InterruptedRunError, RefusedError, UnavailableError
+from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
 from dbcustody.jobs.likeness import take_patiently, write_print
 from dbcustody.jobs.mirroring import Mirror, write_down
 from dbcustody.jobs.tally import Tally
 from dbcustody.migration.drift import Moment
+from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits, pause_seconds
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from dbcustody.adapters.postgres.ledger import Ending
     from dbcustody.adapters.postgres.obstruction import Blocker
     from dbcustody.migration.body import Body
 
@@ -92,8 +94,19 @@ def has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
         return not desk.stop.wait(pause_seconds)
 
 
-def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]]) -> None:
-    """Wait until *look* finds nobody any more who is in the way of *what*, which has not begun.
+@contextmanager
+def nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending], None]) -> Iterator[None]:
+    """Write down by *writes* that nothing of *attempt* is in when the block, which comes before its statement, raises one of our errors."""
+    try:
+        yield
+    except DbcustodyError as error:
+        if not desk.session.closed:
+            writes(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
+        raise
+
+
+def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]], *, does: str = "waits for") -> None:
+    """Wait until *look* finds nobody any more who is in the way of *what*, which has not begun; it is told that it *does* so.
 
     Raises UnavailableError (LockNotObtained) naming who stays, InterruptedRunError when told to stop.
     """
@@ -101,7 +114,7 @@ def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]]
         found = look()
         if not found:
             return
-        desk.say(f"{what}: waits for {found[0]}")
+        desk.say(f"{what}: {does} {found[0]}")
         if tried > desk.limits.lock_attempts:
             helps = "" if found[0].age_seconds is not None else f"; {_UNSEEN}"
             message = f"{what}: {found[0]} is still at work; end it, or run the migration later{helps}"

@@ -242,7 +242,6 @@ def carry(order: MigrationOrder, desk: Desk, scripts: Sequence[Script], directio
                 )
             desk.say(f"{script.name}: {'runs' if is_up else 'is undone'}")
             attempt = begin(desk, body, intent_of(order, script, direction))
-            desk.tally.has_begun = True
             ends = State.APPLIED if is_up else State.ROLLED_BACK
             carry_out(desk, body, attempt, ends, goes_on=goes_on)
 

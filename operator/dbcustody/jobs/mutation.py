@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.fingerprint import add_print
 from dbcustody.adapters.postgres.ledger import Ending, add_attempt, outcome_row
 from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_together, start_attempt
-from dbcustody.adapters.postgres.obstruction import Blocker
+from dbcustody.adapters.postgres.obstruction import Blocker, deadlock_timeout_seconds, find_occupants
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.jobs.alone import is_partial_if_refused, run_by_itself
-from dbcustody.jobs.desk import has_gone, limits_of, ran_by, require_invariants, write, write_with_print
+from dbcustody.jobs.alone import OLD_SECONDS, is_partial_if_refused, run_by_itself
+from dbcustody.jobs.desk import (
+    has_gone,
+    limits_of,
+    nothing_run,
+    ran_by,
+    require_invariants,
+    wait_until_none,
+    write,
+    write_with_print,
+)
 from dbcustody.jobs.likeness import take_fingerprint
 from dbcustody.jobs.mirroring import write_down
 from dbcustody.jobs.tally import Refused
 from dbcustody.migration.body import Body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
+from dbcustody.migration.outlook import jamming
 from dbcustody.migration.patience import pause_seconds
 from dbcustody.reason import Reason
 
@@ -28,16 +39,31 @@ if TYPE_CHECKING:
     from dbcustody.jobs.desk import Desk
 
 _CANCELLED: Final = "57014"
+_MARGIN_MILLISECONDS: Final = 500
+"""How long an autovacuum may take to end after the server has told it to."""
 _HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"}
 """What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
 
 def begin(desk: Desk, body: Body, intent: Intent) -> int:
-    """Write down that *body* is tried, in a session in which nothing of what ran before is left; returns its place in the ledger."""
-    if body.is_transactional and _is_sql(body):
+    """Write down that *body* is tried, in a session in which nothing of what ran before is left; returns its place in the ledger.
+
+    Where it will keep others waiting, whoever has been on the table for long is waited for first, so that nobody queues behind it for
+    nothing. Raises as `desk.wait_until_none`.
+    """
+    locks = jamming(body.statements) if body.is_transactional else ()
+
+    def look() -> tuple[Blocker, ...]:
+        return find_occupants(desk.session, locks, beside=desk.beside, seconds=OLD_SECONDS, stop=desk.stop)
+
+    desk.tally.has_begun = True
+    if body.is_transactional and _is_sql(body) and not locks:
         return start_attempt(desk.session, intent, limits_of(desk, body))
     forget(desk.session)
-    return add_attempt(desk.session, intent)
+    attempt = add_attempt(desk.session, intent)
+    with nothing_run(desk, attempt, write):
+        wait_until_none(desk, body.file, look, does="gives way to")
+    return attempt
 
 
 def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool = False) -> None:
@@ -51,15 +77,33 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
     """
     together = _together if _is_sql(body) else _by_python
     run = together if body.is_transactional else run_by_itself
-    tried = 1
+    tried, trying = 1, desk
     while True:
         try:
             with desk.lookout.on_duty() as watch:
-                run(desk, body, attempt, ends, goes_on=goes_on)
+                run(trying, body, attempt, ends, goes_on=goes_on)
         except StatementFailedError as error:
-            tried = 1 + _give_way_or_up(desk, _Failure(body, attempt, error, watch.seen), tried)
+            failure = _Failure(body, attempt, error, watch.seen)
+            outlasting = _outlasting(desk, failure, tried) if trying is desk else None
+            trying = outlasting or desk
+            tried = 1 + (tried if outlasting else _give_way_or_up(desk, failure, tried))
         else:
             return
+
+
+def _outlasting(desk: Desk, failure: _Failure, tried: int) -> Desk | None:
+    """Return *desk* with the patience by which an autovacuum, that alone was in the way, gives way; None: it was not so, or is too late.
+
+    The server ends it once somebody has waited for `deadlock_timeout`, which a short wait for a lock never does.
+    """
+    is_worth_it = bool(failure.seen) and all(one.gives_way for one in failure.seen)
+    if not failure.error.refusal.is_lock or not is_worth_it or tried >= desk.limits.lock_attempts or desk.stop.is_set():
+        return None
+    desk.tally.lock_aborts += 1
+    desk.say(f"{failure.body.file}: waits until {failure.seen[0]} gives way")
+    milliseconds = 1000 * deadlock_timeout_seconds(desk.beside) + _MARGIN_MILLISECONDS
+    longest = max(desk.limits.lock_timeout_milliseconds, ceil(milliseconds))
+    return replace(desk, limits=replace(desk.limits, lock_timeout_milliseconds=longest))
 
 
 @dataclass(frozen=True, slots=True)

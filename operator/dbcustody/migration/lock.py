@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from dbcustody.migration.relation import Relation
 
@@ -39,11 +40,29 @@ class Mode(IntEnum):
         return self is Mode.ACCESS_EXCLUSIVE
 
     @property
+    def conflicting(self) -> tuple[Mode, ...]:
+        """The modes that nobody else may have on the relation when this one is taken."""
+        return tuple(mode for mode in Mode if mode in _CONFLICTING[self])
+
+    @property
     def harm(self) -> str:
         """Who waits for it, in words."""
         if self.stops_readers:
             return "readers and writers wait"
         return "writers wait" if self.stops_writers else "nobody waits"
+
+
+_FROM_SHARE_UP: Final = frozenset(mode for mode in Mode if mode >= Mode.SHARE)
+_CONFLICTING: Final = {
+    Mode.ACCESS_SHARE: {Mode.ACCESS_EXCLUSIVE},
+    Mode.ROW_SHARE: {Mode.EXCLUSIVE, Mode.ACCESS_EXCLUSIVE},
+    Mode.ROW_EXCLUSIVE: _FROM_SHARE_UP,
+    Mode.SHARE_UPDATE_EXCLUSIVE: _FROM_SHARE_UP | {Mode.SHARE_UPDATE_EXCLUSIVE},
+    Mode.SHARE: (_FROM_SHARE_UP | {Mode.ROW_EXCLUSIVE, Mode.SHARE_UPDATE_EXCLUSIVE}) - {Mode.SHARE},
+    Mode.SHARE_ROW_EXCLUSIVE: _FROM_SHARE_UP | {Mode.ROW_EXCLUSIVE, Mode.SHARE_UPDATE_EXCLUSIVE},
+    Mode.EXCLUSIVE: frozenset(Mode) - {Mode.ACCESS_SHARE},
+    Mode.ACCESS_EXCLUSIVE: frozenset(Mode),
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)

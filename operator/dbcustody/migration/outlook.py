@@ -75,6 +75,11 @@ def look_ahead(statements: Sequence[Statement]) -> Outlook:
     return Outlook(steps=tuple(steps))
 
 
+def jamming(statements: Sequence[Statement]) -> tuple[Lock, ...]:
+    """Return the locks of *statements* on relations that were there before, for which those who write wait, and who reads, perhaps."""
+    return tuple(lock for lock in look_ahead(statements).locks if lock.mode.stops_writers)
+
+
 def risk_of_body(body: Body) -> Risk:
     """Return that of the statements of *body*, as far as they are known; at least Caution where they may not be all."""
     return max(look_ahead(body.statements).risk, Risk.CAUTION if body.is_python else Risk.SAFE)

@@ -30,6 +30,7 @@ from dbcustody.migration.ledger import State
 from dbcustody.migration.trace import Finding
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
+from tests.fakes.migrator import OLD_ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,12 +129,7 @@ def test_a_new_one_is_made_whole_as_alembic_makes_it(server: PostgresServer, ses
 def test_every_earlier_version_is_brought_up_to_date(session: Session, version: str) -> None:
     """With what was written by then still in it."""
     upgrade(session, to=version)
-    words = (
-        "with made as (insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor) values "
-        "(gen_random_uuid(), %s, %s, 'Up', %s, 'select 1', 'test', 'somebody') returning id) "
-        "insert into dbcustody.outcome (attempt, state, done, actor) select id, 'Applied', 1, 'somebody' from made"
-    )
-    session.execute(words, ("20261127_120000", "20261127_120000_begin", "a" * 64))
+    session.execute(OLD_ATTEMPT, ("20261127_120000", "20261127_120000_begin", "a" * 64, "select 1"))
 
     upgrade(session)
 

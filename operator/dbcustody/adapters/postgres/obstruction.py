@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.probing import table_oid
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.migration.lock import Lock
 
 LOOK_SECONDS: Final = 0.05
 """Several looks in the shortest wait for a lock that is of use, 500 ms by default; one that comes too late finds nobody."""
 WAIT_LOOK_SECONDS: Final = 0.25
+_DEADLOCK: Final = (
+    "select extract(epoch from pg_catalog.current_setting('deadlock_timeout')::pg_catalog.interval)::float8"
+)
+SERVER_PROCESS: Final = "a process of the server"
 _WHO: Final = """
 with {more} transactions as materialized (
     select l.pid, min(l.virtualtransaction) as name from pg_locks l
@@ -54,6 +60,18 @@ _BUILDERS: Final = _WHO.format(
     condition="a.pid <> pg_backend_pid() and a.usesysid is not null and a.pid in (select pid from found)",
 )
 """Not autovacuum, which belongs to no role, builds nothing, and gives way."""
+_OCCUPANTS: Final = _WHO.format(
+    more="""found as materialized (
+    select l.pid, l.relation from unnest(%s::oid[], %s::text[]) as wanted(relation, modes)
+    join pg_locks l on l.relation = wanted.relation and l.mode = any(string_to_array(wanted.modes, ' '))
+    where l.locktype = 'relation' and l.granted
+    and l.database = (select oid from pg_database where datname = current_database())),""",
+    relation="(select l.relation::bigint from found l where l.pid = a.pid limit 1)",
+    condition="""a.pid <> pg_backend_pid() and a.pid in (select pid from found)
+  and (a.usesysid is not null or a.query ilike '%%(to prevent wraparound)%%')
+  and (a.xact_start is null or a.xact_start < clock_timestamp() - %s * interval '1 second')""",
+)
+"""Not a plain autovacuum: it gives way, to who waits long enough."""
 _STILL: Final = """
 select 1 where (%s::text is null or exists (
     select from pg_locks l where l.pid = %s and l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = %s))
@@ -79,6 +97,14 @@ class Blocker:
     """An autovacuum that does not give way."""
     relation: int | None = field(default=None, compare=False, repr=False)
     """The OID of the table of this database whose lock was waited for; None: not a table's, or nobody waited."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it ends as soon as somebody has waited for it as long as `deadlock_timeout` (manual, "Automatic Vacuuming").
+
+        An autovacuum does; of a process of the server of which the role may not see more, it is worth a try.
+        """
+        return self.kind in {"autovacuum worker", SERVER_PROCESS} and not self.is_wraparound_vacuum
 
     def __str__(self) -> str:
         """Return it for people."""
@@ -106,17 +132,21 @@ def find_older(session: Session, *, seconds: float, stop: threading.Event) -> tu
     Where the role of *session* may not see times, whatever transaction is there now and still is after *seconds* is one of them, with
     snapshot or without. It is not waited for once *stop* is set; then all of those count.
     """
-    found = _find_older(session, seconds)
+
+    def look() -> tuple[Blocker, ...]:
+        with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
+            return tuple(_blocker(row) for row in session.execute(_OLDER.encode(), (seconds,)).fetchall())
+
+    return _lasting(look, seconds, stop)
+
+
+def _lasting(look: Callable[[], tuple[Blocker, ...]], seconds: float, stop: threading.Event) -> tuple[Blocker, ...]:
+    """Return whom a *look* finds, of those without a time only who is found *seconds* later, too, in the same transaction."""
+    found = look()
     if all(one.age_seconds is not None for one in found) or stop.wait(seconds):
         return found
     before = {(one.pid, one.transaction) for one in found}
-    again = _find_older(session, seconds)
-    return tuple(one for one in again if one.age_seconds is not None or (one.pid, one.transaction) in before)
-
-
-def _find_older(session: Session, seconds: float) -> tuple[Blocker, ...]:
-    with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
-        return tuple(_blocker(row) for row in session.execute(_OLDER.encode(), (seconds,)).fetchall())
+    return tuple(one for one in look() if one.age_seconds is not None or (one.pid, one.transaction) in before)
 
 
 def find_builders(session: Session, tables: Sequence[int]) -> tuple[Blocker, ...]:
@@ -126,6 +156,33 @@ def find_builders(session: Session, tables: Sequence[int]) -> tuple[Blocker, ...
     """
     with translated("look who builds an index", otherwise=Reason.CONNECTION_LOST):
         return tuple(_blocker(row) for row in session.execute(_BUILDERS.encode(), (list(tables),)).fetchall())
+
+
+def find_occupants(
+    session: Session, locks: Sequence[Lock], *, beside: Session, seconds: float, stop: threading.Event
+) -> tuple[Blocker, ...]:
+    """Return who has what keeps *locks* from being had, in a transaction older than *seconds*; names are found as *session* does.
+
+    Asked *beside* it. Where the role may not see times, they are found out as by `find_older`.
+    """
+    with translated("look which tables are meant", otherwise=Reason.CONNECTION_LOST):
+        named = [(table_oid(session, lock.relation), lock.mode) for lock in locks]
+    wanted = [(oid, " ".join(one.label for one in mode.conflicting)) for oid, mode in named if oid is not None]
+    values = ([oid for oid, _ in wanted], [modes for _, modes in wanted], seconds)
+
+    def look() -> tuple[Blocker, ...]:
+        with translated("look who has the tables", otherwise=Reason.CONNECTION_LOST):
+            found = map(_blocker, beside.execute(_OCCUPANTS.encode(), values).fetchall())
+        return tuple(one for one in found if one.pid != session.info.backend_pid)
+
+    return _lasting(look, seconds, stop) if wanted else ()
+
+
+def deadlock_timeout_seconds(session: Session) -> float:
+    """Return how long somebody has to wait for a lock before the server looks who is in his way."""
+    with translated("ask the server for its settings", otherwise=Reason.CONNECTION_LOST):
+        row = session.execute(_DEADLOCK).fetchone()
+    return float(row[0]) if row is not None else 1.0
 
 
 def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: threading.Event) -> bool:

@@ -36,9 +36,10 @@ _DETACHING: Final = """
 select inhdetachpending from pg_catalog.pg_inherits
 where inhrelid = pg_catalog.to_regclass(%s) and inhparent = pg_catalog.to_regclass(%s)
 """
+_OID: Final = "select pg_catalog.to_regclass(%s)::oid"
 _ROOTS: Final = {
     Scope.INDEX: "select indrelid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)",
-    Scope.TABLE: "select pg_catalog.to_regclass(%s)::oid",
+    Scope.TABLE: _OID,
     Scope.SCHEMA: "select oid from pg_catalog.pg_class where relnamespace = pg_catalog.to_regnamespace(%s)",
     Scope.DATABASE: "select oid from pg_catalog.pg_class where %s = ''",
 }
@@ -111,7 +112,7 @@ def clear(session: Session, trace: Trace, *, but: Collection[int] = ()) -> None:
     with translated("clear away what was broken off", otherwise=Reason.MIGRATION_FAILED):
         if trace.sought is Sought.DETACHED and trace.relation is not None and trace.parent is not None:
             words = sql.SQL("alter table {} detach partition {} finalize")
-            session.execute(words.format(_identifier(trace.parent), _identifier(trace.relation)))
+            session.execute(words.format(identifier(trace.parent), identifier(trace.relation)))
         for left in find_remnants(session, trace):
             if left.index not in but:
                 name = sql.Identifier(left.schema, left.name)
@@ -124,8 +125,15 @@ def _made(trace: Trace) -> tuple[str, str]:
 
 def _name(relation: Relation | None) -> str:
     """Return how *relation* is written for the server; empty, which is nothing's name, for none."""
-    return "" if relation is None else _identifier(relation).as_string(None)
+    return "" if relation is None else identifier(relation).as_string(None)
 
 
-def _identifier(relation: Relation) -> sql.Identifier:
+def table_oid(session: Session, relation: Relation) -> int | None:
+    """Return the OID of what *session* finds under that name, or None. Raises what psycopg raises."""
+    row = session.execute(_OID, (_name(relation),)).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def identifier(relation: Relation) -> sql.Identifier:
+    """Return *relation* as it stands in SQL."""
     return sql.Identifier(relation.schema, relation.name) if relation.schema else sql.Identifier(relation.name)
