@@ -38,6 +38,12 @@ with engine.connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
 """
+_BARE: Final = """import os, psycopg
+session = psycopg.connect(os.environ["DATABASE_URL"])
+session.execute("select 1")
+session.close()
+os._exit(0)
+"""
 _REVISION: Final = '''"""table {number}"""
 from alembic import op
 
@@ -97,6 +103,10 @@ class Chain:
         """Run `dbcustody migrate` *verb* with *options* on the database `ours`."""
         argv = [sys.executable, "-m", "dbcustody", "migrate", verb, "--dir", str(self.folder / "ours"), *options]
         return self._run(argv, {"DATABASE_URL": f"{self.server.url('ours')}?sslmode=disable"})
+
+    def bare(self) -> Taken:
+        """Ask the database `ours` for nothing: open a session as libpq does from Python, and leave. No tool of this kind can take less."""
+        return self._run([sys.executable, "-c", _BARE], {"DATABASE_URL": f"{self.server.url('ours')}?sslmode=disable"})
 
     def alembic(self) -> Taken:
         """Run `alembic upgrade head` on the database `alembic`."""
