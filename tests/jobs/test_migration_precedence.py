@@ -32,7 +32,7 @@ MODES = {mode: mode.name.replace("_", " ").lower() for mode in Mode}
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Return a server on which autovacuum looks each second, and stays long where it is told to."""
-    with PostgresServer(17, settings={"autovacuum_naptime": "1s"}) as started:
+    with PostgresServer(17, settings={"autovacuum_naptime": "1s", "max_prepared_transactions": "2"}) as started:
         yield started
 
 
@@ -91,6 +91,30 @@ def test_what_keeps_nobody_waiting_waits_for_nobody(server: PostgresServer, migr
         migrator.migrate(limits=Limits(lock_attempts=1))
 
     assert [one for one in migrator.said if "gives way" in one] == []
+
+
+@pytest.mark.parametrize("age_seconds", [0, 1.1])
+def test_a_prepared_transaction_is_named_as_what_it_is(
+    server: PostgresServer, migrator: Migrator, age_seconds: float
+) -> None:
+    """No process has it, and nobody ends it but by its name; whether it is found before the first try or by it."""
+    migrator.files[f"{NEXT}.sql"] = "alter table people add column age int;\n"
+    with server.connect("shop") as other:
+        other.execute("begin")
+        other.execute("insert into people values (1)")
+        other.execute("prepare transaction 'bank 7'")
+        other.execute("select pg_sleep(%s)", (age_seconds,))
+        runner = threading.Thread(target=migrator.migrate, kwargs={"limits": Limits(lock_attempts=50)})
+        runner.start()
+        assert wait_until(
+            lambda: any("gives way to prepared transaction bank 7 (its" in one for one in migrator.said), 60
+        )
+        queued = "select count(*) from pg_locks where not granted"
+        assert [server.execute(queued, database="shop") for _ in range(20)] == [[(0,)]] * 20
+        other.execute("commit prepared 'bank 7'")
+        runner.join()
+
+    assert states(migrator)[-1] == (NEXT, State.APPLIED)
 
 
 def test_an_autovacuum_gives_way_to_who_waits_long_enough(server: PostgresServer, migrator: Migrator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dbcustody.migration.forecast import Risk
 from dbcustody.migration.lock import Mode, Work
 from dbcustody.migration.nature import Nature
-from dbcustody.migration.outlook import Outlook, look_ahead, unusable_values
+from dbcustody.migration.outlook import Outlook, jamming, look_ahead, unusable_values
 from dbcustody.migration.statement import cut
 
 
@@ -36,6 +36,14 @@ def test_what_a_script_made_itself_is_nobody_else_s() -> None:
     assert (found.risk, found.point_of_no_return) == (Risk.SAFE, None)
     assert [str(lock.relation) for lock in found.locks] == ["t"]
     assert [step.effect.destroys for step in found.steps] == [()] * 6
+
+
+def test_what_makes_others_wait_is_what_nobody_is_to_queue_for() -> None:
+    """Not what goes beside those who read and write, and not its own tables."""
+    text = "create table n (a int references t); alter table n add b int; insert into u values (1); alter table v validate constraint c"
+    assert [(str(lock.relation), lock.mode) for lock in jamming(cut(text).statements)] == [
+        ("t", Mode.SHARE_ROW_EXCLUSIVE)
+    ]
 
 
 def test_a_loss_beside_its_own_tables_stays_a_loss() -> None:

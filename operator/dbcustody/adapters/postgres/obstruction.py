@@ -72,11 +72,29 @@ _OCCUPANTS: Final = _WHO.format(
   and (a.xact_start is null or a.xact_start < clock_timestamp() - %s * interval '1 second')""",
 )
 """Not a plain autovacuum: it gives way, to who waits long enough."""
+_PREPARED: Final = """
+select distinct on (p.prepared, p.gid) 0, 'prepared transaction ' || p.gid, 'prepared', '', 'prepared ' || p.transaction,
+       extract(epoch from clock_timestamp() - p.prepared)::float8, false, l.relation::bigint
+from pg_prepared_xacts p join pg_locks t on t.pid is null and t.locktype = 'transactionid' and t.transactionid = p.transaction
+    join pg_locks l on l.pid is null and l.virtualtransaction = t.virtualtransaction
+where p.database = current_database() and l.locktype = 'relation' and {condition} order by p.prepared, p.gid
+"""
+"""No process has it (manual, PREPARE TRANSACTION): it keeps its locks until somebody ends it by its name."""
+_PREPARED_BLOCKERS: Final = _PREPARED.format(
+    condition="""0 = any(pg_blocking_pids(%s))
+  and l.relation in (select w.relation from pg_locks w where w.pid = %s and not w.granted)"""
+)
+_PREPARED_OCCUPANTS: Final = _PREPARED.format(
+    condition="""(l.relation, l.mode) in (
+    select wanted.relation, unnest(string_to_array(wanted.modes, ' ')) from unnest(%s::oid[], %s::text[]) as wanted(relation, modes))
+  and p.prepared < clock_timestamp() - %s * interval '1 second'"""
+)
 _STILL: Final = """
-select 1 where (%s::text is null or exists (
-    select from pg_locks l where l.pid = %s and l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = %s))
+select 1 where (%s::text is null
+    or exists (select from pg_locks l where l.pid = %s and l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = %s)
+    or exists (select from pg_prepared_xacts p where 'prepared ' || p.transaction = %s))
   and (%s::oid is null or exists (
-    select from pg_locks l where l.pid = %s and l.granted and l.relation = %s::oid
+    select from pg_locks l where l.pid is not distinct from nullif(%s, 0) and l.granted and l.relation = %s::oid
     and l.database = (select oid from pg_database where datname = current_database())))
 """
 
@@ -86,6 +104,7 @@ class Blocker:
     """A session that is in the way, since when its transaction goes on."""
 
     pid: int
+    """0: of no process; a prepared transaction."""
     application: str
     state: str
     kind: str
@@ -110,6 +129,8 @@ class Blocker:
         """Return it for people."""
         who = "autovacuum to prevent wraparound" if self.is_wraparound_vacuum else self.application or self.kind
         age = "age unknown" if self.age_seconds is None else f"{self.age_seconds:.0f} s old"
+        if not self.pid:
+            return f"{who} (its transaction {age})"
         return f"{who or 'a session'} (pid {self.pid}, {self.state or 'at work'}, its transaction {age})"
 
 
@@ -123,7 +144,9 @@ class Watch:
 def find_blockers(session: Session, pid: int) -> tuple[Blocker, ...]:
     """Return who is in the way of backend *pid* now, whose transaction is oldest first."""
     with translated("look who is in the way", otherwise=Reason.CONNECTION_LOST):
-        return tuple(_blocker(row) for row in session.execute(_BLOCKERS.encode(), (pid, pid)).fetchall())
+        rows = session.execute(_BLOCKERS.encode(), (pid, pid)).fetchall()
+        rows = rows or session.execute(_PREPARED_BLOCKERS.encode(), (pid, pid)).fetchall()
+    return tuple(map(_blocker, rows))
 
 
 def find_older(session: Session, *, seconds: float, stop: threading.Event) -> tuple[Blocker, ...]:
@@ -172,8 +195,9 @@ def find_occupants(
 
     def look() -> tuple[Blocker, ...]:
         with translated("look who has the tables", otherwise=Reason.CONNECTION_LOST):
-            found = map(_blocker, beside.execute(_OCCUPANTS.encode(), values).fetchall())
-        return tuple(one for one in found if one.pid != session.info.backend_pid)
+            rows = beside.execute(_PREPARED_OCCUPANTS.encode(), values).fetchall()
+            rows += beside.execute(_OCCUPANTS.encode(), values).fetchall()
+        return tuple(one for one in map(_blocker, rows) if one.pid != session.info.backend_pid)
 
     return _lasting(look, seconds, stop) if wanted else ()
 
@@ -205,7 +229,7 @@ def wait_for(session: Session, blocker: Blocker, *, seconds: float, stop: thread
 
 def _asked(blocker: Blocker) -> tuple[object, ...]:
     transaction, relation = blocker.transaction, blocker.relation
-    return (transaction, blocker.pid, transaction, relation, blocker.pid, relation)
+    return (transaction, blocker.pid, transaction, transaction, relation, blocker.pid, relation)
 
 
 def _blocker(row: tuple[object, ...]) -> Blocker:
