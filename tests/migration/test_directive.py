@@ -68,7 +68,7 @@ def test_a_silent_head(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("250ms", 0.25), ("90s", 90.0), ("30 min", 1800.0), ("6h", 21600.0)]
+    ("said", "seconds"), [("250ms", 0.25), ("90s", 90.0), ("30 min", 1800.0), ("6h", 21600.0), ("168h", 604800.0)]
 )  # fmt: skip
 def test_budgets(said: str, seconds: float) -> None:
     """With the units of PostgreSQL."""
@@ -96,6 +96,7 @@ def test_the_first_of_a_chain() -> None:
         ("phase delete", "phase cannot be 'delete'; must be expand or contract or data"),
         ("budget 30", "budget cannot be '30'; must be a number with ms, s, min or h, such as 30min"),
         ("budget 0s", "budget cannot be '0s'"),
+        ("budget 169h", "budget cannot be '169h'; must be at most a week, 168h"),
         ("idempotent", "idempotent cannot be ''; must be 'because' and the reason"),
         ("idempotent because", "idempotent cannot be 'because'; must be 'because' and the reason"),
         ("allow drop-column", "allow cannot be 'drop-column'; must be the name of a rule, 'because' and the reason"),

@@ -105,8 +105,8 @@ def nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending], 
         raise
 
 
-def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]], *, does: str = "waits for") -> None:
-    """Wait until *look* finds nobody any more who is in the way of *what*, which has not begun; it is told that it *does* so.
+def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]]) -> None:
+    """Wait until *look* finds nobody any more who is in the way of *what*, which has not begun.
 
     Raises UnavailableError (LockNotObtained) naming who stays, InterruptedRunError when told to stop.
     """
@@ -114,13 +114,32 @@ def wait_until_none(desk: Desk, what: str, look: Callable[[], Sequence[Blocker]]
         found = look()
         if not found:
             return
-        desk.say(f"{what}: {does} {found[0]}")
+        desk.say(f"{what}: waits for {found[0]}")
         if tried > desk.limits.lock_attempts:
             helps = "" if found[0].age_seconds is not None else f"; {_UNSEEN}"
             message = f"{what}: {found[0]} is still at work; end it, or run the migration later{helps}"
             raise UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
         if not has_gone(desk, found[0], pause_seconds(tried, desk.chance())) and desk.stop.is_set():
             raise InterruptedRunError(f"{what}: was told to stop before it began")
+
+
+def let_pass(desk: Desk, what: str, found: Sequence[Blocker]) -> None:
+    """Wait until each of *found*, who were in the way of *what* when it was looked, is not any more; others may be by then.
+
+    Raises as `wait_until_none`; only for who stays the patience is used up.
+    """
+    tried = 0
+    for one in found:
+        is_gone = False
+        while not is_gone:
+            tried += 1
+            desk.say(f"{what}: gives way to {one}")
+            is_gone = has_gone(desk, one, pause_seconds(tried, desk.chance()))
+            if desk.stop.is_set():
+                raise InterruptedRunError(f"{what}: was told to stop before it began")
+            if not is_gone and tried >= desk.limits.lock_attempts:
+                message = f"{what}: {one} is still at work; end it, or run the migration later"
+                raise UnavailableError(message, reason=Reason.LOCK_NOT_OBTAINED)
 
 
 def write_with_print(desk: Desk, attempt: int, ending: Ending) -> None:

@@ -14,11 +14,11 @@ from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, 
 from dbcustody.jobs.alone import OLD_SECONDS, is_partial_if_refused, run_by_itself
 from dbcustody.jobs.desk import (
     has_gone,
+    let_pass,
     limits_of,
     nothing_run,
     ran_by,
     require_invariants,
-    wait_until_none,
     write,
     write_with_print,
 )
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _CANCELLED: Final = "57014"
 _MARGIN_MILLISECONDS: Final = 500
 """How long an autovacuum may take to end after the server has told it to."""
+_MOST_MILLISECONDS: Final = 3000
 _HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody: transaction off` in its head"}
 """What helps, by SQLSTATE, where the text of a file does not tell that a statement is refused in a transaction."""
 
@@ -48,21 +49,20 @@ _HELPS: Final = {"25001": "; make it a migration of its own, with `-- dbcustody:
 def begin(desk: Desk, body: Body, intent: Intent) -> int:
     """Write down that *body* is tried, in a session in which nothing of what ran before is left; returns its place in the ledger.
 
-    Where it will keep others waiting, whoever has been on the table for long is waited for first, so that nobody queues behind it for
-    nothing. Raises as `desk.wait_until_none`.
+    Where it will keep others waiting, whoever has been on the table for longer than it waits for a lock is let pass first, so that nobody
+    queues behind it for nothing. Raises as `desk.let_pass`.
     """
     locks = jamming(body.statements) if body.is_transactional else ()
-
-    def look() -> tuple[Blocker, ...]:
-        return find_occupants(desk.session, locks, beside=desk.beside, seconds=OLD_SECONDS, stop=desk.stop)
-
     desk.tally.has_begun = True
     if body.is_transactional and _is_sql(body) and not locks:
         return start_attempt(desk.session, intent, limits_of(desk, body))
     forget(desk.session)
     attempt = add_attempt(desk.session, intent)
     with nothing_run(desk, attempt, write):
-        wait_until_none(desk, body.file, look, does="gives way to")
+        seconds = max(OLD_SECONDS, desk.limits.lock_timeout_milliseconds / 1000)
+        let_pass(
+            desk, body.file, find_occupants(desk.session, locks, beside=desk.beside, seconds=seconds, stop=desk.stop)
+        )
     return attempt
 
 
@@ -77,15 +77,15 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
     """
     together = _together if _is_sql(body) else _by_python
     run = together if body.is_transactional else run_by_itself
-    tried, trying = 1, desk
+    tried, trying, has_outlasted = 1, desk, False
     while True:
         try:
             with desk.lookout.on_duty() as watch:
                 run(trying, body, attempt, ends, goes_on=goes_on)
         except StatementFailedError as error:
             failure = _Failure(body, attempt, error, watch.seen)
-            outlasting = _outlasting(desk, failure, tried) if trying is desk else None
-            trying = outlasting or desk
+            outlasting = None if has_outlasted else _outlasting(desk, failure, tried)
+            trying, has_outlasted = outlasting or desk, has_outlasted or outlasting is not None
             tried = 1 + (tried if outlasting else _give_way_or_up(desk, failure, tried))
         else:
             return
@@ -94,15 +94,18 @@ def carry_out(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
 def _outlasting(desk: Desk, failure: _Failure, tried: int) -> Desk | None:
     """Return *desk* with the patience by which an autovacuum, that alone was in the way, gives way; None: it was not so, or is too late.
 
-    The server ends it once somebody has waited for `deadlock_timeout`, which a short wait for a lock never does.
+    The server ends it once somebody has waited for `deadlock_timeout`, which a short wait for a lock never does; where that is long, all
+    others would wait as long.
     """
     is_worth_it = bool(failure.seen) and all(one.gives_way for one in failure.seen)
     if not failure.error.refusal.is_lock or not is_worth_it or tried >= desk.limits.lock_attempts or desk.stop.is_set():
         return None
+    milliseconds = ceil(1000 * deadlock_timeout_seconds(desk.beside)) + _MARGIN_MILLISECONDS
+    if milliseconds > _MOST_MILLISECONDS:
+        return None
     desk.tally.lock_aborts += 1
     desk.say(f"{failure.body.file}: waits until {failure.seen[0]} gives way")
-    milliseconds = 1000 * deadlock_timeout_seconds(desk.beside) + _MARGIN_MILLISECONDS
-    longest = max(desk.limits.lock_timeout_milliseconds, ceil(milliseconds))
+    longest = max(desk.limits.lock_timeout_milliseconds, milliseconds)
     return replace(desk, limits=replace(desk.limits, lock_timeout_milliseconds=longest))
 
 

@@ -31,6 +31,10 @@ class Phase(StrEnum):
     DATA = "data"
 
 
+MOST_BUDGET_SECONDS: Final = 604_800
+"""As in `policy.statementTimeoutSeconds`; PostgreSQL counts milliseconds in 32 bits (manual, `statement_timeout`)."""
+
+
 class Span(StrEnum):
     """How long a migration may take where no budget is named."""
 
@@ -199,7 +203,10 @@ def _budget(value: str) -> float:
     match = _BUDGET.fullmatch(value)
     if match is None:
         raise _RefusedError("a number with ms, s, min or h, such as 30min")
-    return int(match["count"]) * _SECONDS[match["unit"]]
+    seconds: float = int(match["count"]) * _SECONDS[match["unit"]]
+    if seconds > MOST_BUDGET_SECONDS:
+        raise _RefusedError("at most a week, 168h")
+    return seconds
 
 
 def _reason(value: str) -> str:

@@ -162,6 +162,44 @@ def test_what_is_left_is_taken_back_with_the_next_intent(server: PostgresServer,
     assert tables(server) == {"people", "noted"}
 
 
+@pytest.mark.parametrize(
+    "leaves",
+    ["set default_transaction_read_only to on", "set default_transaction_isolation to serializable", "set session authorization pauper"],
+)  # fmt: skip
+def test_whatever_a_function_left_the_next_one_is_the_role_s_own(
+    server: PostgresServer, runner: Session, leaves: str
+) -> None:
+    """Also what RESET ALL does not take back, and what counts for the transaction in which it is taken back."""
+    server.execute("drop role if exists pauper", "create role pauper")
+    upgrade(runner)
+    code = f"do $$ begin execute '{leaves}'; end $$"
+    first = start_attempt(runner, intent(code), LIMITS)
+    run_together(runner, [code], limits=LIMITS, last=outcome_row(first, ENDING), goes_on=True)
+    second = start_attempt(runner, intent("create table noted ()"), LIMITS)
+    run_together(runner, ["create table noted ()"], limits=LIMITS, last=outcome_row(second, ENDING))
+
+    owners = "select relowner::regrole::text from pg_class where relname = 'noted'"
+    assert server.execute(owners, database="shop") == [("postgres",)]
+    assert [one.state for one in read_attempts(runner)] == [State.APPLIED] * 2
+
+
+def test_letters_are_those_of_the_file_whatever_the_server_likes(
+    server: PostgresServer, target: PostgresTarget
+) -> None:
+    """A role whose clients speak Latin-1 stores what stands in the file, which is UTF-8; what it has no letter for is no crash."""
+    server.execute("alter role postgres set client_encoding to latin1")
+    try:
+        with open_runner(target, uuid4()) as runner:
+            upgrade(runner)
+            body = "insert into people values (7, 'caf\u00e9 \u20ac')"
+            attempt = start_attempt(runner, intent(body), LIMITS)
+            run_together(runner, [body], limits=LIMITS, last=outcome_row(attempt, ENDING))
+    finally:
+        server.execute("alter role postgres reset client_encoding")
+    assert server.execute("select email from people where id = 7", database="shop") == [("caf\u00e9 \u20ac",)]
+    assert server.execute("select body from dbcustody.attempt", database="shop") == [(body,)]
+
+
 def test_what_cannot_be_written_down_is_not_begun(runner: Session) -> None:
     """No transaction is left open, and no intent without a place."""
     with pytest.raises(DbcustodyError, match="write down what is tried"):
@@ -174,7 +212,9 @@ def test_a_server_that_cannot_look_after_its_client_is_asked_without(
 ) -> None:
     """As on platforms of which PostgreSQL says so: then the transaction is left to be opened."""
     upgrade(runner)
-    monkeypatch.setattr(migrating, "_FORGOTTEN", f"{migrating._FORGOTTEN}; set work_mem to '1kB'")
+    words = "client_connection_check_interval"
+    refused = f"do $$ begin raise invalid_parameter_value using message = 'no {words} here'; end $$"
+    monkeypatch.setattr(migrating, "_FORGOTTEN", f"{migrating._FORGOTTEN}; {refused}")
     attempt = start_attempt(runner, intent("select 1"), LIMITS)
 
     assert runner.info.transaction_status is TransactionStatus.IDLE
@@ -323,6 +363,11 @@ def test_a_runner_that_is_killed_leaves_no_statement_behind(
                 found = [end_earlier(next_one, own, another), end_earlier(next_one, run, OWNER)]
                 found += [end_earlier(next_one, own, OWNER), end_earlier(next_one, own, OWNER)]
                 assert found == [0, 0, 1, 0]
+                server.execute("drop role if exists stranger", "create role stranger login password 'pw'")
+                words = application_of(uuid4(), OWNER)
+                with server.connect("shop", user="stranger", password="pw", application_name=words) as other:
+                    assert end_earlier(next_one, own, OWNER) == 0
+                    assert other.execute("select 1").fetchone() == (1,)
         assert wait_until(lambda: not waiting(server, run), 60)
         holder.execute("commit")
 

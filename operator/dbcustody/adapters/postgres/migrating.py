@@ -15,7 +15,15 @@ from psycopg.pq import TransactionStatus
 
 from dbcustody.adapters.postgres.failure import explain, is_raised, said_by, translated
 from dbcustody.adapters.postgres.ledger import TRIED, add_attempt, attempt_row
-from dbcustody.adapters.postgres.session import CANNOT_WATCH, SETTINGS, apply, connect, setting_words, watching
+from dbcustody.adapters.postgres.session import (
+    CANNOT_WATCH,
+    SETTINGS,
+    WATCHING,
+    apply,
+    connect,
+    setting_words,
+    watching,
+)
 from dbcustody.errors import RefusedError
 from dbcustody.reason import Reason
 
@@ -41,14 +49,17 @@ _SETTINGS: Final = SETTINGS | {
     "idle_in_transaction_session_timeout": str(IDLE_MILLISECONDS),
 }
 """Literals are read as they were when the files were cut into statements."""
-_RESET: Final = "reset role; reset all; "
+OWN_ROLE: Final = b"reset session authorization; reset role"
+"""RESET ALL leaves both, and a function may have set either."""
+_RESET: Final = f"{OWN_ROLE.decode()}; reset all; "
 """Names are found as the role finds them."""
 _FORGOTTEN: Final = _RESET + setting_words(_SETTINGS | watching(CHECK_INTERVAL_MILLISECONDS))
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQLSTATE of a connection that is lost, and of a server that stops."""
 _END: Final = """
 select pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
-where datname = current_database() and application_name like %s and application_name <> %s and pid <> pg_backend_pid()
+where datname = current_database() and application_name like %s and application_name <> %s and usename = session_user
+  and pid <> pg_backend_pid()
 """
 
 
@@ -106,7 +117,7 @@ def open_runner(target: PostgresTarget, run: UUID, owner: str | None = None) -> 
 
     Raises as `connect` does, and RefusedError (NotWritable) on a standby or where writing is forbidden.
     """
-    session = connect(replace(target, application=application_of(run, owner)))
+    session = connect(replace(target, application=application_of(run, owner)), encoding="UTF8")
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
             apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
@@ -118,7 +129,9 @@ def open_runner(target: PostgresTarget, run: UUID, owner: str | None = None) -> 
 
 
 def end_earlier(session: Session, run: UUID, owner: str) -> int:
-    """End what other runs of *owner* than *run* have left behind, whose processes are known to be dead; returns how many sessions.
+    """End what other runs of *owner* than *run* by the same role have left behind, whose processes are known to be dead.
+
+    Returns how many sessions it ended.
 
     The server may not know that they are: a process that was stopped, or a node that is gone, keeps its locks for as long as it likes.
     """
@@ -134,12 +147,16 @@ def start_attempt(session: Session, intent: Intent, limits: Limits) -> int:
     than a few words to the server and back.
     """
     insert, values = attempt_row(intent)
-    words = f"begin; {_FORGOTTEN}; {insert.decode()}; commit; {_begin(limits)}"
+    words = (
+        f"begin isolation level read committed read write; {_FORGOTTEN}; {insert.decode()}; commit; {_begin(limits)}"
+    )
     with translated(TRIED, otherwise=Reason.MIGRATION_FAILED):
         try:
             answer = psycopg.ClientCursor(session).execute(words.encode(), values)
-        except CANNOT_WATCH:
+        except CANNOT_WATCH as error:
             _undo(session)
+            if WATCHING not in str(error):
+                raise
             forget(session)
             return add_attempt(session, intent)
         except psycopg.Error:
@@ -174,7 +191,7 @@ def run_together(
         if session.info.encoding != encoding:
             session.execute("reset client_encoding")
         if looks is not None:
-            session.execute("reset role")
+            session.execute(OWN_ROLE)
             looks(session)
         _commit(session, last)
         is_left = goes_on
@@ -189,7 +206,7 @@ def run_together(
 def _commit(session: Session, last: Said | None) -> None:
     """Commit, with *last* as the last statement before it; one message, with the values in it."""
     words, values = last or (b"select", ())
-    psycopg.ClientCursor(session).execute(b"reset role; %b; commit" % words, values)
+    psycopg.ClientCursor(session).execute(b"%b; %b; commit" % (OWN_ROLE, words), values)
 
 
 def _begin(limits: Limits) -> str:

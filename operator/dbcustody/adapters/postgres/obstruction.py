@@ -72,6 +72,12 @@ _OCCUPANTS: Final = _WHO.format(
   and (a.xact_start is null or a.xact_start < clock_timestamp() - %s * interval '1 second')""",
 )
 """Not a plain autovacuum: it gives way, to who waits long enough."""
+_FAMILY: Final = """
+with recursive family as (
+    select %s::oid as relation union select i.inhrelid from family f join pg_inherits i on i.inhparent = f.relation)
+select relation::bigint from family
+"""
+"""With partitions and children, which are locked with their parent."""
 _PREPARED: Final = """
 select distinct on (p.prepared, p.gid) 0, 'prepared transaction ' || p.gid, 'prepared', '', 'prepared ' || p.transaction,
        extract(epoch from clock_timestamp() - p.prepared)::float8, false, l.relation::bigint
@@ -190,7 +196,12 @@ def find_occupants(
     """
     with translated("look which tables are meant", otherwise=Reason.CONNECTION_LOST):
         named = [(table_oid(session, lock.relation), lock.mode) for lock in locks]
-    wanted = [(oid, " ".join(one.label for one in mode.conflicting)) for oid, mode in named if oid is not None]
+        wanted = [
+            (oid, " ".join(one.label for one in mode.conflicting))
+            for parent, mode in named
+            if parent is not None
+            for (oid,) in beside.execute(_FAMILY.encode(), (parent,)).fetchall()
+        ]
     values = ([oid for oid, _ in wanted], [modes for _, modes in wanted], seconds)
 
     def look() -> tuple[Blocker, ...]:

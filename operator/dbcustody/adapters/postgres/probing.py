@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 from psycopg import sql
 
 from dbcustody.adapters.postgres.failure import translated
@@ -129,8 +130,11 @@ def _name(relation: Relation | None) -> str:
 
 
 def table_oid(session: Session, relation: Relation) -> int | None:
-    """Return the OID of what *session* finds under that name, or None. Raises what psycopg raises."""
-    row = session.execute(_OID, (_name(relation),)).fetchone()
+    """Return the OID of what *session* finds under that name; None: nothing, or it may not look there. Raises what psycopg raises."""
+    try:
+        row = session.execute(_OID, (_name(relation),)).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
     return None if row is None or row[0] is None else int(row[0])
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from dbcustody.adapters.postgres.literal_dialect import make_engine
-from dbcustody.adapters.postgres.migrating import LOCK_STATES, failure_of, forget, limit
+from dbcustody.adapters.postgres.migrating import LOCK_STATES, OWN_ROLE, failure_of, forget, limit
 from dbcustody.adapters.postgres.revision_environment import RevisionContext, called, find_metadata, line_of, words_of
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.migration.body import trespasses
@@ -106,7 +106,7 @@ def run_revision(
             _call(body, connection, record, metadata)
             if not transaction.is_active or _transaction_of(session) != begun:
                 raise _left(session, begun)
-            session.execute("reset role")
+            session.execute(OWN_ROLE)
             then(session, record)
             record.is_over = True
     except psycopg.Error as error:

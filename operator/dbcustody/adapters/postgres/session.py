@@ -43,19 +43,20 @@ SETTINGS: Final = _WATCHED_CLIENT | {
 """Whatever role, database or server say: nothing of ours is cut short, and nothing is left out."""
 _OWN_SETTINGS: Final = {"search_path": "pg_catalog"} | SETTINGS
 """Nothing of a hostile schema is called, either."""
+WATCHING: Final = "client_connection_check_interval"
 CANNOT_WATCH: Final = (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject)
 """What a server says that cannot look after its client."""
 _ORDER: Final = "ABBAAABABB"
 """Which of two open sessions asks for its backend; a pooler that hands out backends in turn cannot keep step with it."""
 
 
-def connect(target: PostgresTarget, *, direct: bool = True) -> Session:
-    """Return an autocommitting session at *target* with safe settings.
+def connect(target: PostgresTarget, *, direct: bool = True, encoding: str | None = None) -> Session:
+    """Return an autocommitting session at *target* with safe settings; *encoding* is what texts are sent in, None: what the server likes.
 
     Raises with HostUnreachable, AuthenticationFailed, DatabaseMissing, TLSFailed, ConnectionLost, or, with *direct*, PoolerRefused when
     a transaction pooler answers. Nothing is set before that is known: a setting would stay in a stranger's session.
     """
-    session = _open(target)
+    session = _open(target, encoding)
     try:
         with translated(f"connect to {target.endpoint}", otherwise=Reason.CONNECTION_LOST):
             if direct:
@@ -93,9 +94,10 @@ def session_options(session: Session) -> str:
     return " ".join(f"-c {name}={value}" for name, value in chosen.items())
 
 
-def _open(target: PostgresTarget) -> Session:
+def _open(target: PostgresTarget, encoding: str | None = None) -> Session:
+    words = make_conninfo(**target.parameters(), client_encoding=encoding)
     try:
-        return psycopg.connect(make_conninfo(**target.parameters()), autocommit=True, prepare_threshold=None)
+        return psycopg.connect(words, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise _explain_refusal(error, target) from error
 
@@ -138,7 +140,7 @@ def apply(session: Session, settings: Mapping[str, str], milliseconds: int, *, f
 
 def watching(milliseconds: int) -> dict[str, str]:
     """Return the setting by which the server looks that often whether its client is there while it works, where its platform can."""
-    return {"client_connection_check_interval": str(milliseconds)}
+    return {WATCHING: str(milliseconds)}
 
 
 def setting_words(settings: Mapping[str, str]) -> str:
