@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.ledger import Direction, Ending, Unsettled, read_unsettled
-from dbcustody.adapters.postgres.probing import clear, find, find_remnants
+from dbcustody.adapters.postgres.probing import find, find_remnants
 from dbcustody.jobs.alone import may_be_partial
 from dbcustody.jobs.likeness import take_patiently, write_print
 from dbcustody.jobs.mirroring import write_down
-from dbcustody.jobs.remnants import told, wait_for_builders
+from dbcustody.jobs.remnants import clear_away, require_going_on, told, wait_for_builders
 from dbcustody.migration.body import read_body
 from dbcustody.migration.drift import Moment
 from dbcustody.migration.ledger import State
@@ -31,7 +31,7 @@ _WITHIN: Final = "its run ended within the statement"
 def settle(desk: Desk) -> None:
     """Write down what became of every attempt of which nothing says it; what was broken off is cleared away, or finished.
 
-    Raises as `jobs.desk.wait_until_none` while somebody else may be building what has to be cleared away.
+    Raises as `jobs.remnants.clear_away`; what it could not clear away is settled by the next run.
     """
     for attempt in read_unsettled(desk.session):
         state, why = _judge(desk, attempt)
@@ -60,7 +60,8 @@ def _judge(desk: Desk, attempt: Unsettled) -> tuple[State, str]:
         return State.FAILED, f"{_WITHIN}; {told(find_remnants(desk.session, trace))}"
     left = found is Finding.BROKEN
     if left:
-        clear(desk.session, trace)
+        require_going_on(desk, attempt.name)
+        clear_away(desk, attempt.name, trace)
         found = find(desk.session, trace)
     if found is Finding.DONE and attempt.found_before is not Finding.DONE:
         return _DONE[attempt.direction], "its run ended after the statement: the catalogue has all of it"

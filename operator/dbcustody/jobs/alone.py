@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
 from dbcustody.adapters.postgres.likening import is_built_alike
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone
-from dbcustody.adapters.postgres.obstruction import find_older
 from dbcustody.adapters.postgres.probing import find, find_remnants
-from dbcustody.errors import RefusedError
+from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.desk import (
     limits_of,
     nothing_run,
     ran_by,
     require_invariants,
-    wait_until_none,
     write,
     write_with_print,
 )
-from dbcustody.jobs.remnants import clear_away, told, wait_for_builders
+from dbcustody.jobs.remnants import (
+    OLD_SECONDS,
+    clear_away,
+    require_going_on,
+    told,
+    wait_for_builders,
+    wait_for_older,
+)
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify, commits_in_steps
 from dbcustody.migration.patience import Limits
@@ -30,7 +36,7 @@ from dbcustody.migration.trace import Finding, Sought, trace_of
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dbcustody.adapters.postgres.migrating import Refusal
     from dbcustody.adapters.postgres.probing import Remnant
@@ -40,8 +46,7 @@ if TYPE_CHECKING:
 
 _OF_THE_TEXT: Final = "42"
 """The class of SQLSTATE: syntax error, or access rule violation."""
-OLD_SECONDS: Final = 1.0
-"""A transaction that is older than this is waited for before a statement begins that would wait for it half done."""
+__all__ = ("OLD_SECONDS", "is_partial_if_refused", "may_be_partial", "run_by_itself")
 
 
 def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
@@ -67,12 +72,15 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
     add_step(desk.session, attempt, step)
     with nothing_run(desk, attempt, write_with_print):
         kept = _make_room(desk, body, trace, stood)
-        wait_until_none(desk, body.file, lambda: find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop))
+        wait_for_older(desk, body.file)
+        require_going_on(desk, body.file)
     try:
         with desk.lookout.cutting():
             run_alone(desk.session, statement.text, ordinal=1, limits=_patient(limits_of(desk, body)))
-    except StatementFailedError:
-        if before is Finding.DONE or not _is_finished(desk, body, trace, kept):
+    except StatementFailedError as failed:
+        with _still_told(desk, body, attempt, failed):
+            is_finished = before is not Finding.DONE and _is_finished(desk, body, trace, kept)
+        if not is_finished:
             raise
     _require_done(desk, body, attempt, trace)
     _end(desk, body, attempt, ends)
@@ -105,6 +113,7 @@ def _make_room(desk: Desk, body: Body, trace: Trace, stood: Sequence[Remnant]) -
     desk.say(
         f"{body.file}: the index {stood[0]} is invalid, its building was broken off; it is cleared away and built anew"
     )
+    require_going_on(desk, body.file)
     clear_away(desk, body.file, trace)
     return frozenset()
 
@@ -115,6 +124,32 @@ def _is_finished(desk: Desk, body: Body, trace: Trace, kept: frozenset[int]) -> 
         clear_away(desk, body.file, trace, but=kept)
         return trace.sought is Sought.DETACHED and find(desk.session, trace) is Finding.DONE
     return False
+
+
+@contextmanager
+def _still_told(desk: Desk, body: Body, attempt: int, failed: StatementFailedError) -> Iterator[None]:
+    """Let errors of the block, which clears away behind the statement that *failed*, tell of that, too, which came before them.
+
+    An index of the wanted name is cleared away by whichever run comes next, so that what the server said is written down. Of anything
+    else nothing is: that run takes what is left for that of this one only as long as nothing says what became of it.
+    """
+    try:
+        yield
+    except DbcustodyError as error:
+        refusal = failed.refusal
+        if trace_of(body.statements[0].terms).sought is Sought.INDEX and not desk.session.closed:
+            ending = Ending(
+                state=State.FAILED,
+                sqlstate=refusal.sqlstate,
+                statement=refusal.ordinal,
+                object=refusal.object,
+                reason=error.reason.value,
+                actor=desk.actor,
+            )
+            write_with_print(desk, attempt, ending)
+        line = body.statements[0].place.line
+        message = f"{error.message}; before that, line {line} had failed: {failed.message}"
+        raise type(error)(message, reason=error.reason) from failed
 
 
 def _require_done(desk: Desk, body: Body, attempt: int, trace: Trace) -> None:

@@ -47,8 +47,10 @@ _OLDER: Final = _WHO.format(
     relation="null::bigint",
     condition="""a.datid = (select oid from pg_database where datname = current_database()) and a.pid <> pg_backend_pid()
   and case when a.backend_type is null then a.usesysid is not null and t.name is not null
-      else a.backend_type = 'client backend' and a.backend_xmin is not null
-           and a.xact_start < clock_timestamp() - %s * interval '1 second' end""",
+      else a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - %s * interval '1 second'
+           and (a.backend_xmin is not null or a.pid in (
+               select l.pid from pg_locks l where l.locktype = 'relation' and l.granted and l.relation = any(%s::oid[])
+               and l.database = (select oid from pg_database where datname = current_database()))) end""",
 )
 _BUILDERS: Final = _WHO.format(
     more="""found as materialized (
@@ -93,6 +95,10 @@ _PREPARED_BLOCKERS: Final = _PREPARED.format(
 _PREPARED_OCCUPANTS: Final = _PREPARED.format(
     condition="""(l.relation, l.mode) in (
     select wanted.relation, unnest(string_to_array(wanted.modes, ' ')) from unnest(%s::oid[], %s::text[]) as wanted(relation, modes))
+  and p.prepared < clock_timestamp() - %s * interval '1 second'"""
+)
+_PREPARED_OLDER: Final = _PREPARED.format(
+    condition="""l.database = (select oid from pg_database where datname = current_database())
   and p.prepared < clock_timestamp() - %s * interval '1 second'"""
 )
 _STILL: Final = """
@@ -155,16 +161,21 @@ def find_blockers(session: Session, pid: int) -> tuple[Blocker, ...]:
     return tuple(map(_blocker, rows))
 
 
-def find_older(session: Session, *, seconds: float, stop: threading.Event) -> tuple[Blocker, ...]:
-    """Return the sessions of this database with a snapshot older than *seconds*: CREATE INDEX CONCURRENTLY and its kin wait for them.
+def find_older(
+    session: Session, *, seconds: float, stop: threading.Event, tables: Sequence[int] = ()
+) -> tuple[Blocker, ...]:
+    """Return who in this database is older than *seconds* and has a snapshot, is prepared, or has a lock on one of *tables* (OIDs).
 
+    CREATE INDEX CONCURRENTLY and its kin wait for the first two, DROP INDEX CONCURRENTLY for whoever has touched its table.
     Where the role of *session* may not see times, whatever transaction is there now and still is after *seconds* is one of them, with
     snapshot or without. It is not waited for once *stop* is set; then all of those count.
     """
 
     def look() -> tuple[Blocker, ...]:
         with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
-            return tuple(_blocker(row) for row in session.execute(_OLDER.encode(), (seconds,)).fetchall())
+            rows = session.execute(_PREPARED_OLDER.encode(), (seconds,)).fetchall()
+            rows += session.execute(_OLDER.encode(), (seconds, list(tables))).fetchall()
+        return tuple(map(_blocker, rows))
 
     return _lasting(look, seconds, stop)
 

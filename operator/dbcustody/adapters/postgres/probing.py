@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg import sql
 
-from dbcustody.adapters.postgres.failure import translated
+from dbcustody.adapters.postgres.failure import said_by, translated
+from dbcustody.errors import UnavailableError
 from dbcustody.migration.trace import Finding, Scope, Sought
 from dbcustody.reason import Reason
 
@@ -37,6 +38,11 @@ _DETACHING: Final = """
 select inhdetachpending from pg_catalog.pg_inherits
 where inhrelid = pg_catalog.to_regclass(%s) and inhparent = pg_catalog.to_regclass(%s)
 """
+_CUT_SHORT: Final = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+)
 _OID: Final = "select pg_catalog.to_regclass(%s)::oid"
 _ROOTS: Final = {
     Scope.INDEX: "select indrelid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)",
@@ -58,6 +64,12 @@ where not i.indisvalid and c.relkind = 'i' and c.relname ~ '_cc(new|old)[0-9]*$'
     and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 3, 4
 """
 """What lies beside a TOAST table nobody but a superuser may drop, who alone is told of it."""
+
+
+class CutShortError(UnavailableError):
+    """What was broken off stays, or some of it: clearing it away was cancelled, took too long, or came into a deadlock."""
+
+    default_reason = Reason.LOCK_NOT_OBTAINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +107,51 @@ def find(session: Session, trace: Trace) -> Finding:
 def find_remnants(session: Session, trace: Trace) -> tuple[Remnant, ...]:
     """Return the invalid indexes that a statement with *trace* leaves when it is broken off; whoever left those that are there."""
     with translated("look what is left of it", otherwise=Reason.MIGRATION_FAILED):
-        if trace.sought is Sought.INDEX:
-            rows = session.execute(_MADE.encode(), _made(trace)).fetchall()
-            return tuple(Remnant(*row[1:]) for row in rows if not row[0])
-        if trace.sought is Sought.NO_TWIN and trace.scope is not None:
-            toast = "false" if trace.scope is Scope.INDEX else "true"
-            words = _TWINS.format(roots=_ROOTS[trace.scope], columns=_REMNANT, toast=toast)
-            return tuple(Remnant(*row) for row in session.execute(words.encode(), (_name(trace.relation),)).fetchall())
-        return ()
+        return _remnants(session, trace)
+
+
+def _remnants(session: Session, trace: Trace) -> tuple[Remnant, ...]:
+    if trace.sought is Sought.INDEX:
+        rows = session.execute(_MADE.encode(), _made(trace)).fetchall()
+        return tuple(Remnant(*row[1:]) for row in rows if not row[0])
+    if trace.sought is Sought.NO_TWIN and trace.scope is not None:
+        toast = "false" if trace.scope is Scope.INDEX else "true"
+        words = _TWINS.format(roots=_ROOTS[trace.scope], columns=_REMNANT, toast=toast)
+        return tuple(Remnant(*row) for row in session.execute(words.encode(), (_name(trace.relation),)).fetchall())
+    return ()
+
+
+def tables_of(session: Session, trace: Trace, *, but: Collection[int] = ()) -> tuple[int, ...]:
+    """Return on which tables (OIDs) `clear` waits for everybody who has touched them."""
+    with translated("look what is left of it", otherwise=Reason.MIGRATION_FAILED):
+        if trace.sought is Sought.DETACHED:
+            named = (table_oid(session, one) for one in (trace.relation, trace.parent) if one is not None)
+            return tuple(one for one in named if one is not None)
+        return tuple(one.table for one in _remnants(session, trace) if one.index not in but)
 
 
 def clear(session: Session, trace: Trace, *, but: Collection[int] = ()) -> None:
     """Take away, or finish, what was broken off, so that the statement can run once more; nothing happens where nothing has to.
 
     Invalid indexes go, except *but* (OIDs); a detachment is finished. Whoever calls knows that nobody builds such an index now.
+    Raises CutShortError; what is left then can be cleared away later in the same way.
     """
-    with translated("clear away what was broken off", otherwise=Reason.MIGRATION_FAILED):
-        if trace.sought is Sought.DETACHED and trace.relation is not None and trace.parent is not None:
-            words = sql.SQL("alter table {} detach partition {} finalize")
-            session.execute(words.format(identifier(trace.parent), identifier(trace.relation)))
-        for left in find_remnants(session, trace):
-            if left.index not in but:
-                name = sql.Identifier(left.schema, left.name)
-                session.execute(sql.SQL("drop index concurrently if exists {}").format(name))
+    what = "clear away what was broken off"
+    with translated(what, otherwise=Reason.MIGRATION_FAILED):
+        try:
+            _clear(session, trace, but)
+        except _CUT_SHORT as error:
+            raise CutShortError(f"{what}: {said_by(error)} (SQLSTATE {error.sqlstate})") from error
+
+
+def _clear(session: Session, trace: Trace, but: Collection[int]) -> None:
+    if trace.sought is Sought.DETACHED and trace.relation is not None and trace.parent is not None:
+        words = sql.SQL("alter table {} detach partition {} finalize")
+        session.execute(words.format(identifier(trace.parent), identifier(trace.relation)))
+    for left in _remnants(session, trace):
+        if left.index not in but:
+            name = sql.Identifier(left.schema, left.name)
+            session.execute(sql.SQL("drop index concurrently if exists {}").format(name))
 
 
 def _made(trace: Trace) -> tuple[str, str]:
