@@ -11,7 +11,7 @@ import pytest
 
 from dbcustody.api.migration import OnDrift
 from dbcustody.errors import DbcustodyError, InterruptedRunError
-from dbcustody.jobs import remnants
+from dbcustody.jobs import aftermath, alone, remnants
 from dbcustody.migration.ledger import State
 from dbcustody.migration.patience import Limits
 from dbcustody.reason import Reason
@@ -237,15 +237,51 @@ def test_a_detachment_that_could_not_be_finished_is_finished_by_the_next_run(
     assert server.execute("select count(*) from pg_inherits", database="shop") == [(0,)]
 
 
-def test_who_was_told_to_stop_begins_no_index(server: PostgresServer, migrator: Migrator) -> None:
+def test_who_is_told_to_stop_within_its_statement_has_a_moment_to_clear_up(
+    server: PostgresServer, migrator: Migrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than that; what is left then is cleared away by the next run."""
+    migrator.files[f"{NEXT}.sql"] = f"{INDEX};"
+    monkeypatch.setattr(remnants, "OLD_SECONDS", 3600.0)
+    monkeypatch.setattr(remnants, "_GRACE_SECONDS", 1)
+    monkeypatch.setattr(alone, "wait_for_older", lambda *_: None)
+    with kept(server, "insert into people values (3, 3)", seconds=0):
+        running = Running(migrator, FEW)
+        assert wait_until(lambda: server.execute(STANDS, database="shop") == [(False,)], 60)
+        migrator.stop.set()
+        error = running.ended()
+
+    assert (type(error), "stays for the next run" in error.message) == (InterruptedRunError, True), error.message
+    assert ("SQLSTATE 57014" in error.message, states(migrator)[1:]) == (True, [(NEXT, State.FAILED)])
+    migrator.stop.clear()
+    finishes(server, migrator)
+
+
+def test_who_was_told_to_stop_begins_no_index(
+    server: PostgresServer, migrator: Migrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However free the way is by then."""
     migrator.files[f"{NEXT}.sql"] = f"{INDEX};"
-    waited = "waits for writer"
-    with kept(server, "insert into people values (3, 3); declare c cursor for select 1"):
-        running = Running(migrator, Limits(lock_attempts=30))
-        assert wait_until(lambda: any(waited in one for one in migrator.said), 60)
-        migrator.stop.set()
-    error = running.ended()
+    monkeypatch.setattr(alone, "wait_for_older", lambda *_: migrator.stop.set())
+    error = Running(migrator, FEW).ended()
 
-    assert type(error) is InterruptedRunError
-    assert (server.execute(STANDS, database="shop"), states(migrator)[1:]) == ([], [(NEXT, State.FAILED)])
+    assert (type(error), states(migrator)[1:]) == (InterruptedRunError, [(NEXT, State.FAILED)])
+    assert server.execute(STANDS, database="shop") == []
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_who_was_told_to_stop_clears_nothing_away(
+    server: PostgresServer, by_age: Migrator, monkeypatch: pytest.MonkeyPatch, *, is_settled: bool
+) -> None:
+    """It is told so once it has found out what is left."""
+    if is_settled:
+        settled(server)
+
+    def found(*_: object, **__: object) -> None:
+        by_age.stop.set()
+
+    monkeypatch.setattr(alone, "wait_for_builders", found)
+    monkeypatch.setattr(aftermath, "wait_for_builders", found)
+    error = Running(by_age, FEW).ended()
+
+    assert (type(error), server.execute(STANDS, database="shop")) == (InterruptedRunError, [(False,)])
