@@ -200,6 +200,19 @@ def test_a_prepared_transaction_is_named_before_an_index_is_begun(server: Postgr
     finishes(server, migrator)
 
 
+def test_a_prepared_transaction_of_another_table_is_in_nobody_s_way(server: PostgresServer, migrator: Migrator) -> None:
+    """It has no snapshot; an index of this table is built beside it."""
+    server.execute("create table other (id int)", database="shop")
+    migrator.files[f"{NEXT}.sql"] = f"{INDEX};"
+    with server.connect("shop") as session:
+        session.execute("begin; insert into other values (3); prepare transaction 'transfer'")
+    time.sleep(A_WHILE)
+    migrator.migrate(drift="Ignore", limits=Limits(lock_attempts=1))
+    server.execute("rollback prepared 'transfer'", database="shop")
+
+    assert migrator.said[-1].endswith("runs")
+
+
 def test_why_the_statement_failed_is_told_although_its_remnant_stays(
     server: PostgresServer, migrator: Migrator
 ) -> None:
@@ -244,7 +257,7 @@ def test_who_is_told_to_stop_within_its_statement_has_a_moment_to_clear_up(
     migrator.files[f"{NEXT}.sql"] = f"{INDEX};"
     monkeypatch.setattr(remnants, "OLD_SECONDS", 3600.0)
     monkeypatch.setattr(remnants, "_GRACE_SECONDS", 1)
-    monkeypatch.setattr(alone, "wait_for_older", lambda *_: None)
+    monkeypatch.setattr(alone, "wait_for_older", lambda *_, **__: None)
     with kept(server, "insert into people values (3, 3)", seconds=0):
         running = Running(migrator, FEW)
         assert wait_until(lambda: server.execute(STANDS, database="shop") == [(False,)], 60)
@@ -262,7 +275,7 @@ def test_who_was_told_to_stop_begins_no_index(
 ) -> None:
     """However free the way is by then."""
     migrator.files[f"{NEXT}.sql"] = f"{INDEX};"
-    monkeypatch.setattr(alone, "wait_for_older", lambda *_: migrator.stop.set())
+    monkeypatch.setattr(alone, "wait_for_older", lambda *_, **__: migrator.stop.set())
     error = Running(migrator, FEW).ended()
 
     assert (type(error), states(migrator)[1:]) == (InterruptedRunError, [(NEXT, State.FAILED)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.postgres.ledger import Ending, Step, add_step
 from dbcustody.adapters.postgres.likening import is_built_alike
 from dbcustody.adapters.postgres.migrating import StatementFailedError, run_alone
-from dbcustody.adapters.postgres.probing import find, find_remnants
+from dbcustody.adapters.postgres.probing import find, find_remnants, locked_tables
 from dbcustody.errors import DbcustodyError, RefusedError
 from dbcustody.jobs.desk import (
     limits_of,
@@ -19,7 +19,6 @@ from dbcustody.jobs.desk import (
     write_with_print,
 )
 from dbcustody.jobs.remnants import (
-    OLD_SECONDS,
     clear_away,
     require_going_on,
     told,
@@ -28,6 +27,7 @@ from dbcustody.jobs.remnants import (
 )
 from dbcustody.migration.ledger import State
 from dbcustody.migration.nature import classify, commits_in_steps
+from dbcustody.migration.outlook import look_ahead
 from dbcustody.migration.patience import Limits
 from dbcustody.migration.reading import checksum
 from dbcustody.migration.rehearsal import rehearsal
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _OF_THE_TEXT: Final = "42"
 """The class of SQLSTATE: syntax error, or access rule violation."""
-__all__ = ("OLD_SECONDS", "is_partial_if_refused", "may_be_partial", "run_by_itself")
 
 
 def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:
@@ -72,7 +71,8 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
     add_step(desk.session, attempt, step)
     with nothing_run(desk, attempt, write_with_print):
         kept = _make_room(desk, body, trace, stood)
-        wait_for_older(desk, body.file)
+        needed = locked_tables(desk.session, look_ahead(body.statements).locks)
+        wait_for_older(desk, body.file, needed=needed)
         require_going_on(desk, body.file)
     try:
         with desk.lookout.cutting():

@@ -11,7 +11,7 @@ from dbcustody.adapters.postgres.ledger import Ending, add_attempt, outcome_row
 from dbcustody.adapters.postgres.migrating import StatementFailedError, forget, run_together, start_attempt
 from dbcustody.adapters.postgres.obstruction import Blocker, deadlock_timeout_seconds, find_occupants
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
-from dbcustody.jobs.alone import OLD_SECONDS, is_partial_if_refused, run_by_itself
+from dbcustody.jobs.alone import is_partial_if_refused, run_by_itself
 from dbcustody.jobs.desk import (
     has_gone,
     let_pass,
@@ -24,6 +24,7 @@ from dbcustody.jobs.desk import (
 )
 from dbcustody.jobs.likeness import take_fingerprint
 from dbcustody.jobs.mirroring import write_down
+from dbcustody.jobs.remnants import OLD_SECONDS
 from dbcustody.jobs.tally import Refused
 from dbcustody.migration.body import Body
 from dbcustody.migration.drift import Moment

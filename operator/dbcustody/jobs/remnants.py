@@ -35,14 +35,15 @@ def require_going_on(desk: Desk, what: str) -> None:
         raise InterruptedRunError(f"{what}: was told to stop before it began")
 
 
-def wait_for_older(desk: Desk, what: str, *, tables: Collection[int] = ()) -> None:
+def wait_for_older(desk: Desk, what: str, *, needed: Collection[int] = (), tables: Collection[int] = ()) -> None:
     """Wait until no old transaction is left that *what* would wait for half done, as all that touched *tables* (OIDs).
 
+    Of its tables, *needed*, it waits for prepared transactions, too.
     Raises as `wait_until_none`.
     """
 
     def look() -> tuple[Blocker, ...]:
-        return find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop, tables=list(tables))
+        return find_older(desk.beside, seconds=OLD_SECONDS, stop=desk.stop, needed=list(needed), tables=list(tables))
 
     wait_until_none(desk, what, look)
 

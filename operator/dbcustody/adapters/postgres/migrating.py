@@ -234,9 +234,15 @@ def run_alone(session: Session, statement: str, *, ordinal: int, limits: Limits)
 
 
 def forget(session: Session) -> None:
-    """Take back whatever statements have set for the session: the next migration is not to depend on the one before it."""
+    """Take back whatever statements have set for the session: the next migration is not to depend on the one before it.
+
+    A request to cancel that was meant for the statement before may hit this; it is said once more then.
+    """
     with suppress(psycopg.Error):
-        apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
+        try:
+            apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
+        except psycopg.errors.QueryCanceled:
+            apply(session, _SETTINGS, CHECK_INTERVAL_MILLISECONDS, first=_RESET)
 
 
 def _require_writable(session: Session, target: PostgresTarget) -> None:

@@ -98,7 +98,7 @@ _PREPARED_OCCUPANTS: Final = _PREPARED.format(
   and p.prepared < clock_timestamp() - %s * interval '1 second'"""
 )
 _PREPARED_OLDER: Final = _PREPARED.format(
-    condition="""l.database = (select oid from pg_database where datname = current_database())
+    condition="""l.database = (select oid from pg_database where datname = current_database()) and l.relation = any(%s::oid[])
   and p.prepared < clock_timestamp() - %s * interval '1 second'"""
 )
 _STILL: Final = """
@@ -162,18 +162,19 @@ def find_blockers(session: Session, pid: int) -> tuple[Blocker, ...]:
 
 
 def find_older(
-    session: Session, *, seconds: float, stop: threading.Event, tables: Sequence[int] = ()
+    session: Session, *, seconds: float, stop: threading.Event, needed: Sequence[int] = (), tables: Sequence[int] = ()
 ) -> tuple[Blocker, ...]:
-    """Return who in this database is older than *seconds* and has a snapshot, is prepared, or has a lock on one of *tables* (OIDs).
+    """Return who in this database is older than *seconds* and has a snapshot, or a lock on one of *tables* (OIDs).
 
-    CREATE INDEX CONCURRENTLY and its kin wait for the first two, DROP INDEX CONCURRENTLY for whoever has touched its table.
+    CREATE INDEX CONCURRENTLY and its kin wait for the first, DROP INDEX CONCURRENTLY for whoever has touched its table. Prepared
+    transactions, which have no snapshot, count where they have a lock on one of *needed* or *tables*.
     Where the role of *session* may not see times, whatever transaction is there now and still is after *seconds* is one of them, with
     snapshot or without. It is not waited for once *stop* is set; then all of those count.
     """
 
     def look() -> tuple[Blocker, ...]:
         with translated("look for old transactions", otherwise=Reason.CONNECTION_LOST):
-            rows = session.execute(_PREPARED_OLDER.encode(), (seconds,)).fetchall()
+            rows = session.execute(_PREPARED_OLDER.encode(), ([*needed, *tables], seconds)).fetchall()
             rows += session.execute(_OLDER.encode(), (seconds, list(tables))).fetchall()
         return tuple(map(_blocker, rows))
 

@@ -17,9 +17,10 @@ from dbcustody.migration.trace import Finding, Scope, Sought
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from dbcustody.adapters.postgres.session import Session
+    from dbcustody.migration.lock import Lock
     from dbcustody.migration.relation import Relation
     from dbcustody.migration.trace import Trace
 
@@ -119,6 +120,13 @@ def _remnants(session: Session, trace: Trace) -> tuple[Remnant, ...]:
         words = _TWINS.format(roots=_ROOTS[trace.scope], columns=_REMNANT, toast=toast)
         return tuple(Remnant(*row) for row in session.execute(words.encode(), (_name(trace.relation),)).fetchall())
     return ()
+
+
+def locked_tables(session: Session, locks: Iterable[Lock]) -> tuple[int, ...]:
+    """Return the OIDs of the tables of *locks* that are there, as far as the role may look."""
+    with translated("look which tables are meant", otherwise=Reason.CONNECTION_LOST):
+        named = [table_oid(session, lock.relation) for lock in locks]
+    return tuple(oid for oid in named if oid is not None)
 
 
 def tables_of(session: Session, trace: Trace, *, but: Collection[int] = ()) -> tuple[int, ...]:
