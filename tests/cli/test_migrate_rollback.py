@@ -104,3 +104,27 @@ def test_a_revision_in_python_is_shown_by_what_its_downgrade_renders(shell: Shel
         "    drop table more;",
     ]
     assert (undone["dryRun"], undone["undone"]) == (False, [MORE])
+
+
+def test_only_what_was_shown_is_undone(shell: Shell) -> None:
+    """A colleague who deploys, or undoes, while a person is asked makes it something else: nothing of it runs."""
+    shell.write(MORE, "create table more (id int);\n", down="drop table more;\n")
+    more = shell.answer("rollback", "--to", BEGIN, "--json", says="y", meanwhile=lambda: shell.type("deploy"))
+    fewer = shell.answer(
+        "rollback", "--to", BEGIN, says="y", meanwhile=lambda: shell.type("rollback", "--to", AGE, "--yes")
+    )
+    (still,) = shell.server.execute("select to_regclass('public.more') is null", database="shop")
+    left = json.loads(shell.type("status", "--json").stdout)
+
+    assert (more.returncode, json.loads(more.stdout)["error"]["reason"]) == (1, "PlanChanged")
+    assert f"{MORE}, {AGE} would be undone now, and {AGE} was agreed to" in more.stderr
+    assert (fewer.returncode, fewer.stdout.strip()) == (1, "")
+    assert f"PlanChanged: {AGE} would be undone now, and {MORE}, {AGE} was agreed to" in fewer.stderr
+    assert (still, left["applied"], shell.columns()) == ((True,), [BEGIN, AGE], ["id", "age"])
+
+
+def test_what_was_shown_is_undone_where_nothing_came_between(shell: Shell) -> None:
+    """By the yes of a person; what is told as undone is what is out now."""
+    undone = shell.answer("rollback", "--to", "base", "--json", says="y")
+    assert (undone.returncode, json.loads(undone.stdout)["undone"]) == (0, [AGE, BEGIN])
+    assert shell.columns() == []

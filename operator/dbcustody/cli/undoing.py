@@ -48,9 +48,9 @@ def rollback(
         history, checkup = check_up(order)
         ways = _ways_back(order, to_undo(order, history, wanted))
         if not ways:
-            return answer(_as_json((), is_trial=is_trial), "nothing is to be undone", as_json=as_json)
+            return answer(_as_json((), None if is_trial else ()), "nothing is to be undone", as_json=as_json)
         if is_trial:
-            answer(_as_json(ways, is_trial=True), *_as_text(ways), as_json=as_json)
+            answer(_as_json(ways, None), *_as_text(ways), as_json=as_json)
             for difference in history.differences:
                 complain(f"{difference.kind.value}: {difference}", kind="note")
             standing = standing_of(history)
@@ -60,8 +60,9 @@ def rollback(
         click.echo("\n".join(_as_text(ways)), err=True)
         if not is_agreed:
             _agree()
-        roll_back(order, wanted)
-        return answer(_as_json(ways, is_trial=False), f"{counted(len(ways))} undone", as_json=as_json)
+        left = roll_back(order, wanted, agreed=[name for name, _ in ways]).applied
+        undone = [name for name, _ in ways if name not in left]
+        return answer(_as_json(ways, undone), f"{counted(len(undone))} undone", as_json=as_json)
 
     return answering(lambda: interruptible(work, left=LEFT), as_json=as_json)
 
@@ -81,10 +82,11 @@ def _as_text(ways: Ways) -> Iterator[str]:
             yield f"    what it does is not known before it runs: {body.unseen}"
 
 
-def _as_json(ways: Ways, *, is_trial: bool) -> dict[str, Any]:
+def _as_json(ways: Ways, undone: Sequence[str] | None) -> dict[str, Any]:
+    """Return *ways* and what of them was *undone* for programs; None: it is only tried."""
     return {
-        "dryRun": is_trial,
-        "undone": [] if is_trial else [name for name, _ in ways],
+        "dryRun": undone is None,
+        "undone": list(undone or ()),
         "migrations": [
             {
                 "migration": name,

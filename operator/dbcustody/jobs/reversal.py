@@ -21,6 +21,8 @@ from dbcustody.migration.target import choice_of, find_target
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dbcustody.jobs.desk import Desk
     from dbcustody.jobs.migration import MigrationOrder
     from dbcustody.migration.history import History
@@ -58,19 +60,33 @@ def _place(history: History, target: str) -> int:
     return history.applied.index(name)
 
 
-def roll_back(order: MigrationOrder, target: str | None) -> History:
+def roll_back(order: MigrationOrder, target: str | None, *, agreed: Sequence[str] | None = None) -> History:
     """Undo what came after the migration *target* (None: everything), newest first, and return how the database stands then.
 
-    Raises as `jobs.migration.migrate` and `to_undo` do; what was undone before a failure stays undone.
+    *agreed* are the names of what somebody was shown, in the order in which it is undone; None: nobody was shown anything. Raises
+    RefusedError (PlanChanged) when anything else would be undone by now, and as `jobs.migration.migrate` and `to_undo` do; what was undone
+    before a failure stays undone.
     """
     with at_work(order) as desk:
         settle(desk)
         history = compared(order, desk)
         require_sound(history)
         undone = to_undo(order, history, target)
+        _require_agreed(undone, agreed)
         require_alike(desk, order.drift, runs=bool(undone))
         carry(order, desk, undone, Direction.DOWN)
         return compared(order, desk)
+
+
+def _require_agreed(undone: Sequence[Script], agreed: Sequence[str] | None) -> None:
+    """Raise RefusedError (PlanChanged) unless just that is to be undone, in that order, which was agreed to; asked under the lock."""
+    names = [script.name for script in undone]
+    if agreed is not None and names != list(agreed):
+        message = (
+            f"{', '.join(names) or 'nothing'} would be undone now, and {', '.join(agreed)} was agreed to; "
+            "nothing was undone: look at it again"
+        )
+        raise RefusedError(message, reason=Reason.PLAN_CHANGED)
 
 
 def declare(order: MigrationOrder, name: str, state: State, reason: str, *, is_forced: bool = False) -> History:
