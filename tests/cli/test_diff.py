@@ -104,6 +104,9 @@ def test_what_loses_data_is_marked(developer: Developer) -> None:
     assert f"! {drop}\n" in shown.out
     assert f"-- loses data: {drop}\n{drop};" in script.out
     assert json.loads(told.out)["losses"] == [drop]
+    written = developer.run(*words, "--json", "--output", "told.json")
+    assert json.loads(written.out) == {"files": ["told.json"]}
+    assert json.loads((developer.folder / "told.json").read_text()) == json.loads(told.out)
 
 
 def test_a_password_in_the_words_is_refused(developer: Developer) -> None:

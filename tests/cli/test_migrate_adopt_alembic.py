@@ -88,3 +88,5 @@ def test_a_revision_that_no_file_is_of_is_told(server: PostgresServer, shell: Sh
     assert refused.returncode == 7
     assert "9z is in Alembic's table, and no file is of it" in refused.stderr
     assert "nothing was taken over" in refused.stderr
+    as_json = shell.type("adopt", "--dir", "alembic", "--json")
+    assert (as_json.returncode, json.loads(as_json.stdout)["error"]["reason"]) == (7, "HistoryBroken")

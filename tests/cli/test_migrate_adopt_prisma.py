@@ -220,9 +220,12 @@ def test_rows_that_no_file_is_of_are_not_up_to_date(project: Project) -> None:
     """Although nothing is pending."""
     project.deployed(INIT, AGE, NAME)
     project.before.prisma("20230104120000_unknown", "select 1;\n")
-    told = project.type("adopt")
+    told, as_json = project.type("adopt"), project.type("adopt", "--json")
+    found = json.loads(as_json.stdout)
 
     assert (told.returncode, missing(told, "Missing: 20230104120000_unknown: ", "HistoryBroken: ")) == (7, [])
+    assert (as_json.returncode, found["adopted"]) == (7, 0)
+    assert [(one["kind"], one["migration"]) for one in found["differences"]] == [("Missing", "20230104120000_unknown")]
     assert project.imported() == []
 
 

@@ -128,3 +128,13 @@ def test_what_was_shown_is_undone_where_nothing_came_between(shell: Shell) -> No
     undone = shell.answer("rollback", "--to", "base", "--json", says="y")
     assert (undone.returncode, json.loads(undone.stdout)["undone"]) == (0, [AGE, BEGIN])
     assert shell.columns() == []
+
+
+def test_a_no_undoes_nothing_and_is_told(shell: Shell) -> None:
+    """To programs as an object, with the exit code of people."""
+    said = shell.answer("rollback", "--to", BEGIN, "--json", says="n")
+    assert (said.returncode, json.loads(said.stdout)) == (
+        130,
+        {"error": {"reason": "Cancelled", "message": "cancelled"}},
+    )
+    assert shell.columns() == ["id", "age"]

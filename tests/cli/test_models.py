@@ -47,3 +47,10 @@ def test_what_is_wrong_is_told(reference: str, word: str) -> None:
     with pytest.raises(InvalidSpecError) as error:
         load_models(reference)
     assert word in error.value.message
+
+
+def test_what_they_print_stands_not_in_the_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output may be read by a program."""
+    (tmp_path / "own_loud.py").write_text("import sqlalchemy as sa\nprint('loud')\nm = sa.MetaData()\n")
+    load_models("own_loud:m")
+    assert capfd.readouterr() == ("", "loud\n")

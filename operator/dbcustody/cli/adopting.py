@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from dbcustody.cli.adopting_alembic import adopt_from_alembic
-from dbcustody.cli.ending import Exit, complain, interruptible
+from dbcustody.cli.answer import answer, answering
+from dbcustody.cli.ending import Exit, complain, exit_of, interruptible, told
 from dbcustody.cli.figures import table_text, time_text
 from dbcustody.cli.folder import read_folder
 from dbcustody.cli.migrating import Wish, differences_as_json, order_of
@@ -40,10 +38,19 @@ def adopt(environ: Mapping[str, str], wish: Wish, *, table: str | None, is_trial
         if not found.differences and found.new and not is_trial:
             found = take_over(order)
         _show(found, wish, is_trial=is_trial, as_json=as_json)
-        require_consistent(found)
-        return Exit.DONE
+        return _end(found)
 
-    return interruptible(work, left=_LEFT)
+    return answering(lambda: interruptible(work, left=_LEFT), as_json=as_json)
+
+
+def _end(found: Adoption) -> Exit:
+    """Return the exit code of what was shown already; what stands against it is told to people here, for programs have it."""
+    try:
+        require_consistent(found)
+    except RefusedError as error:
+        complain(told(error.reason, error.message))
+        return exit_of(error.reason)
+    return Exit.DONE
 
 
 def _read(wish: Wish) -> Tree:
@@ -69,10 +76,7 @@ def _order(
 def _show(found: Adoption, wish: Wish, *, is_trial: bool, as_json: bool) -> None:
     for words in found.asides:
         complain(words, kind="note")
-    if as_json:
-        click.echo(json.dumps(_as_json(found, is_trial=is_trial), indent=2))
-    else:
-        click.echo("\n".join(_as_text(found, wish, is_trial=is_trial)))
+    answer(_as_json(found, is_trial=is_trial), *_as_text(found, wish, is_trial=is_trial), as_json=as_json)
 
 
 def _as_text(found: Adoption, wish: Wish, *, is_trial: bool) -> Iterator[str]:

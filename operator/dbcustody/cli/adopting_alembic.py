@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import click
-
-from dbcustody.cli.ending import Exit, complain
+from dbcustody.cli.answer import answer
+from dbcustody.cli.ending import complain
 from dbcustody.errors import RefusedError
 from dbcustody.jobs.alembic_adoption import adopt_alembic, look_at_alembic
 from dbcustody.reason import Reason
@@ -32,13 +30,10 @@ def adopt_from_alembic(order: MigrationOrder, where: str, *, is_trial: bool, as_
         raise RefusedError(message, reason=Reason.HISTORY_BROKEN)
     if found.scripts and not is_trial:
         adopt_alembic(order)
-    if as_json:
-        names = [script.name for script in found.scripts]
-        told = {"tool": "alembic", "table": str(order.version_table), "dryRun": is_trial, "migrations": names}
-        click.echo(json.dumps(told | {"adopted": 0 if is_trial else len(names)}, indent=2))
-    else:
-        click.echo("\n".join(_as_text(found, order, where, is_trial=is_trial)))
-    return Exit.DONE
+    names = [script.name for script in found.scripts]
+    told = {"tool": "alembic", "table": str(order.version_table), "dryRun": is_trial, "migrations": names}
+    words = _as_text(found, order, where, is_trial=is_trial)
+    return answer(told | {"adopted": 0 if is_trial else len(names)}, *words, as_json=as_json)
 
 
 def _as_text(found: Adoption, order: MigrationOrder, where: str, *, is_trial: bool) -> Iterator[str]:

@@ -5,13 +5,13 @@ Both look, and add nothing but knowledge: a verification that passed is written 
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dbcustody.api.policy import CaptureOptions, Level, highest_level
+from dbcustody.cli.answer import answer, answering
 from dbcustody.cli.ending import Exit, complain, exit_of, interruptible, told
 from dbcustody.cli.environment import read_standalone
 from dbcustody.cli.figures import count_text, size_text, table_text, time_text
@@ -44,16 +44,18 @@ _UNREAD = frozenset({Doubt.FORGED_MANIFEST, Doubt.MISPLACED})
 
 def list_backups(environ: Mapping[str, str], *, as_json: bool) -> int:
     """Show what lies in the storage for the database, oldest first, with every doubt; returns the exit code."""
+    return answering(lambda: _list(environ, as_json=as_json), as_json=as_json)
+
+
+def _list(environ: Mapping[str, str], *, as_json: bool) -> int:
     settings = read_standalone(environ, needs_database=False)
 
     def work(stop: threading.Event) -> int:
         with set_up(settings, environ, stop=stop) as bench:
             location, inventory = look(bench)
-        click.echo(
-            json.dumps(_as_json(bench, location, inventory), indent=2)
-            if as_json
-            else _as_text(bench, location, inventory)
-        )
+        if as_json:
+            return answer(_as_json(bench, location, inventory), as_json=True)
+        click.echo(_as_text(bench, location, inventory))
         return Exit.DONE
 
     return interruptible(work)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from dbcustody.api.database import Environment
+from dbcustody.cli.answer import answer, answering
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_laptop, read_migrating, recognise_url
 from dbcustody.cli.folder import read_folder
@@ -54,6 +55,10 @@ class DiffWish:
 
 def diff(environ: Mapping[str, str], wish: DiffWish) -> int:
     """Show what makes the first like the second; returns the exit code, 2 for a difference where that is asked for."""
+    return answering(lambda: _compare(environ, wish), as_json=wish.as_json)
+
+
+def _compare(environ: Mapping[str, str], wish: DiffWish) -> int:
     if wish.output is not None and wish.output.exists():
         raise InvalidSpecError(f"--output: {wish.output} is there already, and nothing is overwritten")
     first, second = (
@@ -153,7 +158,7 @@ def _show(steps: Steps, wish: DiffWish) -> None:
         click.echo(text, nl=False)
         return
     write_new(wish.output, text)
-    click.echo(str(wish.output))
+    answer({"files": [str(wish.output)]}, str(wish.output), as_json=wish.as_json)
 
 
 def _summary(steps: Steps, lost: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dbcustody.cli.answer import answering
 from dbcustody.cli.comparing import make_bench
 from dbcustody.cli.ending import Exit, asking, complain, interruptible
 from dbcustody.cli.environment import read_laptop
@@ -74,6 +75,10 @@ def dev(environ: Mapping[str, str], wish: Wish, choice: DevWish) -> int:
 
     130: the database would have to begin anew, or somebody said no. 6: it is not what its history says, and nothing else is wrong.
     """
+    return answering(lambda: _develop(environ, wish, choice), as_json=choice.as_json)
+
+
+def _develop(environ: Mapping[str, str], wish: Wish, choice: DevWish) -> int:
     laptop = read_laptop(environ)
     refuse_production(laptop, "migrate dev")
     model = None if choice.models is None else load_models(choice.models)

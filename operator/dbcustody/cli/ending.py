@@ -19,13 +19,17 @@ from dbcustody.errors import DbcustodyError, InterruptedRunError
 from dbcustody.guidance import GUIDANCE
 from dbcustody.jobs.deadline import Deadline
 from dbcustody.jobs.garbage import collect_rarely
-from dbcustody.logs import redact_text
+from dbcustody.logs import redact_text, where_raised
 from dbcustody.naming import ANNOTATION_CONFIRM_PRUNE
 from dbcustody.reason import ExitCode, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+
+INTERNAL_ERROR: Final = "InternalError"
+"""Stands in the place of a reason where nobody foresaw what happened."""
 
 
 class Exit(IntEnum):
@@ -95,6 +99,12 @@ def told(reason: Reason, message: str) -> str:
         _ANNOTATE, "run `dbcustody backup` with --confirm-prune="
     )
     return f"{said} ({remedy})" if remedy else said
+
+
+def unforeseen(error: BaseException) -> str:
+    """Return what can be told of an error that nobody foresaw: its class and where it was raised, for its text may hold values."""
+    places = " < ".join(reversed(where_raised(error)[-3:]))
+    return f"{type(error).__name__} at {places}; please report this"
 
 
 def complain(message: str, *, kind: str = "error") -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbcustody.cli.answer import answer, answering
 from dbcustody.cli.drifting import drift_as_json, drift_lines, is_refused
 from dbcustody.cli.ending import Exit, complain
 from dbcustody.cli.folder import read_folder
@@ -34,11 +34,15 @@ _NAMES_A_DATABASE = ("DATABASE_URL", "PGDATABASE")
 
 def plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     """Show what is pending: its SQL, its locks, its risks, and the hash of it all; writes nothing. Returns the exit code."""
+    return answering(lambda: _plan(environ, wish, as_json=as_json), as_json=as_json)
+
+
+def _plan(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     foreseen = foresee(order_of(environ, wish))
     _note(foreseen.heritage)
     if as_json:
         content = _plan_as_json(foreseen.plan, foreseen.history, foreseen.facts)
-        click.echo(json.dumps(content | {"drift": drift_as_json(foreseen.drift)}, indent=2))
+        answer(content | {"drift": drift_as_json(foreseen.drift)}, as_json=True)
     else:
         drift = foreseen.drift
         drifted = drift_lines(drift) if drift is not None and drift.likeness is Likeness.DRIFTED else ()
@@ -57,25 +61,31 @@ def lint(environ: Mapping[str, str], wish: Wish, *, since: str | None, is_offlin
     With a database in the environment those that are pending there, weighed by its tables; else those of the folder, after *since*.
     """
     has_database = any(environ.get(name, "").strip() for name in _NAMES_A_DATABASE) and not is_offline
-    if has_database and since is not None:
+
+    def work() -> int:
+        judged = _judge_pending(environ, wish, since) if has_database else _judge_folder(wish, since)
+        content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
+        answer(content, *_lint_as_text(judged, has_database=has_database), as_json=as_json)
+        return Exit.NEEDS_CONFIRMATION if judged.refusals else Exit.DONE
+
+    return answering(work, as_json=as_json)
+
+
+def _judge_pending(environ: Mapping[str, str], wish: Wish, since: str | None) -> MigrationPlan:
+    if since is not None:
         raise InvalidSpecError(
             "--since: is for a folder alone; a database is named, which tells what is pending: say --offline, too"
         )
-    if has_database:
-        foreseen = foresee(order_of(environ, wish))
-        judged = foreseen.plan
-        _note([*foreseen.heritage, *map(str, foreseen.history.differences)])
-    else:
-        scripts = _after(read_folder(wish.folder, wish.form).scripts, since)
-        require_runnable(scripts)
-        previews = [previewed(one, metadata=wish.metadata) for one in scripts]
-        judged = plan_of(previews, Policy(fail_on=wish.fail_on))
-    if as_json:
-        content = {"weighed": has_database, "findings": [_finding_as_json(one) for one in judged.findings]}
-        click.echo(json.dumps(content, indent=2))
-    else:
-        click.echo("\n".join(_lint_as_text(judged, has_database=has_database)))
-    return Exit.NEEDS_CONFIRMATION if judged.refusals else Exit.DONE
+    foreseen = foresee(order_of(environ, wish))
+    _note([*foreseen.heritage, *map(str, foreseen.history.differences)])
+    return foreseen.plan
+
+
+def _judge_folder(wish: Wish, since: str | None) -> MigrationPlan:
+    scripts = _after(read_folder(wish.folder, wish.form).scripts, since)
+    require_runnable(scripts)
+    previews = [previewed(one, metadata=wish.metadata) for one in scripts]
+    return plan_of(previews, Policy(fail_on=wish.fail_on))
 
 
 def _note(lines: Sequence[str]) -> None:

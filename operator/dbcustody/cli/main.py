@@ -14,7 +14,7 @@ from dbcustody.cli.developer import add_developers_verbs
 from dbcustody.cli.migrate_group import migrate_group
 from dbcustody.cli.side_effects import SIDE_EFFECTS
 from dbcustody.errors import DbcustodyError, InvalidSpecError
-from dbcustody.logs import set_up_remarks, where_raised
+from dbcustody.logs import set_up_remarks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -229,7 +229,14 @@ add_developers_verbs(dbcustody_command, migrate_group)
 
 def main() -> NoReturn:
     """Run the command line; every error is one message on standard error, and an exit code that says what kind it was."""
-    from dbcustody.cli.ending import Exit, complain, exit_of, told  # noqa: PLC0415 - a Job's start is not to wait for it
+    from dbcustody.cli.ending import (  # noqa: PLC0415 - a Job's start is not to wait for it
+        INTERNAL_ERROR,
+        Exit,
+        complain,
+        exit_of,
+        told,
+        unforeseen,
+    )
 
     try:
         dbcustody_command(standalone_mode=False)
@@ -246,8 +253,6 @@ def main() -> NoReturn:
         complain(told(error.reason, error.message))
         sys.exit(exit_of(error.reason))
     except Exception as error:  # noqa: BLE001 - the last frame of the process: nobody is to see a traceback with values in it
-        complain(
-            f"InternalError: {type(error).__name__} at {' < '.join(reversed(where_raised(error)[-3:]))}; please report this"
-        )
+        complain(f"{INTERNAL_ERROR}: {unforeseen(error)}")
         sys.exit(Exit.ERROR)
     sys.exit(Exit.DONE)

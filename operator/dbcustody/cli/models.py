@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,8 @@ def _load(name: str) -> Any:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        with redirect_stdout(sys.stderr):  # standard output is for the answer alone
+            return importlib.import_module(name)
     except Exception as error:
         raise InvalidSpecError(f"models: {name} cannot be imported: {type(error).__name__}: {error}") from error
 

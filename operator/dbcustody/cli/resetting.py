@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dbcustody.cli.answer import answering
 from dbcustody.cli.ending import Exit, interruptible
 from dbcustody.cli.environment import read_laptop
 from dbcustody.cli.figures import count_text, size_text
@@ -56,6 +57,10 @@ def reset(environ: Mapping[str, str], wish: Wish, choice: ResetWish) -> int:
 
     Returns the exit code, which is the seed command's where that failed.
     """
+    return answering(lambda: _reset(environ, wish, choice), as_json=choice.as_json)
+
+
+def _reset(environ: Mapping[str, str], wish: Wish, choice: ResetWish) -> int:
     laptop = read_laptop(environ)
     refuse_production(laptop, "migrate reset")
     seeds = read_files(choice.seed) if choice.seed is not None else ()

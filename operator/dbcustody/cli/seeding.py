@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dbcustody.cli.answer import answering
 from dbcustody.cli.ending import Exit, complain, interruptible
 from dbcustody.cli.environment import read_laptop
 from dbcustody.cli.laptop import refuse_production
@@ -55,6 +56,12 @@ class SeedWish:
 
 def seed(environ: Mapping[str, str], wish: SeedWish, *, lock_wait_seconds: int, as_json: bool) -> int:
     """Run the seeds that have not run yet, and then the command; returns the exit code, which is the command's where that failed."""
+    return answering(
+        lambda: _seed(environ, wish, lock_wait_seconds=lock_wait_seconds, as_json=as_json), as_json=as_json
+    )
+
+
+def _seed(environ: Mapping[str, str], wish: SeedWish, *, lock_wait_seconds: int, as_json: bool) -> int:
     laptop = read_laptop(environ)
     if not wish.in_production:
         refuse_production(laptop, "seed")

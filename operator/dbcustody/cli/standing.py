@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbcustody.cli.answer import answer, answering
 from dbcustody.cli.drifting import checkup_as_json, checkup_lines, is_refused
 from dbcustody.cli.ending import Exit
 from dbcustody.cli.figures import table_text, time_text
@@ -34,6 +34,10 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
 
     Writes nothing. Returns the exit code.
     """
+    return answering(lambda: _show(environ, wish, as_json=as_json), as_json=as_json)
+
+
+def _show(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     collect_rarely()
     order = order_of(environ, wish)
     risks = {} if as_json else {script.name: risk_of_body(script.up).label for script in order.scripts}
@@ -41,7 +45,7 @@ def status(environ: Mapping[str, str], wish: Wish, *, as_json: bool) -> int:
     others = heritage_of(order, history)
     if as_json:
         content = _as_json(history) | checkup_as_json(checkup) | {"otherHistories": list(others)}
-        click.echo(json.dumps(content, indent=2))
+        answer(content, as_json=True)
     else:
         risks |= _previewed_risks(order, history)
         first = () if others else _baseline_lines(checkup)

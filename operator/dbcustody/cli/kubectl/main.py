@@ -341,10 +341,8 @@ def main() -> NoReturn:
     try:
         code = run()
     except Exception as error:  # noqa: BLE001 - the last frame of the process
-        from dbcustody.cli.ending import complain  # noqa: PLC0415
-        from dbcustody.logs import where_raised  # noqa: PLC0415
+        from dbcustody.cli.ending import INTERNAL_ERROR, complain, unforeseen  # noqa: PLC0415
 
-        places = " < ".join(reversed(where_raised(error)[-3:]))
-        complain(f"InternalError: {type(error).__name__} at {places}; please report this")
+        complain(f"{INTERNAL_ERROR}: {unforeseen(error)}")
         code = 1
     sys.exit(code)
