@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,31 @@ def stopped(digest: str | None, target: str | None, applied: int, *history: tupl
             id="it was rolled back there",
         ),
         pytest.param(back(THIRD), SECOND, (None, 3), False, id="nothing was undone there"),
-        pytest.param(back(THIRD), SECOND, (SECOND, 2), True, id="it is back there"),
+        pytest.param(back(THIRD), SECOND, (SECOND, 2), False, id="it may never have been in there"),
+        pytest.param(back(THIRD), SECOND, (SECOND, 2, (THIRD, "RolledBack")), True, id="it is back there"),
+        pytest.param(
+            back(THIRD),
+            SECOND,
+            (SECOND, 2, (THIRD, "Applied"), (THIRD, "ResolvedRolledBack")),
+            True,
+            id="by hand there",
+        ),
+        pytest.param(
+            back(THIRD), SECOND, (SECOND, 2, (THIRD, "RolledBack"), (THIRD, "Failed")), True, id="in vain tried again"
+        ),
+        pytest.param(
+            back(THIRD), SECOND, (SECOND, 2, (THIRD, "RolledBack"), (THIRD, "Applied")), False, id="in again there"
+        ),
+        pytest.param(
+            back(THIRD, SECOND),
+            FIRST,
+            (FIRST, 1, (THIRD, "RolledBack"), (SECOND, "RolledBack")),
+            True,
+            id="both undone",
+        ),
+        pytest.param(
+            back(THIRD, SECOND), FIRST, (FIRST, 1, (SECOND, "RolledBack")), False, id="one never was in there"
+        ),
         pytest.param(back(THIRD, SECOND), FIRST, (SECOND, 2, (THIRD, "RolledBack")), False, id="not so far back"),
         pytest.param(back(THIRD), SECOND, (FIRST, 1, (THIRD, "RolledBack")), True, id="further back there"),
         pytest.param(replace(TO_DO, pending=0, plan=DECLARED), None, (FIRST, 1), True, id="nothing runs"),
@@ -136,8 +161,24 @@ def test_only_what_ran_elsewhere_runs_here(
     found = promoting(stopped(digest, *there), facts, target_revision=target)
     assert (found.verbs[-1] == "migrate") is is_open
     if not is_open:
-        told_of = found.message(PROMOTED)
-        assert told_of.endswith(" by its `targetRevision`, and what is planned here did not run there")
+        assert re.fullmatch(
+            r"DatabaseMigration 'staging': "
+            r"(stands at \w+ by its `targetRevision`, and what is planned here did not run there"
+            r"|its history does not say that \w+(, \w+)* was undone there)",
+            found.message(PROMOTED),
+        )
+
+
+def test_what_is_not_known_to_have_been_undone_is_named() -> None:
+    """Of a way back only what the history of the other one does not have."""
+    digest = promoting(None).migration.status.source_digest
+    other = stopped(digest, FIRST, 1, (SECOND, "RolledBack"))
+    found = promoting(other, back(THIRD, SECOND), target_revision=FIRST)
+    assert found.word(PROMOTED) == ("Unknown", "PromotionPending")
+    assert (
+        found.message(PROMOTED)
+        == f"DatabaseMigration 'staging': its history does not say that {THIRD} was undone there"
+    )
 
 
 def test_one_that_is_going_proves_nothing() -> None:

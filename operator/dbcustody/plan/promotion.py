@@ -1,6 +1,7 @@
 """A source is carried out here only once it is in elsewhere: the same files, byte for byte, and as far as they are to be in here.
 
-Where the other one has a `targetRevision`, the same files are not the same migrations: what it left out, or undid, never ran there.
+Where the other one has a `targetRevision`, the same files are not the same migrations: what it left out, or undid, never ran there. That a
+way back ran there is shown by its history alone: one that stands where this one is to go may never have had in what is undone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dbcustody.api.condition import ConditionType, is_true
 from dbcustody.api.migration import Way
 from dbcustody.migration.aim import BASE
 from dbcustody.migration.ledger import Standing, State, standing_by
+from dbcustody.naming import named
 
 if TYPE_CHECKING:
     from dbcustody.api.migration import DatabaseMigration, DatabaseMigrationStatus, StatedMigrationPlan
 
 _SHOWN = 16
+_NAMES_SHOWN = 5
 _STANDINGS = {one.value: standing_by(one) for one in State}
 
 
@@ -36,6 +39,8 @@ def why_not_promoted(other: DatabaseMigration | None, name: str, here: DatabaseM
         return f"DatabaseMigration {name!r}: the source {digest[:_SHOWN]} is not in there yet"
     if _went_as_far(other, here):
         return None
+    if unproven := _not_undone(status, here.status.plan):
+        return f"DatabaseMigration {name!r}: its history does not say that {named(unproven, _NAMES_SHOWN)} was undone there"
     stands = f"stands at {status.current_revision or BASE} by its `targetRevision`"
     return f"DatabaseMigration {name!r}: {stands}, and what is planned here did not run there"
 
@@ -45,25 +50,32 @@ def _went_as_far(other: DatabaseMigration, here: DatabaseMigration) -> bool:
     plan = here.status.plan
     if plan is None or not plan.migrations:
         return True
-    if plan.way is Way.FORTH and other.spec.target_revision is None:
+    if plan.way is Way.BACK:
+        return not _not_undone(other.status, plan)
+    if other.spec.target_revision is None:
         return True
-    return _has_done(other.status, plan, here.status) or _is_at_the_end(other, here)
+    is_all_told = len(plan.migrations) == here.status.pending
+    stands = _standings(other.status)
+    has_done = is_all_told and all(stands.get(one.name) is Standing.IN for one in plan.migrations)
+    return has_done or _is_at_the_end(other, here, last=plan.migrations[-1].name if is_all_told else None)
 
 
-def _has_done(there: DatabaseMigrationStatus, plan: StatedMigrationPlan, here: DatabaseMigrationStatus) -> bool:
-    """Return whether the last attempts *there* say of each migration of *plan* that it stands as it will *here*."""
-    wanted = Standing.IN if plan.way is Way.FORTH else Standing.OUT
-    stands = {one.name: found for one in there.history if (found := _STANDINGS.get(one.state)) is not None}
-    is_all_told = plan.way is Way.BACK or len(plan.migrations) == here.pending
-    return is_all_told and all(stands.get(one.name) is wanted for one in plan.migrations)
+def _not_undone(there: DatabaseMigrationStatus, plan: StatedMigrationPlan | None) -> list[str]:
+    """Return what *plan* undoes and the last attempts *there* do not say is undone; nothing where it undoes nothing."""
+    if plan is None or plan.way is not Way.BACK:
+        return []
+    stands = _standings(there)
+    return [one.name for one in plan.migrations if stands.get(one.name) is not Standing.OUT]
 
 
-def _is_at_the_end(other: DatabaseMigration, here: DatabaseMigration) -> bool:
-    """Return whether *other* stands where the plan *here* ends, with nothing left out before."""
-    there, status, plan = other.status, here.status, here.status.plan
-    ends = {here.spec.target_revision}
-    if plan is not None and plan.way is Way.FORTH and len(plan.migrations) == status.pending:
-        ends.add(plan.migrations[-1].name)
-    is_same = not (ends - {None}).isdisjoint({other.spec.target_revision, there.current_revision})
-    is_back = plan is not None and plan.way is Way.BACK
-    return is_same and (is_back or (there.applied or 0) >= (status.applied or 0) + (status.pending or 0))
+def _standings(there: DatabaseMigrationStatus) -> dict[str, Standing]:
+    """Return where each migration stands *there* by the last attempts, as far back as they go."""
+    return {one.name: found for one in there.history if (found := _STANDINGS.get(one.state)) is not None}
+
+
+def _is_at_the_end(other: DatabaseMigration, here: DatabaseMigration, *, last: str | None) -> bool:
+    """Return whether *other* stands where *here* is to go forth to, with nothing left out before; *last* None: its end is not told."""
+    there, status = other.status, here.status
+    ends = {here.spec.target_revision, last} - {None}
+    is_same = not ends.isdisjoint({other.spec.target_revision, there.current_revision})
+    return is_same and (there.applied or 0) >= (status.applied or 0) + (status.pending or 0)
