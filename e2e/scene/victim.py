@@ -42,8 +42,10 @@ def _hierarchies() -> list[Path]:
 
 
 def _groups(top: Path, pod: Json, identity: str) -> list[Path]:
+    """Return them without looking into those of other pods, which come and go meanwhile; a Guaranteed pod has no class of its own."""
     uid = pod["metadata"]["uid"]
-    return [path for path in top.glob(f"*/kubepods/**/pod{uid}/{identity}") if path.is_dir()]
+    places = (f"*/kubepods/{quality}pod{uid}/{identity}" for quality in ("", "besteffort/", "burstable/"))
+    return [path for place in places for path in top.glob(place) if path.is_dir()]
 
 
 def _pids(folder: Path) -> list[int]:
