@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from ground.postgres import PostgresServer
 
 CUSTODY: Final = "web.shop"
+SLOW: Final = """
+create function public.slow(age int) returns int immutable language plpgsql as $$ begin
+    while exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objid = 8) loop
+        perform pg_catalog.pg_sleep(0.02);
+    end loop;
+    return age; end $$
+"""
+"""What it is asked for takes as long as somebody has lock number 8, without waiting for a lock."""
 OLD_ATTEMPT: Final = """
 with made as (
     insert into dbcustody.attempt (run, revision, name, direction, sha256, body, tool, actor)

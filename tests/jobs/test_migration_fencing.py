@@ -13,20 +13,12 @@ from dbcustody.migration.ledger import State
 from dbcustody.reason import Reason
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import Migrator, states
+from tests.fakes.migrator import SLOW, Migrator, states
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.postgres
-SLOW = """
-create function public.slow(age int) returns int immutable language plpgsql as $$ begin
-    while exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objid = 8) loop
-        perform pg_catalog.pg_sleep(0.02);
-    end loop;
-    return age; end $$
-"""
-"""What it is asked for takes as long as somebody has lock number 8."""
 
 
 def test_one_that_stands_still_is_ended_by_the_next_run_of_its_owner(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dbcustody.adapters.postgres.ledger import read_attempts
 from dbcustody.migration.ledger import repeated
 from ground.postgres import PostgresServer
 from ground.process import wait_until
-from tests.fakes.migrator import Migrator
+from tests.fakes.migrator import SLOW, Migrator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,14 +122,6 @@ def test_killed_while_an_index_is_built(server: PostgresServer, tmp_path: Path) 
     assert [len(server.execute(words, database="shop")) for words in (invalid, valid)] == [0, 1]
 
 
-SLOW = """
-create function public.slow(age int) returns int immutable language plpgsql as $$ begin
-    while exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objid = 8) loop
-        perform pg_catalog.pg_sleep(0.02);
-    end loop;
-    return age; end $$
-"""
-"""What it is asked for takes as long as somebody has lock number 8, without waiting for a lock."""
 BROKEN_OFF = {
     "reindex": (
         "create index people_by_age on people (slow(age));",

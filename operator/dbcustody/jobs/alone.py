@@ -71,7 +71,7 @@ def run_by_itself(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on:
     add_step(desk.session, attempt, step)
     with nothing_run(desk, attempt, write_with_print):
         kept = _make_room(desk, body, trace, stood)
-        needed = locked_tables(desk.session, look_ahead(body.statements).locks)
+        needed = [table for table, _ in locked_tables(desk.session, look_ahead(body.statements).locks)]
         wait_for_older(desk, body.file, needed=needed)
         require_going_on(desk, body.file)
     try:

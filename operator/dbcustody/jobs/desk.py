@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from dbcustody.adapters.postgres.failure import translated
 from dbcustody.adapters.postgres.ledger import Ending
 from dbcustody.adapters.postgres.lookout import Lookout
+from dbcustody.adapters.postgres.migrating import StatementFailedError
 from dbcustody.adapters.postgres.obstruction import wait_for
 from dbcustody.adapters.postgres.session import Session
 from dbcustody.errors import DbcustodyError, InterruptedRunError, RefusedError, UnavailableError
@@ -96,9 +97,14 @@ def has_gone(desk: Desk, blocker: Blocker | None, pause_seconds: float) -> bool:
 
 @contextmanager
 def nothing_run(desk: Desk, attempt: int, writes: Callable[[Desk, int, Ending], None]) -> Iterator[None]:
-    """Write down by *writes* that nothing of *attempt* is in when the block, which comes before its statement, raises one of our errors."""
+    """Write down by *writes* that nothing of *attempt* is in when the block raises one of our errors.
+
+    The refusal of a statement is left to whoever knows whether it is tried again.
+    """
     try:
         yield
+    except StatementFailedError:
+        raise
     except DbcustodyError as error:
         if not desk.session.closed:
             writes(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))

@@ -152,22 +152,15 @@ def _together(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: boo
         _leave_print(desk, session, goes_on=goes_on)
 
     has_to_look = desk.mirror is not None or not goes_on or bool(body.directives.invariants)
-    try:
-        with desk.lookout.cutting():
-            run_together(
-                desk.session,
-                texts,
-                limits=limits_of(desk, body),
-                looks=looks if has_to_look else None,
-                last=None if desk.mirror is not None else outcome_row(attempt, ending),
-                goes_on=goes_on,
-            )
-    except StatementFailedError:
-        raise
-    except DbcustodyError as error:
-        if not desk.session.closed:
-            write(desk, attempt, Ending(state=State.FAILED, reason=error.reason.value, actor=desk.actor))
-        raise
+    with nothing_run(desk, attempt, write), desk.lookout.cutting():
+        run_together(
+            desk.session,
+            texts,
+            limits=limits_of(desk, body),
+            looks=looks if has_to_look else None,
+            last=None if desk.mirror is not None else outcome_row(attempt, ending),
+            goes_on=goes_on,
+        )
 
 
 def _by_python(desk: Desk, body: Body, attempt: int, ends: State, *, goes_on: bool) -> None:

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from dbcustody.adapters.postgres.failure import explain
 from dbcustody.adapters.postgres.migrating import limit
+from dbcustody.adapters.postgres.probing import identifier
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def is_built_alike(session: Session, trace: Trace, words: str, limits: Limits) -
     table, index = trace.parent, trace.relation
     if table is None or index is None:
         return None
-    real = sql.Identifier(table.schema, table.name) if table.schema else sql.Identifier(table.name)
-    copy = sql.Identifier("pg_temp", table.name)
+    real, copy = identifier(table), sql.Identifier("pg_temp", table.name)
     try:
         with session.transaction(force_rollback=True):
             limit(session, limits)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dbcustody.adapters.postgres.failure import translated
-from dbcustody.adapters.postgres.probing import table_oid
+from dbcustody.adapters.postgres.probing import locked_tables
 from dbcustody.reason import Reason
 
 if TYPE_CHECKING:
@@ -206,12 +206,11 @@ def find_occupants(
 
     Asked *beside* it. Where the role may not see times, they are found out as by `find_older`.
     """
+    named = locked_tables(session, locks)
     with translated("look which tables are meant", otherwise=Reason.CONNECTION_LOST):
-        named = [(table_oid(session, lock.relation), lock.mode) for lock in locks]
         wanted = [
             (oid, " ".join(one.label for one in mode.conflicting))
             for parent, mode in named
-            if parent is not None
             for (oid,) in beside.execute(_FAMILY.encode(), (parent,)).fetchall()
         ]
     values = ([oid for oid, _ in wanted], [modes for _, modes in wanted], seconds)

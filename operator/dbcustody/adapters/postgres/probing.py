@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from dbcustody.adapters.postgres.session import Session
-    from dbcustody.migration.lock import Lock
+    from dbcustody.migration.lock import Lock, Mode
     from dbcustody.migration.relation import Relation
     from dbcustody.migration.trace import Trace
 
@@ -122,11 +122,11 @@ def _remnants(session: Session, trace: Trace) -> tuple[Remnant, ...]:
     return ()
 
 
-def locked_tables(session: Session, locks: Iterable[Lock]) -> tuple[int, ...]:
-    """Return the OIDs of the tables of *locks* that are there, as far as the role may look."""
+def locked_tables(session: Session, locks: Iterable[Lock]) -> tuple[tuple[int, Mode], ...]:
+    """Return the OIDs of the tables of *locks* that are there, as far as the role may look, each with its mode."""
     with translated("look which tables are meant", otherwise=Reason.CONNECTION_LOST):
-        named = [table_oid(session, lock.relation) for lock in locks]
-    return tuple(oid for oid in named if oid is not None)
+        named = [(table_oid(session, lock.relation), lock.mode) for lock in locks]
+    return tuple((oid, mode) for oid, mode in named if oid is not None)
 
 
 def tables_of(session: Session, trace: Trace, *, but: Collection[int] = ()) -> tuple[int, ...]:
